@@ -1,0 +1,72 @@
+"""What the web, the command line and the actors are given: settings, database, clock, PBXs and a doorbell."""
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Protocol
+
+from sqlalchemy import Engine
+from sqlalchemy.orm import Session, sessionmaker
+
+from campaigns.db import reachable
+from dialer.clock import Clock, SystemClock
+from dialer.errors import NotFound
+from dialer.pbx.base import Pbx
+from dialer.settings import Settings
+
+
+class Doorbell(Protocol):
+    """Says "look" and carries nothing but an id. May lose a ring: the second look finds what it meant."""
+
+    def look(self, pbx: str, ref: str | None, call_id: str | None) -> None:
+        """An event about this call was logged."""
+
+    def place(self, ref: str) -> None:
+        """An order was committed."""
+
+    def run_import(self, import_id: int) -> None:
+        """A file waits to be imported."""
+
+
+class SilentDoorbell:
+    """No queue at hand (a command line, a test): the second look of a running worker finds the work."""
+
+    def look(self, pbx: str, ref: str | None, call_id: str | None) -> None:
+        """Nobody hears it."""
+
+    def place(self, ref: str) -> None:
+        """Nobody hears it."""
+
+    def run_import(self, import_id: int) -> None:
+        """Nobody hears it."""
+
+
+@dataclass
+class Application:
+    """One process's view of the product. Built by `workers.wiring`, or by a test."""
+
+    settings: Settings
+    engine: Engine
+    sessions: sessionmaker[Session]
+    clock: Clock = field(default_factory=SystemClock)
+    pbxes: Mapping[str, Pbx] = field(default_factory=dict)
+    doorbell: Doorbell = field(default_factory=SilentDoorbell)
+
+    @contextmanager
+    def transaction(self) -> Iterator[Session]:
+        """One session, one transaction: committed at the end, rolled back on any error."""
+        with reachable(), self.sessions() as session, session.begin():
+            yield session
+
+    def pbx(self, name: str) -> Pbx:
+        """Return the adapter of PBX `name`; NotFound names the ones there are."""
+        try:
+            return self.pbxes[name]
+        except KeyError:
+            known = ", ".join(self.pbxes) or "none: add a [pbx.NAME] section to the settings"
+            raise NotFound(f"there is no PBX named {name!r} in the settings (there are: {known})") from None
+
+    @property
+    def data_dir(self) -> Path:
+        return self.settings.data_dir

@@ -1,0 +1,1 @@
+"""The `dialer` commands that read and steer campaigns."""

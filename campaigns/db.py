@@ -1,0 +1,70 @@
+"""Engine, sessions, and the naming of constraints. PostgreSQL only."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Engine, MetaData, create_engine, text
+from sqlalchemy.engine import make_url
+from sqlalchemy.orm import DeclarativeBase, Session, sessionmaker
+
+from dialer.errors import ServiceUnreachable
+
+
+class Base(DeclarativeBase):
+    """Base of every table; names are spelled out so that migrations can find constraints again."""
+
+    metadata = MetaData(
+        naming_convention={
+            "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+            "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+            "ck": "ck_%(table_name)s_%(constraint_name)s",
+            "fk": "fk_%(table_name)s_%(column_0_name)s_%(referred_table_name)s",
+            "pk": "pk_%(table_name)s",
+        }
+    )
+
+
+def engine_for(url: str, *, pool_size: int = 12, application_name: str = "dialer") -> Engine:
+    """Open a pool. Lock, statement and idle time-outs keep one stuck process from stopping the others."""
+    address = make_url(url).set(drivername="postgresql+psycopg")
+    return create_engine(
+        address,
+        pool_size=pool_size,
+        max_overflow=4,
+        pool_timeout=10,
+        pool_pre_ping=False,
+        connect_args={
+            "application_name": application_name,
+            "connect_timeout": 5,
+            "options": (
+                "-c timezone=UTC -c lock_timeout=5s -c statement_timeout=60s -c idle_in_transaction_session_timeout=60s"
+            ),
+        },
+    )
+
+
+def session_factory(engine: Engine) -> sessionmaker[Session]:
+    """Sessions whose objects stay readable after commit: what we send must be what we committed."""
+    return sessionmaker(engine, expire_on_commit=False)
+
+
+def database_now(session: Session) -> datetime:
+    """Return the database's time: the one clock that decides about calls on every host."""
+    return session.execute(text("SELECT clock_timestamp()")).scalar_one()
+
+
+@contextmanager
+def reachable(what: str = "PostgreSQL") -> Iterator[None]:
+    """Turn a driver's connection error into our sentence."""
+    from sqlalchemy.exc import OperationalError
+
+    try:
+        yield
+    except OperationalError as exc:
+        first: Any = str(exc.orig).strip().splitlines()
+        raise ServiceUnreachable(
+            f"{what} cannot be reached: {first[0] if first else 'no answer'}; "
+            "check database.url, or leave it empty for the embedded server"
+        ) from exc

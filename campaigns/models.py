@@ -1,0 +1,445 @@
+"""Every table, and what the database refuses by itself.
+
+Counts are rows: no column here counts something that could be counted. Rows of attempts, assignments and the
+ledger are never deleted: reports and regulators ask for them.
+"""
+
+from datetime import date, datetime, time
+from typing import Any
+
+from sqlalchemy import (
+    DDL,
+    BigInteger,
+    CheckConstraint,
+    ForeignKey,
+    Identity,
+    Index,
+    LargeBinary,
+    UniqueConstraint,
+    event,
+    func,
+    text,
+)
+from sqlalchemy.dialects.postgresql import JSONB, TIMESTAMP
+from sqlalchemy.orm import Mapped, mapped_column
+from sqlalchemy.types import Text
+
+from campaigns.db import Base
+from dialer.calls import OPEN
+
+Instant = TIMESTAMP(timezone=True)
+_OPEN_SQL = "state IN (" + ", ".join(f"'{state}'" for state in OPEN) + ")"
+
+
+def _id() -> Mapped[int]:
+    return mapped_column(BigInteger, Identity(always=False), primary_key=True)
+
+
+class Installation(Base):
+    """One row: the prefix of our references, so that two databases on one PBX never share one."""
+
+    __tablename__ = "installation"
+    __table_args__ = (CheckConstraint("id = 1", name="one_row"),)
+    id: Mapped[int] = mapped_column(primary_key=True, default=1, autoincrement=False)
+    prefix: Mapped[str] = mapped_column(Text)
+
+
+class Campaign(Base):
+    """A goal: whom to call through which PBX, with which agents, under which rules."""
+
+    __tablename__ = "campaigns"
+    __table_args__ = (
+        CheckConstraint("state IN ('draft','running','paused','stopped','archived')", name="state"),
+        CheckConstraint("mode IN ('progressive','predictive')", name="mode"),
+        CheckConstraint("max_abandonment >= 0 AND max_abandonment <= 1", name="max_abandonment"),
+        CheckConstraint("max_attempts BETWEEN 1 AND 100", name="max_attempts"),
+    )
+    id: Mapped[int] = _id()
+    name: Mapped[str] = mapped_column(Text, unique=True)
+    pbx: Mapped[str] = mapped_column(Text)
+    mode: Mapped[str] = mapped_column(Text)
+    state: Mapped[str] = mapped_column(Text, default="draft", server_default="draft")
+    country: Mapped[str] = mapped_column(Text)  # ISO 3166 alpha-2: how bare numbers are read
+    time_zone: Mapped[str | None] = mapped_column(Text)  # for numbers that name no zone
+    hours: Mapped[str] = mapped_column(Text)  # "always" or "09:00-20:00", local to the phone
+    caller_id: Mapped[str] = mapped_column(Text)
+    max_attempts: Mapped[int] = mapped_column(default=3)  # per contact
+    number_gap: Mapped[float] = mapped_column(default=3600.0)  # seconds between two calls to one number
+    retry_delay: Mapped[float] = mapped_column(default=3600.0)  # seconds after an attempt that reached nobody
+    max_abandonment: Mapped[float] = mapped_column(default=0.03)
+    max_lines: Mapped[int | None]
+    answer_limit: Mapped[float] = mapped_column(default=2.0)  # seconds; from the rule pack
+    wrap_up_limit: Mapped[float] = mapped_column(default=30.0)  # seconds
+    rule_pack: Mapped[str] = mapped_column(Text, default="default-2026")
+    agents_spec: Mapped[str] = mapped_column(Text, default="")  # as typed: "101,102" or "group:Sales"
+    created_at: Mapped[datetime] = mapped_column(Instant, server_default=func.now())
+    started_at: Mapped[datetime | None] = mapped_column(Instant)
+    state_at: Mapped[datetime] = mapped_column(Instant, server_default=func.now())
+
+
+class Agent(Base):
+    """A person at a PBX extension, and where they are in their work: the dialer's own record."""
+
+    __tablename__ = "agents"
+    __table_args__ = (
+        UniqueConstraint("pbx", "user_id"),
+        CheckConstraint(
+            "state IN ('out','ready','parking','parked','assigned','talking','wrap_up','paused')", name="state"
+        ),
+        Index("ix_agents_parked", "idle_since", postgresql_where=text("state = 'parked'")),
+    )
+    id: Mapped[int] = _id()
+    pbx: Mapped[str] = mapped_column(Text)
+    user_id: Mapped[str] = mapped_column(Text)  # the PBX's entity id
+    name: Mapped[str] = mapped_column(Text, default="")
+    extension: Mapped[str] = mapped_column(Text, default="")
+    state: Mapped[str] = mapped_column(Text, default="out", server_default="out")
+    reason: Mapped[str] = mapped_column(Text, default="", server_default="")
+    # Who said so: 'presence' may be undone by presence, 'person' only by a person.
+    said_by: Mapped[str] = mapped_column(Text, default="presence", server_default="presence")
+    since: Mapped[datetime] = mapped_column(Instant, server_default=func.now())
+    idle_since: Mapped[datetime | None] = mapped_column(Instant)  # last time a customer left; longest idle first
+    until: Mapped[datetime | None] = mapped_column(Instant)  # the deadline of the state, when it has one
+    not_before: Mapped[datetime | None] = mapped_column(Instant)  # no new parking call before this
+    campaign_id: Mapped[int | None] = mapped_column(ForeignKey("campaigns.id"))  # parked for
+    presence: Mapped[str] = mapped_column(Text, default="unknown", server_default="unknown")
+    presence_at: Mapped[datetime | None] = mapped_column(Instant)  # last read of the PBX's record
+    presence_left: Mapped[bool] = mapped_column(default=False, server_default=text("false"))
+
+
+class CampaignAgent(Base):
+    """Which agents work for which campaign."""
+
+    __tablename__ = "campaign_agents"
+    campaign_id: Mapped[int] = mapped_column(ForeignKey("campaigns.id"), primary_key=True)
+    agent_id: Mapped[int] = mapped_column(ForeignKey("agents.id"), primary_key=True, index=True)
+
+
+class ContactList(Base):
+    """One imported file, or one callback list."""
+
+    __tablename__ = "lists"
+    __table_args__ = (CheckConstraint("kind IN ('contacts','callbacks')", name="kind"),)
+    id: Mapped[int] = _id()
+    campaign_id: Mapped[int] = mapped_column(ForeignKey("campaigns.id"), index=True)
+    name: Mapped[str] = mapped_column(Text)
+    kind: Mapped[str] = mapped_column(Text)
+    created_at: Mapped[datetime] = mapped_column(Instant, server_default=func.now())
+    undone_at: Mapped[datetime | None] = mapped_column(Instant)
+
+
+class Period(Base):
+    """A named part of the day in which callbacks are wanted: XiVO's preferred callback period."""
+
+    __tablename__ = "periods"
+    __table_args__ = (
+        Index("uq_periods_name", "campaign_id", text("lower(name)"), unique=True),
+        Index("uq_periods_default", "campaign_id", unique=True, postgresql_where=text("is_default")),
+        CheckConstraint("starts < ends", name="order"),
+    )
+    id: Mapped[int] = _id()
+    campaign_id: Mapped[int] = mapped_column(ForeignKey("campaigns.id"))
+    name: Mapped[str] = mapped_column(Text)
+    starts: Mapped[time]
+    ends: Mapped[time]
+    is_default: Mapped[bool] = mapped_column(default=False)
+
+
+class Import(Base):
+    """One run of the importer over one file: a background job that survives the one who asked for it."""
+
+    __tablename__ = "imports"
+    __table_args__ = (
+        CheckConstraint("state IN ('waiting','running','done','failed','undone')", name="state"),
+        Index("ix_imports_open", "id", postgresql_where=text("state IN ('waiting','running')")),
+    )
+    id: Mapped[int] = _id()
+    campaign_id: Mapped[int] = mapped_column(ForeignKey("campaigns.id"), index=True)
+    list_id: Mapped[int | None] = mapped_column(ForeignKey("lists.id"))
+    file_name: Mapped[str] = mapped_column(Text)  # as the person named it
+    stored_path: Mapped[str] = mapped_column(Text)  # our copy, under the data folder
+    sha256: Mapped[str] = mapped_column(Text)
+    kind: Mapped[str] = mapped_column(Text)
+    options: Mapped[dict[str, Any]] = mapped_column(JSONB, default=dict)
+    state: Mapped[str] = mapped_column(Text, default="waiting", server_default="waiting")
+    bytes_total: Mapped[int] = mapped_column(BigInteger, default=0)
+    bytes_done: Mapped[int] = mapped_column(BigInteger, default=0)
+    rows: Mapped[int] = mapped_column(default=0)
+    accepted: Mapped[int] = mapped_column(default=0)
+    rejected: Mapped[int] = mapped_column(default=0)
+    duplicates: Mapped[int] = mapped_column(default=0)
+    reject_file: Mapped[str | None] = mapped_column(Text)
+    error: Mapped[str | None] = mapped_column(Text)
+    created_at: Mapped[datetime] = mapped_column(Instant, server_default=func.now())
+    heartbeat_at: Mapped[datetime | None] = mapped_column(Instant)  # of the worker that runs it
+    finished_at: Mapped[datetime | None] = mapped_column(Instant)
+
+
+class Contact(Base):
+    """A person or company on a list. `next_at` is when it may be tried next; null when it is closed."""
+
+    __tablename__ = "contacts"
+    __table_args__ = (
+        UniqueConstraint("list_id", "phone"),
+        CheckConstraint("state IN ('open','live','closed')", name="state"),
+        Index("ix_contacts_due", "campaign_id", "next_at", postgresql_where=text("state = 'open'")),
+        Index("ix_contacts_phone", "phone"),
+    )
+    id: Mapped[int] = _id()
+    campaign_id: Mapped[int] = mapped_column(ForeignKey("campaigns.id"))
+    list_id: Mapped[int] = mapped_column(ForeignKey("lists.id"))
+    line: Mapped[int]  # of the file, header being line 1
+    phone: Mapped[str] = mapped_column(Text)  # E.164; the number tried first
+    phone2: Mapped[str | None] = mapped_column(Text)
+    first_name: Mapped[str] = mapped_column(Text, default="")
+    last_name: Mapped[str] = mapped_column(Text, default="")
+    company: Mapped[str] = mapped_column(Text, default="")
+    description: Mapped[str] = mapped_column(Text, default="")
+    custom: Mapped[dict[str, Any]] = mapped_column(JSONB, default=dict)
+    due_date: Mapped[date | None]
+    period_id: Mapped[int | None] = mapped_column(ForeignKey("periods.id"))
+    state: Mapped[str] = mapped_column(Text, default="open", server_default="open")
+    next_at: Mapped[datetime | None] = mapped_column(Instant)
+    closed_because: Mapped[str] = mapped_column(Text, default="", server_default="")
+
+
+class PlacedCall:
+    """What an attempt and an agent's leg have in common: a call we order from a PBX."""
+
+    pbx: Mapped[str] = mapped_column(Text)
+    ref: Mapped[str] = mapped_column(Text, unique=True)  # travels as extid
+    state: Mapped[str] = mapped_column(Text, default="ordered")
+    ordered_at: Mapped[datetime] = mapped_column(Instant)
+    not_after: Mapped[datetime] = mapped_column(Instant)  # never sent after this
+    sent_at: Mapped[datetime | None] = mapped_column(Instant)
+    request_id: Mapped[str | None] = mapped_column(Text)
+    pbx_call_id: Mapped[str | None] = mapped_column(Text)  # the communication
+    first_leg_id: Mapped[str | None] = mapped_column(Text)  # the customer's, or the agent's
+    second_leg_id: Mapped[str | None] = mapped_column(Text)  # the reception's, or the waiting IVR's
+    heard_at: Mapped[datetime | None] = mapped_column(Instant)  # last event, or last seen in the PBX's list
+    ringing_at: Mapped[datetime | None] = mapped_column(Instant)
+    answered_at: Mapped[datetime | None] = mapped_column(Instant)
+    held_at: Mapped[datetime | None] = mapped_column(Instant)
+    joined_at: Mapped[datetime | None] = mapped_column(Instant)
+    left_at: Mapped[datetime | None] = mapped_column(Instant)  # when the customer (or the agent) hung up
+    leg_outcome: Mapped[str | None] = mapped_column(Text)
+    final_outcome: Mapped[str | None] = mapped_column(Text)
+    over_at: Mapped[datetime | None] = mapped_column(Instant)  # the PBX said it is over
+    ended_at: Mapped[datetime | None] = mapped_column(Instant)  # we closed it; null while open
+    trouble: Mapped[str] = mapped_column(Text, default="", server_default="")
+
+
+class Attempt(PlacedCall, Base):
+    """One try to reach one contact. Rows are never deleted: reports and regulators count them."""
+
+    __tablename__ = "attempts"
+    __table_args__ = (
+        # One number rings once at a time, over all contacts and campaigns (I1).
+        Index("uq_attempts_open_number", "number", unique=True, postgresql_where=text("ended_at IS NULL")),
+        Index("ix_attempts_open", "campaign_id", postgresql_where=text("ended_at IS NULL")),
+        Index("ix_attempts_number", "number", "ordered_at"),
+        Index("ix_attempts_contact", "contact_id"),
+        Index("ix_attempts_campaign", "campaign_id", "ordered_at"),
+        Index("ix_attempts_call_id", "pbx", "pbx_call_id"),
+        CheckConstraint(f"(ended_at IS NULL) = ({_OPEN_SQL})", name="final_is_ended"),
+    )
+    id: Mapped[int] = mapped_column(BigInteger, Identity(always=False), primary_key=True)
+    campaign_id: Mapped[int] = mapped_column(ForeignKey("campaigns.id"))
+    contact_id: Mapped[int] = mapped_column(ForeignKey("contacts.id"))
+    number: Mapped[str] = mapped_column(Text)
+    gateway: Mapped[str] = mapped_column(Text)
+    caller_id: Mapped[str] = mapped_column(Text)
+    attempt_no: Mapped[int]  # of the contact, from 1
+    fence: Mapped[int] = mapped_column(BigInteger)  # of the scheduler's lease when it passed the gate
+    proof: Mapped[dict[str, Any]] = mapped_column(JSONB)  # which rules were tested against what, and when
+    answer_limit: Mapped[float]  # seconds, of the rule pack in force
+    rule_pack: Mapped[str] = mapped_column(Text)
+    message_at: Mapped[datetime | None] = mapped_column(Instant)  # the message was ordered
+    message_heard_at: Mapped[datetime | None] = mapped_column(Instant)  # the message IVR took the call
+    join_sent_at: Mapped[datetime | None] = mapped_column(Instant)
+    agent_id: Mapped[int | None] = mapped_column(ForeignKey("agents.id"))  # who met the person
+
+
+class AgentLeg(PlacedCall, Base):
+    """A call to an agent's phone that parks the agent on the waiting IVR until a customer comes."""
+
+    __tablename__ = "agent_legs"
+    __table_args__ = (
+        Index("uq_agent_legs_open_agent", "agent_id", unique=True, postgresql_where=text("ended_at IS NULL")),
+        Index("ix_agent_legs_call_id", "pbx", "pbx_call_id"),
+        CheckConstraint(f"(ended_at IS NULL) = ({_OPEN_SQL})", name="final_is_ended"),
+    )
+    id: Mapped[int] = mapped_column(BigInteger, Identity(always=False), primary_key=True)
+    agent_id: Mapped[int] = mapped_column(ForeignKey("agents.id"))
+    campaign_id: Mapped[int] = mapped_column(ForeignKey("campaigns.id"))
+
+
+class Assignment(Base):
+    """One agent given to one answered customer. Two customers can never get one agent (I9)."""
+
+    __tablename__ = "assignments"
+    __table_args__ = (
+        Index("uq_assignments_open_agent", "agent_id", unique=True, postgresql_where=text("ended_at IS NULL")),
+        Index("uq_assignments_open_attempt", "attempt_id", unique=True, postgresql_where=text("ended_at IS NULL")),
+        Index("ix_assignments_attempt", "attempt_id"),
+    )
+    id: Mapped[int] = _id()
+    attempt_id: Mapped[int] = mapped_column(ForeignKey("attempts.id"))
+    agent_id: Mapped[int] = mapped_column(ForeignKey("agents.id"))
+    leg_id: Mapped[int] = mapped_column(ForeignKey("agent_legs.id"))
+    assigned_at: Mapped[datetime] = mapped_column(Instant)
+    joined_at: Mapped[datetime | None] = mapped_column(Instant)
+    ended_at: Mapped[datetime | None] = mapped_column(Instant)
+    result: Mapped[str] = mapped_column(Text, default="", server_default="")
+
+
+class Command(Base):
+    """One thing asked of the PBX about a call, done once: claimed by compare-and-set before it is sent."""
+
+    __tablename__ = "commands"
+    __table_args__ = (
+        UniqueConstraint("ref", "kind"),
+        CheckConstraint("kind IN ('join','message','hang_up')", name="kind"),
+        CheckConstraint("state IN ('due','sending','accepted','refused','unknown','not_sent')", name="state"),
+        Index("ix_commands_due", "due_at", postgresql_where=text("state IN ('due','sending')")),
+    )
+    id: Mapped[int] = _id()
+    ref: Mapped[str] = mapped_column(Text)  # of the attempt or leg
+    kind: Mapped[str] = mapped_column(Text)
+    pbx: Mapped[str] = mapped_column(Text)
+    arguments: Mapped[dict[str, Any]] = mapped_column(JSONB)
+    state: Mapped[str] = mapped_column(Text, default="due", server_default="due")
+    due_at: Mapped[datetime] = mapped_column(Instant)
+    sent_at: Mapped[datetime | None] = mapped_column(Instant)
+    done_at: Mapped[datetime | None] = mapped_column(Instant)
+    request_id: Mapped[str | None] = mapped_column(Text, index=True)
+    answer: Mapped[str] = mapped_column(Text, default="", server_default="")
+
+
+class LoggedEvent(Base):
+    """An event as it came, kept before it was understood. `handled_at` null: somebody must still look."""
+
+    __tablename__ = "logged_events"
+    __table_args__ = (
+        Index("ix_logged_events_unhandled", "id", postgresql_where=text("handled_at IS NULL")),
+        Index("ix_logged_events_ref", "ref"),
+        Index("ix_logged_events_received", "received_at"),
+    )
+    id: Mapped[int] = mapped_column(BigInteger, Identity(always=False), primary_key=True)
+    pbx: Mapped[str] = mapped_column(Text)
+    received_at: Mapped[datetime] = mapped_column(Instant, server_default=text("clock_timestamp()"))
+    source: Mapped[str] = mapped_column(Text, default="webhook", server_default="webhook")  # webhook | sweep
+    ref: Mapped[str | None] = mapped_column(Text)
+    call_id: Mapped[str | None] = mapped_column(Text)
+    method: Mapped[str] = mapped_column(Text)
+    query: Mapped[str] = mapped_column(Text)  # percent-encoded, so any byte survives
+    body: Mapped[bytes] = mapped_column(LargeBinary, default=b"", server_default=text("''::bytea"))
+    content_type: Mapped[str] = mapped_column(Text, default="", server_default="")
+    handled_at: Mapped[datetime | None] = mapped_column(Instant)
+    trouble: Mapped[str] = mapped_column(Text, default="", server_default="")
+
+
+class PaceDecision(Base):
+    """What the pacer decided and why. Equal decisions in a row are one row: `until_at`, `ticks`."""
+
+    __tablename__ = "pace_decisions"
+    __table_args__ = (Index("ix_pace_decisions_campaign", "campaign_id", "decided_at"),)
+    id: Mapped[int] = _id()
+    campaign_id: Mapped[int] = mapped_column(ForeignKey("campaigns.id"))
+    decided_at: Mapped[datetime] = mapped_column(Instant)
+    until_at: Mapped[datetime] = mapped_column(Instant)
+    ticks: Mapped[int] = mapped_column(default=1)
+    calls: Mapped[int]  # what the pacer wanted
+    ordered: Mapped[int]  # what passed the gate
+    why: Mapped[str] = mapped_column(Text)
+    snapshot: Mapped[dict[str, Any]] = mapped_column(JSONB)
+    limits: Mapped[dict[str, Any]] = mapped_column(JSONB)
+    fence: Mapped[int] = mapped_column(BigInteger)
+
+
+class Lease(Base):
+    """Who schedules what: a row on database time with a rising fence (I8)."""
+
+    __tablename__ = "leases"
+    name: Mapped[str] = mapped_column(Text, primary_key=True)  # "campaign:7", "pbx:main", "calendar"
+    holder: Mapped[str] = mapped_column(Text)
+    fence: Mapped[int] = mapped_column(BigInteger)
+    expires_at: Mapped[datetime] = mapped_column(Instant)
+
+
+class DoNotCall(Base):
+    """A number nobody calls: in one campaign, or anywhere when `campaign_id` is null."""
+
+    __tablename__ = "do_not_call"
+    __table_args__ = (
+        Index(
+            "uq_do_not_call_number",
+            "number",
+            text("coalesce(campaign_id, 0)"),
+            unique=True,
+        ),
+    )
+    id: Mapped[int] = _id()
+    number: Mapped[str] = mapped_column(Text)
+    campaign_id: Mapped[int | None] = mapped_column(ForeignKey("campaigns.id"))
+    source: Mapped[str] = mapped_column(Text)
+    reason: Mapped[str] = mapped_column(Text, default="", server_default="")
+    added_by: Mapped[str] = mapped_column(Text, default="", server_default="")
+    added_at: Mapped[datetime] = mapped_column(Instant, server_default=func.now())
+
+
+class Ledger(Base):
+    """What happened and who said so, in order, for ever: the database refuses update and delete (I23)."""
+
+    __tablename__ = "ledger"
+    __table_args__ = (
+        Index("ix_ledger_campaign", "campaign_id", "at"),
+        Index("ix_ledger_attempt", "attempt_id"),
+    )
+    id: Mapped[int] = _id()
+    at: Mapped[datetime] = mapped_column(Instant)
+    kind: Mapped[str] = mapped_column(Text)
+    who: Mapped[str] = mapped_column(Text)
+    campaign_id: Mapped[int | None]
+    attempt_id: Mapped[int | None] = mapped_column(BigInteger)
+    agent_id: Mapped[int | None]
+    why: Mapped[str] = mapped_column(Text, default="", server_default="")
+    details: Mapped[dict[str, Any]] = mapped_column(JSONB, default=dict, server_default=text("'{}'::jsonb"))
+
+
+class PbxStatus(Base):
+    """The last reads of a PBX: lines and agents, and what went wrong since."""
+
+    __tablename__ = "pbx_status"
+    pbx: Mapped[str] = mapped_column(Text, primary_key=True)
+    read_at: Mapped[datetime | None] = mapped_column(Instant)  # last good read of lines and agents
+    gateways: Mapped[list[Any]] = mapped_column(JSONB, default=list, server_default=text("'[]'::jsonb"))
+    calls_at: Mapped[datetime | None] = mapped_column(Instant)  # last good list of current calls
+    trouble: Mapped[str] = mapped_column(Text, default="", server_default="")
+    trouble_at: Mapped[datetime | None] = mapped_column(Instant)
+
+
+class ProcessBeat(Base):
+    """A process of ours that is alive: for `dialer doctor`, the status and the dashboard."""
+
+    __tablename__ = "process_beats"
+    name: Mapped[str] = mapped_column(Text, primary_key=True)  # "scheduler:host:4711"
+    kind: Mapped[str] = mapped_column(Text)
+    started_at: Mapped[datetime] = mapped_column(Instant)
+    beat_at: Mapped[datetime] = mapped_column(Instant)
+    details: Mapped[dict[str, Any]] = mapped_column(JSONB, default=dict, server_default=text("'{}'::jsonb"))
+
+
+# The records are the only defence when a regulator asks; so the database itself says no.
+LEDGER_GUARD = """
+CREATE OR REPLACE FUNCTION refuse_ledger_change() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    RAISE EXCEPTION 'the ledger is append-only: % refused', TG_OP USING ERRCODE = 'insufficient_privilege';
+END $$
+"""
+LEDGER_TRIGGER = """
+CREATE TRIGGER ledger_append_only BEFORE UPDATE OR DELETE OR TRUNCATE ON ledger
+FOR EACH STATEMENT EXECUTE FUNCTION refuse_ledger_change()
+"""
+event.listen(Ledger.__table__, "after_create", DDL(LEDGER_GUARD.replace("%", "%%")))
+event.listen(Ledger.__table__, "after_create", DDL(LEDGER_TRIGGER))

@@ -1,0 +1,178 @@
+"""The life of a call: states, what can be heard, and the one table that joins them.
+
+`advance(state, signal)` is total: there is a cell for every late, repeated or swapped signal, so the same
+events in any order end in the same place. Final states stay. How a call *ended* is not read off the order
+of events but computed from the facts by `conclude`, for the same reason.
+"""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from enum import StrEnum
+
+from dialer.pbx.base import CallOutcome
+
+
+class CallState(StrEnum):
+    """Where a call is. An attempt (customer) and an agent's leg share the states."""
+
+    ORDERED = "ordered"  # a row; nothing has left us
+    SENDING = "sending"  # claimed by a worker; the request may be on its way
+    UNKNOWN = "unknown"  # the request got no usable reply: a phone may be ringing
+    PLACED = "placed"  # the PBX accepted it
+    RINGING = "ringing"
+    ANSWERED = "answered"  # picked up; waits at the reception (customer) or is about to be parked (agent)
+    HELD = "held"  # waits where a join can fetch it: at the reception, or parked
+    JOINED = "joined"  # customer and agent talk
+    MESSAGE = "message"  # nobody was free: the recorded message plays
+    ENDING = "ending"  # over, but we have not yet heard how it got there
+    # final; the name is the outcome
+    COMPLETED = "completed"  # talked (customer) or served (agent)
+    ABANDONED = "abandoned"  # answered, and no agent in time
+    HUNG_UP = "hung_up"  # answered, and gone before the limit
+    BUSY = "busy"
+    NO_ANSWER = "no_answer"
+    REJECTED = "rejected"
+    UNAVAILABLE = "unavailable"  # the number cannot be reached
+    NO_LINES = "no_lines"
+    FAILED = "failed"  # the PBX could not
+    REFUSED = "refused"  # the PBX said no to the order: never rang
+    EXPIRED = "expired"  # never sent: too late, or stopped
+    LOST = "lost"  # no reply, no event, not in the PBX's lists, and the cool-down is over
+
+
+class Signal(StrEnum):
+    """What moves a call: our own steps, the PBX's replies, its events, and the passing of time."""
+
+    CLAIMED = "claimed"
+    ACCEPTED = "accepted"
+    REFUSED = "refused"
+    NOT_SENT = "not_sent"  # the PBX could not be reached: nothing left us
+    NO_REPLY = "no_reply"
+    EXPIRED = "expired"
+    CALLING = "calling"
+    RINGING = "ringing"
+    ANSWERED = "answered"
+    HELD = "held"  # the reception (or the waiting IVR) took the call
+    JOINED = "joined"
+    MESSAGE = "message"  # the recorded message was ordered or took the call
+    ENDED = "ended"
+    SETTLED = "settled"  # the wait for late events is over
+    DENIED = "denied"  # the PBX does not know the call, and the cool-down is over
+
+
+OPEN = (
+    CallState.ORDERED,
+    CallState.SENDING,
+    CallState.UNKNOWN,
+    CallState.PLACED,
+    CallState.RINGING,
+    CallState.ANSWERED,
+    CallState.HELD,
+    CallState.JOINED,
+    CallState.MESSAGE,
+    CallState.ENDING,
+)
+FINAL = tuple(state for state in CallState if state not in OPEN)
+LIVE_ANSWERED = (CallState.ANSWERED, CallState.HELD)  # a person is on the line and the clock runs
+NEVER_RANG = (CallState.REFUSED, CallState.EXPIRED)
+
+_S, _G = CallState, Signal
+
+# Events may overtake the reply to our own request, so every state in which the request may be under way
+# accepts every event. `ENDED` goes through ENDING: `conclude` turns it into the outcome at once when the
+# facts are complete, and after `settle` seconds when they are not.
+_ON_THE_WAY = {
+    _G.ACCEPTED: _S.PLACED,
+    _G.CALLING: _S.PLACED,
+    _G.RINGING: _S.RINGING,
+    _G.ANSWERED: _S.ANSWERED,
+    _G.HELD: _S.HELD,
+    _G.JOINED: _S.JOINED,
+    _G.MESSAGE: _S.MESSAGE,
+    _G.ENDED: _S.ENDING,
+    _G.DENIED: _S.LOST,
+}
+_ANSWERED = {
+    _G.HELD: _S.HELD,
+    _G.JOINED: _S.JOINED,
+    _G.MESSAGE: _S.MESSAGE,
+    _G.ENDED: _S.ENDING,
+    _G.DENIED: _S.ENDING,
+}
+
+NEXT: dict[CallState, dict[Signal, CallState]] = {
+    _S.ORDERED: {
+        _G.CLAIMED: _S.SENDING,
+        _G.EXPIRED: _S.EXPIRED,
+    },
+    _S.SENDING: {
+        **_ON_THE_WAY,
+        _G.REFUSED: _S.REFUSED,
+        _G.NOT_SENT: _S.EXPIRED,
+        _G.EXPIRED: _S.EXPIRED,  # the last look at the clock, before anything left us
+        _G.NO_REPLY: _S.UNKNOWN,
+    },
+    _S.UNKNOWN: {
+        **_ON_THE_WAY,
+        # A reply later than our time-out is still a reply.
+        _G.REFUSED: _S.REFUSED,
+    },
+    _S.PLACED: _ON_THE_WAY,
+    _S.RINGING: {**_ON_THE_WAY, _G.ACCEPTED: _S.RINGING, _G.CALLING: _S.RINGING},
+    _S.ANSWERED: _ANSWERED,
+    _S.HELD: _ANSWERED,
+    _S.JOINED: {_G.ENDED: _S.ENDING, _G.DENIED: _S.ENDING},
+    # The transfer may have been under way when the limit struck: who talks, talks.
+    _S.MESSAGE: {_G.JOINED: _S.JOINED, _G.ENDED: _S.ENDING, _G.DENIED: _S.ENDING},
+    _S.ENDING: {},  # left by `conclude` alone
+}
+
+
+def advance(state: CallState, signal: Signal) -> CallState:
+    """Return the state after `signal`; the same state when the signal is late, repeated or nothing to it."""
+    return NEXT.get(state, {}).get(signal, state)
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """What is known of a call, whatever order it was heard in. Times are aware; None means not heard."""
+
+    answered_at: datetime | None
+    joined_at: datetime | None
+    message_at: datetime | None  # when the recorded message was ordered
+    customer_left_at: datetime | None
+    ended_at: datetime | None
+    leg_outcome: CallOutcome | None  # of the first leg: why it was not reached
+    final_outcome: CallOutcome | None  # of the whole call, from "terminated" or the PBX's report
+
+
+_BY_OUTCOME = {
+    CallOutcome.BUSY: CallState.BUSY,
+    CallOutcome.NO_ANSWER: CallState.NO_ANSWER,
+    CallOutcome.REJECTED: CallState.REJECTED,
+    CallOutcome.UNAVAILABLE: CallState.UNAVAILABLE,
+    CallOutcome.NO_LINES: CallState.NO_LINES,
+}
+
+
+def conclude(facts: Facts, limit: timedelta, *, settled: bool) -> CallState | None:
+    """Say how an ended call ended, from its facts; None while late events could still change the answer.
+
+    `limit` is the rule pack's time from answer to agent. A played message does not take a call out of the
+    abandoned ones; somebody who hung up before the limit, and before any message, was not abandoned.
+    """
+    if facts.joined_at is not None:
+        return CallState.COMPLETED
+    if facts.answered_at is not None:
+        gone = facts.customer_left_at or facts.ended_at
+        waited = gone - facts.answered_at if gone is not None else None
+        if facts.message_at is None and waited is not None and waited < limit:
+            return CallState.HUNG_UP
+        return CallState.ABANDONED
+    for outcome in (facts.leg_outcome, facts.final_outcome):
+        if outcome in _BY_OUTCOME:
+            return _BY_OUTCOME[outcome]
+    if facts.final_outcome is CallOutcome.OK and settled:
+        # Somebody answered and we never heard of it: nobody can have joined them. The harder word.
+        return CallState.ABANDONED
+    return CallState.FAILED if settled else None

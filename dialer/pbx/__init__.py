@@ -1,0 +1,1 @@
+"""PBX adapters: their words outside, ours inside."""

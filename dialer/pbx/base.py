@@ -1,0 +1,262 @@
+"""What the dialer asks of a PBX, and what a PBX tells it, in our words.
+
+An adapter turns these into one maker's requests and turns that maker's events into `CallEvent`. Callers
+catch `PbxUnavailable`, `PbxRefused` and `OutcomeUnknown` from commands, and `PbxNonsense` or
+`PbxUnavailable` from reads; never an HTTP library's errors.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+from typing import Protocol
+
+
+class Feature(StrEnum):
+    """What a PBX can do. The modes a campaign may use follow from it."""
+
+    CUSTOMER_FIRST = "customer_first"  # calls a customer with no agent attached
+    JOIN = "join"  # joins a waiting customer to a parked agent
+    DIVERT = "divert"  # sends a waiting customer to the recorded message
+    HANG_UP = "hang_up"
+    PRESENCE = "presence"
+    LINES = "lines"
+    CURRENT_CALLS = "current_calls"
+    CALL_REPORT = "call_report"
+    RECORDING = "recording"
+
+
+class Role(StrEnum):
+    """The part an entity plays in one of our calls."""
+
+    CUSTOMER = "customer"  # the number behind a gateway
+    AGENT = "agent"
+    RECEPTION = "reception"  # where answered customers wait
+    WAITING = "waiting"  # where parked agents wait
+    MESSAGE = "message"  # the recorded message for customers nobody could take
+    OTHER = "other"
+
+
+class Heard(StrEnum):
+    """What an event says, in our words. `calls.py` gives each its effect."""
+
+    CALLING = "calling"  # the PBX is calling the entity (`role`); carries its leg
+    RINGING = "ringing"  # the entity's phone rings
+    ANSWERED = "answered"  # the entity took the call
+    NOT_REACHED = "not_reached"  # the entity did not take the call; `outcome` says why
+    LEFT = "left"  # the entity went away; `role` says who
+    DROPPED = "dropped"  # the PBX sent the entity away; `role` says whom
+    TRANSFERRED = "transferred"  # entity `role` came in from communication `other_call_id`
+    DIVERTED = "diverted"  # the call was sent on to entity `role`, which now rings
+    ENDED = "ended"  # the communication is over; `outcome` is final
+    HELD = "held"  # an agent put the customer on hold
+    RETRIEVED = "retrieved"
+    COMMAND_FAILED = "command_failed"  # an accepted command could not be carried out
+    ARRIVED = "arrived"  # somebody calls in; not one of our calls
+    OTHER = "other"  # understood, and nothing to us (voicemail, another user's call)
+
+
+class CallOutcome(StrEnum):
+    """How a leg or a call ended, whichever side of the PBX's table it came from."""
+
+    OK = "ok"
+    BUSY = "busy"
+    NO_ANSWER = "no_answer"
+    REJECTED = "rejected"
+    UNAVAILABLE = "unavailable"
+    NO_LINES = "no_lines"
+    UNKNOWN = "unknown"
+
+
+@dataclass(frozen=True, slots=True)
+class CustomerOrder:
+    """Call `number` through `gateway`; when it answers, let it wait at the reception."""
+
+    ref: str  # ours, unique, repeated by the PBX in every event
+    number: str  # E.164 with the plus
+    gateway: str
+    caller_id: str  # what the customer sees
+
+
+@dataclass(frozen=True, slots=True)
+class AgentOrder:
+    """Call an agent's phone, which answers by itself, and let the agent wait among the parked."""
+
+    ref: str
+    user_id: str
+    extension: str
+    display: str = ""  # what the agent's phone shows; empty means the extension
+
+
+@dataclass(frozen=True, slots=True)
+class WaitingLeg:
+    """Where one side waits: the communication, and the leg that a join moves or replaces.
+
+    For a customer `leg_id` is the *reception's* leg (it is replaced); for an agent it is the agent's own.
+    """
+
+    call_id: str
+    leg_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class CallEvent:
+    """One thing a PBX told us about one call. Every field a PBX may leave out is optional."""
+
+    heard: Heard
+    name: str  # the maker's own word, for logs and pages
+    ref: str | None = None
+    call_id: str | None = None
+    role: Role = Role.OTHER
+    party_id: str | None = None  # gateway, user or IVR id, inside its type
+    leg_id: str | None = None
+    outcome: CallOutcome | None = None
+    other_call_id: str | None = None
+    request_id: str | None = None
+    number: str | None = None
+    vendor_time: str | None = None  # as printed; it has no zone, so the receipt time is the truth
+    note: str | None = None  # what the PBX gave as a reason
+
+
+@dataclass(frozen=True, slots=True)
+class EventKeys:
+    """What the receiver needs of an event before it is understood: which call to look at."""
+
+    ref: str | None = None
+    call_id: str | None = None
+    request_id: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Gateway:
+    """A bundle of outside lines."""
+
+    id: str
+    name: str
+    enabled: bool
+    registered: bool
+    lines: int
+    busy_lines: int
+    status: str = ""  # the maker's word for the link
+
+    @property
+    def usable(self) -> bool:
+        return self.enabled and self.registered
+
+    @property
+    def free_lines(self) -> int:
+        return max(0, self.lines - self.busy_lines) if self.usable else 0
+
+
+class Presence(StrEnum):
+    """A user's state as the PBX sees it."""
+
+    UNKNOWN = "unknown"
+    UNAVAILABLE = "unavailable"
+    AVAILABLE = "available"
+    RINGING = "ringing"
+    BUSY = "busy"
+    DO_NOT_DISTURB = "do_not_disturb"
+    RESERVED = "reserved"
+    ABSENT = "absent"
+    DIVERTED = "diverted"
+
+
+@dataclass(frozen=True, slots=True)
+class PbxUser:
+    """A user of the PBX, who may be one of our agents."""
+
+    id: str
+    name: str
+    extension: str
+    presence: Presence
+    groups: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class LiveCall:
+    """A call in progress, as the PBX lists it."""
+
+    call_id: str
+    ref: str | None
+    started: str = ""
+    connected_role: Role | None = None  # None: nobody is connected yet, or the PBX does not say
+    connected_id: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class PastCall:
+    """A finished call, as the PBX's report tells it. Times in seconds."""
+
+    call_id: str
+    ref: str | None
+    outcome: CallOutcome
+    started: str = ""
+    duration: float | None = None
+    ring_time: float | None = None
+    ivr_time: float | None = None
+    talk_time: float | None = None
+    connected_role: Role | None = None
+    connected_id: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One line of `dialer pbx check`: what was looked at, how it is, and how to mend it."""
+
+    ok: bool
+    what: str
+    remedy: str = ""
+    fatal: bool = True  # a finding that is not ok and not fatal is a warning
+
+
+@dataclass(frozen=True, slots=True)
+class Payload:
+    """An event as it came over HTTP, before anyone understood it."""
+
+    method: str
+    query: str  # still percent-encoded
+    body: bytes = b""
+    content_type: str = ""
+    extra: Mapping[str, str] = field(default_factory=dict)
+
+
+class Pbx(Protocol):
+    """One PBX. Commands are sent once and never retried in here; reads may be retried."""
+
+    name: str
+    features: frozenset[Feature]
+
+    # events -----------------------------------------------------------------------------------------
+    def keys(self, payload: Payload) -> EventKeys:
+        """Find the ids in an event, cheaply and without ever failing."""
+
+    def read(self, payload: Payload) -> CallEvent:
+        """Understand an event; EventTrouble when it cannot be."""
+
+    # reads ------------------------------------------------------------------------------------------
+    def gateways(self) -> Sequence[Gateway]: ...
+
+    def users(self) -> Sequence[PbxUser]: ...
+
+    def current_calls(self) -> Sequence[LiveCall]: ...
+
+    def call_report(self, since: datetime) -> Sequence[PastCall]: ...
+
+    def check(self) -> Sequence[Finding]:
+        """Look at the whole set-up and say in plain words what would go wrong."""
+
+    # commands: return the PBX's request id, or raise one of the three errors ------------------------
+    def call_customer(self, order: CustomerOrder) -> str: ...
+
+    def call_agent(self, order: AgentOrder) -> str: ...
+
+    def join(self, customer: WaitingLeg, agent: WaitingLeg, user_id: str) -> str:
+        """Replace the reception in the customer's call by the agent waiting in theirs."""
+
+    def play_message(self, customer: WaitingLeg) -> str:
+        """Send a waiting customer to the recorded message."""
+
+    def hang_up(self, call_id: str) -> str: ...
+
+    def close(self) -> None: ...

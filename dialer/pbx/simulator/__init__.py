@@ -1,0 +1,1 @@
+"""A simulated call centre that speaks VOIspeed's interface."""

@@ -1,0 +1,303 @@
+"""configs/*.toml and the environment into one frozen `Settings`; every wrong value is named at once.
+
+Order of strength: the environment (`DIALER_WEB_PORT`, `DIALER_PBX_MAIN_URL`), then the file given by
+`--config` or `DIALER_CONFIG`, then the defaults below. Secrets are only ever *references* here: the name of
+an environment variable or of a file, read when a PBX is opened.
+"""
+
+import difflib
+import ipaddress
+import os
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal
+from urllib.parse import urlsplit
+
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator
+
+from dialer.errors import SettingsError
+
+PREFIX = "DIALER_"
+Seconds = Annotated[float, Field(gt=0, le=86_400)]
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class WebSettings(_Section):
+    """Where the web process listens, and the address the PBX and people reach it by."""
+
+    host: str = "127.0.0.1"
+    port: int = Field(8080, ge=0, le=65_535)
+    public_url: str = ""
+
+    @property
+    def address(self) -> str:
+        return self.public_url.rstrip("/") or f"http://{self.host}:{self.port}"
+
+
+class DatabaseSettings(_Section):
+    """Empty `url`: an embedded PostgreSQL in the data folder."""
+
+    url: str = ""
+    pool_size: int = Field(12, ge=1, le=200)
+
+    @field_validator("url")
+    @classmethod
+    def _postgresql_only(cls, value: str) -> str:
+        scheme = value.split(":", 1)[0]
+        if value and scheme not in ("postgresql", "postgres", "postgresql+psycopg"):
+            raise ValueError("must begin with postgresql:// (no other database is supported)")
+        return value
+
+
+class RedisSettings(_Section):
+    """Empty `url`: an embedded Valkey in the data folder."""
+
+    url: str = ""
+
+    @field_validator("url")
+    @classmethod
+    def _redis_only(cls, value: str) -> str:
+        if value and value.split(":", 1)[0] not in ("redis", "rediss", "unix"):
+            raise ValueError("must begin with redis://, rediss:// or unix://")
+        return value
+
+
+class LogSettings(_Section):
+    """How processes log. `auto`: colour on a terminal, JSON elsewhere."""
+
+    level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
+    format: Literal["auto", "json", "console"] = "auto"
+
+
+class TimingSettings(_Section):
+    """Seconds. Everything that waits, waits for one of these."""
+
+    tick: Seconds = 0.25  # between two pacing decisions of one campaign
+    second_look: Seconds = 0.2  # between two looks for what a lost queue message left behind
+    answer_limit: Seconds = 2.0  # from the answer to an agent, or the recorded message
+    message_lead: Seconds = 0.35  # the message is ordered this long before the limit, to begin within it
+    order_life: Seconds = 10.0  # an order not sent by then is never sent
+    ring_limit: Seconds = 30.0  # the PBX should have given up by then; asked about afterwards
+    start_limit: Seconds = 10.0  # an accepted call must show a first event by then
+    unknown_cool_down: Seconds = 30.0  # before a call whose order got no reply may be called lost
+    sweep: Seconds = 2.0  # between two questions "which calls are there?" while calls are open
+    settle: Seconds = 1.5  # a call that ended out of order waits this long for its late events
+    message_limit: Seconds = 60.0  # the recorded message is over by then, or the call is hung up
+    talk_limit: Seconds = 14_400.0  # a conversation longer than this is asked about and ended
+    agent_ring_limit: Seconds = 20.0  # an agent's phone that does not answer by then pauses the agent
+    presence_poll: Seconds = 2.0  # between two reads of lines and agents
+    presence_stale: Seconds = 30.0  # older than this: one call per idle agent
+    presence_dead: Seconds = 60.0  # older than this: no calls
+    lease: Seconds = 3.0  # a scheduler not heard of for this long has lost its campaigns
+    retention_days: float = Field(90, gt=0)  # raw events and pace decisions
+
+
+class PbxSettings(_Section):
+    """One PBX. What a maker's document lost is a setting here, with a tolerant default."""
+
+    kind: Literal["voispeed", "simulator", "asterisk", "xivo", "easyconnect", "voipline"] = "voispeed"
+    url: str
+    token_env: str = ""
+    token_file: str = ""
+    domain: str = ""  # licence or tenant, sent only when set
+    webhook_secret_env: str = ""
+    webhook_secret_file: str = ""
+    webhook_secret_previous_env: str = ""  # still accepted while the secret is being changed
+    webhook_allow: tuple[str, ...] = ("127.0.0.1/32", "::1/128")
+    allow_http: bool = False  # plain http to an address other than loopback
+    reception_ivr: int | None = None
+    waiting_ivr: int | None = None
+    abandon_ivr: int | None = None
+    gateways: tuple[int, ...] = ()
+    timeout: Seconds = 5.0  # of one request, connecting included
+    number_format: Literal["digits", "plus", "international"] = "digits"  # 39.. / +39.. / 0039..
+    dial_prefix: str = Field("", pattern=r"^[0-9*#]{0,8}$")
+    agent_calling_number: str = "{extension}"  # what the two number fields of an agent's leg carry
+    agent_called_number: str = "{extension}"
+    call_id_fields: tuple[str, ...] = ("call_id", "com_id", "callid")
+    leg_id_fields: tuple[str, ...] = (
+        "entity_call_id",
+        "local_id",
+        "call_local_id",
+        "sender_call_id",
+        "usercallid",
+    )
+    terminate_fields: tuple[str, ...] = ("call_id", "com_id")  # tried in this order when refused
+    divert_fields: dict[str, str] = Field(default_factory=dict)  # our word -> the PBX's, see docs/pbx
+    recording_field: str = "enable"
+    call_action_words: dict[str, str] = Field(default_factory=dict)  # hold, resume, answer, transfer
+    user_modes: dict[str, int] = Field(default_factory=lambda: {"do_not_disturb": 2})
+    extra: dict[str, str] = Field(default_factory=dict)  # for adapters with options of their own
+
+    @field_validator("url")
+    @classmethod
+    def _http(cls, value: str) -> str:
+        parts = urlsplit(value)
+        if parts.scheme not in ("http", "https") or not parts.hostname:
+            raise ValueError("must be the whole address, for example https://pbx.example/PBX/seri_endpoint.php")
+        return value
+
+    @field_validator("webhook_allow")
+    @classmethod
+    def _networks(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        for text in value:
+            try:
+                ipaddress.ip_network(text, strict=False)
+            except ValueError:
+                raise ValueError(f"{text!r} is not an address or network such as 192.0.2.10/32") from None
+        return value
+
+    @property
+    def on_loopback(self) -> bool:
+        return is_loopback(urlsplit(self.url).hostname or "")
+
+
+class Settings(_Section):
+    """Everything the processes are told. Frozen: a change is a restart."""
+
+    env: Literal["development", "production"] = "development"
+    data_dir: Path = Path(".dialer")
+    web: WebSettings = WebSettings()
+    database: DatabaseSettings = DatabaseSettings()
+    redis: RedisSettings = RedisSettings()
+    log: LogSettings = LogSettings()
+    timing: TimingSettings = TimingSettings()
+    pbx: dict[str, PbxSettings] = Field(default_factory=dict)
+    worker_threads: int = Field(8, ge=1, le=64)
+    agent_login: Literal["presence", "explicit"] = "presence"  # who says an agent is at work
+
+    @field_validator("pbx")
+    @classmethod
+    def _names(cls, value: dict[str, PbxSettings]) -> dict[str, PbxSettings]:
+        for name in value:
+            if not name.isascii() or not name.replace("-", "").replace("_", "").isalnum():
+                raise ValueError(f"{name!r} cannot be a PBX name: use letters, digits, - and _ (it is in a URL)")
+        return value
+
+
+def load_settings(path: Path | None = None, environ: Mapping[str, str] | None = None) -> Settings:
+    """Read the file (if any) and the environment; SettingsError names every wrong value."""
+    environ = os.environ if environ is None else environ
+    if path is None and environ.get("DIALER_CONFIG"):
+        path = Path(environ["DIALER_CONFIG"])
+    values: dict[str, Any] = {}
+    if path is not None:
+        values = _read_file(path)
+    _overlay_environment(values, environ)
+    try:
+        return Settings.model_validate(values)
+    except ValidationError as exc:
+        raise SettingsError(_sentences(exc, path)) from None
+
+
+def secret(settings: PbxSettings, name: str, which: str, environ: Mapping[str, str] | None = None) -> SecretStr | None:
+    """Read the secret `which` ("token", "webhook_secret", ...) of PBX `name` from where it is kept.
+
+    None when no reference is set; SettingsError when the reference leads nowhere.
+    """
+    environ = os.environ if environ is None else environ
+    variable = getattr(settings, f"{which}_env", "")
+    file = getattr(settings, f"{which}_file", "")
+    if variable:
+        value = environ.get(variable, "").strip()
+        if not value:
+            raise SettingsError(
+                f"pbx.{name}.{which}_env names the environment variable {variable}, which is not set: "
+                f"export {variable}=... before starting"
+            )
+        return SecretStr(value)
+    if file:
+        try:
+            value = Path(file).read_text("utf-8").strip()
+        except OSError as exc:
+            raise SettingsError(f"pbx.{name}.{which}_file: cannot read {file}: {exc.strerror}") from None
+        if not value:
+            raise SettingsError(f"pbx.{name}.{which}_file: {file} is empty")
+        return SecretStr(value)
+    return None
+
+
+def is_loopback(host: str) -> bool:
+    """Whether `host` names this machine and nothing else."""
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host.strip("[]")).is_loopback
+    except ValueError:
+        return False
+
+
+def _read_file(path: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(path.read_text("utf-8"))
+    except OSError as exc:
+        raise SettingsError(
+            f"settings file {path}: {exc.strerror}; give another with --config or DIALER_CONFIG"
+        ) from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as exc:
+        raise SettingsError(f"settings file {path} is not TOML: {exc}") from None
+
+
+# Variables of the command line and of other parts; they are not settings.
+_NOT_SETTINGS = {"DIALER_CONFIG", "DIALER_COMPLETE"}
+
+
+def _overlay_environment(values: dict[str, Any], environ: Mapping[str, str]) -> None:
+    for section, info in Settings.model_fields.items():
+        kind = info.annotation
+        if isinstance(kind, type) and issubclass(kind, BaseModel):
+            for field in kind.model_fields:
+                text = environ.get(f"{PREFIX}{section}_{field}".upper())
+                if text is not None:
+                    _table(values, section)[field] = text
+        elif section != "pbx" and (text := environ.get(f"{PREFIX}{section}".upper())):
+            values[section] = text
+    for name, table in list(_table(values, "pbx").items()) if values.get("pbx") else []:
+        if not isinstance(table, dict):
+            continue
+        for field, info in PbxSettings.model_fields.items():
+            text = environ.get(f"{PREFIX}PBX_{name}_{field}".upper().replace("-", "_"))
+            if text is not None:
+                is_list = str(info.annotation).startswith("tuple")
+                table[field] = [part.strip() for part in text.split(",") if part.strip()] if is_list else text
+
+
+def _table(values: dict[str, Any], name: str) -> dict[str, Any]:
+    table = values.setdefault(name, {})
+    if not isinstance(table, dict):
+        raise SettingsError(f"{name} must be a section, written [{name}]")
+    return table
+
+
+def _sentences(exc: ValidationError, path: Path | None) -> str:
+    where = f"settings ({path})" if path else "settings (environment)"
+    lines = []
+    for error in exc.errors():
+        place = ".".join(str(part) for part in error["loc"])
+        if error["type"] == "extra_forbidden":
+            lines.append(f"  {place}: there is no such setting{_suggestion(error['loc'])}")
+        elif error["type"] == "missing":
+            lines.append(f"  {place}: is missing")
+        else:
+            told = str(error["msg"]).removeprefix("Value error, ")
+            given = error.get("input")
+            shown = f" (given: {given!r})" if isinstance(given, str | int | float | bool) else ""
+            lines.append(f"  {place}: {told}{shown}")
+    count = "one value is wrong" if len(lines) == 1 else f"{len(lines)} values are wrong"
+    return f"{where}: {count}\n" + "\n".join(lines)
+
+
+def _suggestion(loc: tuple[int | str, ...]) -> str:
+    model: Any = Settings
+    for part in loc[:-1]:
+        if model is Settings and part == "pbx":
+            model = PbxSettings
+        elif isinstance(part, str) and isinstance(model, type) and part in model.model_fields:
+            model = model.model_fields[part].annotation
+    fields = getattr(model, "model_fields", {})
+    near = difflib.get_close_matches(str(loc[-1]), list(fields), n=1)
+    return f"; did you mean {near[0]}?" if near else ""

@@ -1,0 +1,1 @@
+"""When it happens: processes and their wiring. Nobody imports this package."""
