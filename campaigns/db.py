@@ -52,7 +52,8 @@ def session_factory(engine: Engine) -> sessionmaker[Session]:
 
 def database_now(session: Session) -> datetime:
     """Return the database's time: the one clock that decides about calls on every host."""
-    return session.execute(text("SELECT clock_timestamp()")).scalar_one()
+    now: datetime = session.execute(text("SELECT clock_timestamp()")).scalar_one()
+    return now
 
 
 @contextmanager

@@ -441,5 +441,5 @@ LEDGER_TRIGGER = """
 CREATE TRIGGER ledger_append_only BEFORE UPDATE OR DELETE OR TRUNCATE ON ledger
 FOR EACH STATEMENT EXECUTE FUNCTION refuse_ledger_change()
 """
-event.listen(Ledger.__table__, "after_create", DDL(LEDGER_GUARD.replace("%", "%%")))
-event.listen(Ledger.__table__, "after_create", DDL(LEDGER_TRIGGER))
+event.listen(Ledger.__table__, "after_create", DDL(LEDGER_GUARD.replace("%", "%%")))  # type: ignore[no-untyped-call]
+event.listen(Ledger.__table__, "after_create", DDL(LEDGER_TRIGGER))  # type: ignore[no-untyped-call]

@@ -296,8 +296,8 @@ def _suggestion(loc: tuple[int | str, ...]) -> str:
     for part in loc[:-1]:
         if model is Settings and part == "pbx":
             model = PbxSettings
-        elif isinstance(part, str) and isinstance(model, type) and part in model.model_fields:
-            model = model.model_fields[part].annotation
+        elif part in getattr(model, "model_fields", {}):
+            model = getattr(model.model_fields[part], "annotation", None)
     fields = getattr(model, "model_fields", {})
     near = difflib.get_close_matches(str(loc[-1]), list(fields), n=1)
     return f"; did you mean {near[0]}?" if near else ""
