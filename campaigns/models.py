@@ -105,6 +105,9 @@ class Agent(Base):
     presence: Mapped[str] = mapped_column(Text, default="unknown", server_default="unknown")
     presence_at: Mapped[datetime | None] = mapped_column(Instant)  # last read of the PBX's record
     presence_left: Mapped[bool] = mapped_column(default=False, server_default=text("false"))
+    # What the agent becomes when the call in hand is over: '', 'out' or 'paused'.
+    wanted: Mapped[str] = mapped_column(Text, default="", server_default="")
+    wanted_reason: Mapped[str] = mapped_column(Text, default="", server_default="")
 
 
 class CampaignAgent(Base):
@@ -200,6 +203,7 @@ class Contact(Base):
     period_id: Mapped[int | None] = mapped_column(ForeignKey("periods.id"))
     state: Mapped[str] = mapped_column(Text, default="open", server_default="open")
     next_at: Mapped[datetime | None] = mapped_column(Instant)
+    next_number: Mapped[str | None] = mapped_column(Text)  # the number to try next; null means `phone`
     closed_because: Mapped[str] = mapped_column(Text, default="", server_default="")
 
 
@@ -241,6 +245,7 @@ class Attempt(PlacedCall, Base):
         Index("ix_attempts_contact", "contact_id"),
         Index("ix_attempts_campaign", "campaign_id", "ordered_at"),
         Index("ix_attempts_call_id", "pbx", "pbx_call_id"),
+        Index("ix_attempts_waiting", "answered_at", postgresql_where=text("state IN ('answered','held')")),
         CheckConstraint(f"(ended_at IS NULL) = ({_OPEN_SQL})", name="final_is_ended"),
     )
     id: Mapped[int] = mapped_column(BigInteger, Identity(always=False), primary_key=True)
@@ -298,7 +303,7 @@ class Command(Base):
 
     __tablename__ = "commands"
     __table_args__ = (
-        UniqueConstraint("ref", "kind"),
+        UniqueConstraint("ref", "kind", "about"),
         CheckConstraint("kind IN ('join','message','hang_up')", name="kind"),
         CheckConstraint("state IN ('due','sending','accepted','refused','unknown','not_sent')", name="state"),
         Index("ix_commands_due", "due_at", postgresql_where=text("state IN ('due','sending')")),
@@ -306,6 +311,7 @@ class Command(Base):
     id: Mapped[int] = _id()
     ref: Mapped[str] = mapped_column(Text)  # of the attempt or leg
     kind: Mapped[str] = mapped_column(Text)
+    about: Mapped[int] = mapped_column(BigInteger, default=0, server_default=text("0"))  # assignment of a join
     pbx: Mapped[str] = mapped_column(Text)
     arguments: Mapped[dict[str, Any]] = mapped_column(JSONB)
     state: Mapped[str] = mapped_column(Text, default="due", server_default="due")
