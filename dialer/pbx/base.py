@@ -5,7 +5,7 @@ catch `PbxUnavailable`, `PbxRefused` and `OutcomeUnknown` from commands, and `Pb
 `PbxUnavailable` from reads; never an HTTP library's errors.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
@@ -247,9 +247,11 @@ class Pbx(Protocol):
         """Look at the whole set-up and say in plain words what would go wrong."""
 
     # commands: return the PBX's request id, or raise one of the three errors ------------------------
-    def call_customer(self, order: CustomerOrder) -> str: ...
+    # `before_send` is called as the last act before the request is written, on a connection that already
+    # stands; when it raises, nothing is sent and what it raised comes back to the caller.
+    def call_customer(self, order: CustomerOrder, *, before_send: Callable[[], None] | None = None) -> str: ...
 
-    def call_agent(self, order: AgentOrder) -> str: ...
+    def call_agent(self, order: AgentOrder, *, before_send: Callable[[], None] | None = None) -> str: ...
 
     def join(self, customer: WaitingLeg, agent: WaitingLeg, user_id: str) -> str:
         """Replace the reception in the customer's call by the agent waiting in theirs."""
