@@ -163,16 +163,25 @@ def conclude(facts: Facts, limit: timedelta, *, settled: bool) -> CallState | No
     """
     if facts.joined_at is not None:
         return CallState.COMPLETED
+    if not settled:
+        # The join, the answer or the going may be reported after the end: only what no event can undo is said
+        # at once, and that is why the customer's own leg was not reached.
+        return _BY_OUTCOME.get(facts.leg_outcome) if facts.leg_outcome and facts.answered_at is None else None
     if facts.answered_at is not None:
-        gone = facts.customer_left_at or facts.ended_at
-        waited = gone - facts.answered_at if gone is not None else None
-        if facts.message_at is None and waited is not None and waited < limit:
-            return CallState.HUNG_UP
-        return CallState.ABANDONED
+        return CallState.HUNG_UP if _gone_before(facts, facts.answered_at + limit) else CallState.ABANDONED
     for outcome in (facts.leg_outcome, facts.final_outcome):
         if outcome in _BY_OUTCOME:
             return _BY_OUTCOME[outcome]
-    if facts.final_outcome is CallOutcome.OK and settled:
+    if facts.final_outcome is CallOutcome.OK:
         # Somebody answered and we never heard of it: nobody can have joined them. The harder word.
         return CallState.ABANDONED
-    return CallState.FAILED if settled else None
+    return CallState.FAILED
+
+
+def _gone_before(facts: Facts, deadline: datetime) -> bool:
+    """Whether the customer left of their own before the deadline, and before a message could be heard."""
+    gone = facts.customer_left_at or facts.ended_at
+    if gone is None or gone >= deadline:
+        return False
+    # Ordered after they had left, because we had not heard of it yet: nobody listened to it.
+    return facts.message_at is None or gone < facts.message_at
