@@ -64,7 +64,7 @@ class Campaign(Base):
     hours: Mapped[str] = mapped_column(Text)  # "always" or "09:00-20:00", local to the phone
     caller_id: Mapped[str] = mapped_column(Text)
     max_attempts: Mapped[int] = mapped_column(default=3)  # per contact
-    number_gap: Mapped[float] = mapped_column(default=3600.0)  # seconds between two calls to one number
+    number_gap: Mapped[float] = mapped_column(default=600.0)  # seconds between two calls to one number
     retry_delay: Mapped[float] = mapped_column(default=3600.0)  # seconds after an attempt that reached nobody
     max_abandonment: Mapped[float] = mapped_column(default=0.03)
     max_lines: Mapped[int | None]

@@ -1,0 +1,248 @@
+"""Where each agent is in their work: the dialer's own record, moved by people, calls and presence.
+
+Every change of state goes through `move`, which writes the ledger; occupancy is counted from there. The caller
+owns the transaction and holds the agent's row lock (`locked`). Locks are taken attempt, leg, agent, in that
+order, so nobody waits for somebody who waits for them.
+"""
+
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from campaigns import ledger
+from campaigns.models import Agent, AgentLeg, Campaign, CampaignAgent
+from campaigns.pbx_commands import order_hang_up
+from dialer.errors import BadInput, NotFound
+from dialer.pbx.base import PbxUser, Presence
+
+WORKING = ("parking", "parked", "assigned", "talking")  # a call of ours is on the agent's phone
+AT_WORK = ("ready", *WORKING, "wrap_up", "paused")
+# The PBX shows these of its own accord while a call rings or runs: they say nothing about the person.
+_ON_A_CALL = (Presence.BUSY, Presence.RINGING)
+# After a call that went wrong, no new parking call for so long: a phone must not ring without end.
+PARKING_REST = timedelta(seconds=2)
+
+
+def locked(session: Session, agent_id: int) -> Agent:
+    """Return the agent with the row locked; NotFound when there is none."""
+    agent = session.get(Agent, agent_id, with_for_update=True, populate_existing=True)
+    if agent is None:
+        raise NotFound(f"there is no agent {agent_id}")
+    return agent
+
+
+def move(
+    session: Session,
+    agent: Agent,
+    state: str,
+    *,
+    now: datetime,
+    who: str,
+    reason: str = "",
+    said_by: str = "dialer",
+    until: datetime | None = None,
+) -> None:
+    """Put the agent into `state` and write it down. `until` is the state's deadline, if it has one."""
+    if state == agent.state and reason == agent.reason:
+        agent.until = until
+        return
+    ledger.record(
+        session,
+        at=now,
+        kind="agent",
+        who=who,
+        campaign_id=agent.campaign_id,
+        agent_id=agent.id,
+        why=reason,
+        **{"from": agent.state, "to": state, "seconds": round((now - agent.since).total_seconds(), 3)},
+    )
+    agent.state, agent.reason, agent.said_by = state, reason, said_by
+    agent.since, agent.until, agent.presence_left = now, until, False
+    if state in ("ready", "out", "paused"):
+        agent.campaign_id = None
+
+
+# What people say -----------------------------------------------------------------------------------------
+
+
+def login(session: Session, agent_id: int, *, now: datetime, who: str) -> Agent:
+    """The agent starts work. Harmless when already at work; a paused agent stays paused."""
+    agent = locked(session, agent_id)
+    agent.wanted = agent.wanted_reason = ""
+    if agent.state == "out":
+        move(session, agent, "ready", now=now, who=who, said_by="person")
+    return agent
+
+
+def logout(session: Session, agent_id: int, *, now: datetime, who: str) -> Agent:
+    """The agent goes home: at once, or after the customer now on the line."""
+    return _leave(session, agent_id, "out", "", now=now, who=who)
+
+
+def pause(session: Session, agent_id: int, *, reason: str, now: datetime, who: str) -> Agent:
+    """The agent takes no more calls until `ready`: at once, or after the customer now on the line."""
+    if not reason.strip():
+        raise BadInput("a pause needs a reason, for example --reason lunch")
+    return _leave(session, agent_id, "paused", reason.strip(), now=now, who=who)
+
+
+def ready(session: Session, agent_id: int, *, now: datetime, who: str) -> Agent:
+    """The agent takes calls again: ends a pause or a wrap-up, and takes back a wish to leave."""
+    agent = locked(session, agent_id)
+    agent.wanted = agent.wanted_reason = ""
+    if agent.state in ("paused", "wrap_up", "out"):
+        agent.not_before = None
+        move(session, agent, "ready", now=now, who=who, said_by="person")
+        agent.idle_since = agent.idle_since or now
+    return agent
+
+
+def _leave(session: Session, agent_id: int, state: str, reason: str, *, now: datetime, who: str) -> Agent:
+    leg = _open_leg(session, agent_id)
+    agent = locked(session, agent_id)
+    if agent.state in ("assigned", "talking"):
+        agent.wanted, agent.wanted_reason = state, reason
+        return agent
+    agent.wanted = agent.wanted_reason = ""
+    move(session, agent, state, now=now, who=who, reason=reason, said_by="person")
+    if leg is not None:
+        order_hang_up(session, leg, now=now)
+    return agent
+
+
+# What calls say ------------------------------------------------------------------------------------------
+
+
+def leave_customer(session: Session, agent: Agent, *, now: datetime, wrap_up_limit: float) -> None:
+    """A conversation is over: wrap-up, or what the agent asked for meanwhile."""
+    agent.idle_since = None
+    if agent.wanted:
+        _as_wanted(session, agent, now)
+    else:
+        until = now + timedelta(seconds=wrap_up_limit)
+        move(session, agent, "wrap_up", now=now, who="dialer", until=until)
+
+
+def lose_leg(session: Session, agent: Agent, *, now: datetime, reason: str, by_agent: bool) -> None:
+    """The agent's parking call is gone. Who hung up, or did not answer, is paused: an empty seat must not
+    get a customer, and a phone must not ring without end. Otherwise the agent is parked anew in a moment."""
+    if agent.wanted:
+        _as_wanted(session, agent, now)
+    elif by_agent:
+        move(session, agent, "paused", now=now, who="dialer", reason=reason)
+    else:
+        agent.not_before = now + PARKING_REST
+        move(session, agent, "ready", now=now, who="dialer", reason=reason)
+
+
+def back_to_parked(session: Session, agent: Agent, *, now: datetime) -> None:
+    """The customer went before the join; the agent still waits on the line."""
+    if agent.wanted:
+        leg = _open_leg(session, agent.id, lock=False)
+        _as_wanted(session, agent, now)
+        if leg is not None:
+            order_hang_up(session, leg, now=now)
+    else:
+        move(session, agent, "parked", now=now, who="dialer")
+
+
+def _as_wanted(session: Session, agent: Agent, now: datetime) -> None:
+    state, reason = agent.wanted, agent.wanted_reason
+    agent.wanted = agent.wanted_reason = ""
+    move(session, agent, state, now=now, who="dialer", reason=reason, said_by="person")
+
+
+# What the passing of time and the PBX's presence say -----------------------------------------------------
+
+
+def end_wrap_ups(session: Session, now: datetime) -> int:
+    """End every wrap-up whose limit is over; returns how many."""
+    due = session.scalars(
+        select(Agent)
+        .where(Agent.state == "wrap_up", Agent.until <= now)
+        .with_for_update(skip_locked=True)
+        .execution_options(populate_existing=True)
+    ).all()
+    for agent in due:
+        move(session, agent, "ready", now=now, who="dialer", reason="wrap-up limit", said_by="presence")
+        agent.idle_since = now
+    return len(due)
+
+
+def apply_presence(
+    session: Session, pbx: str, users: Sequence[PbxUser], *, now: datetime, login_by_presence: bool
+) -> None:
+    """Correct our record by what the PBX shows of its users, read at `now`.
+
+    Calls are believed before presence, which may lag; so nobody on a call of ours is touched here.
+    """
+    seen = {user.id: user for user in users}
+    wanted_at_work = set(
+        session.scalars(
+            select(CampaignAgent.agent_id)
+            .join(Campaign, Campaign.id == CampaignAgent.campaign_id)
+            .where(Campaign.pbx == pbx, Campaign.state == "running")
+        )
+    )
+    agents = session.scalars(
+        select(Agent)
+        .where(Agent.pbx == pbx)
+        .order_by(Agent.id)
+        .with_for_update(skip_locked=True)
+        .execution_options(populate_existing=True)
+    ).all()
+    for agent in agents:
+        user = seen.get(agent.user_id)
+        agent.presence = str(user.presence if user else Presence.UNKNOWN)
+        agent.presence_at = now
+        if user is not None:
+            agent.name, agent.extension = user.name or agent.name, user.extension or agent.extension
+        at_work = login_by_presence and agent.id in wanted_at_work
+        _correct(session, agent, Presence(agent.presence), now=now, may_log_in=at_work)
+
+
+def _correct(session: Session, agent: Agent, presence: Presence, *, now: datetime, may_log_in: bool) -> None:
+    here = presence is Presence.AVAILABLE
+    if not here and presence not in _ON_A_CALL:
+        agent.presence_left = True
+    came_back = here and agent.presence_left
+    if agent.state == "out" and here and agent.said_by == "presence" and may_log_in:
+        move(session, agent, "ready", now=now, who="presence", said_by="presence")
+        agent.idle_since = now
+    elif agent.state == "ready" and not here:
+        move(session, agent, "paused", now=now, who="presence", reason=f"PBX shows {presence}", said_by="presence")
+    elif agent.state == "paused" and here and (agent.said_by == "presence" or _may_return(agent, came_back)):
+        move(session, agent, "ready", now=now, who="presence", said_by="presence")
+    elif agent.state == "wrap_up" and came_back:
+        move(session, agent, "ready", now=now, who="presence", reason="back from wrap-up", said_by="presence")
+        agent.idle_since = now
+
+
+def _may_return(agent: Agent, came_back: bool) -> bool:
+    """Whom the dialer paused (hung up while parked, did not answer) returns by showing a sign of life."""
+    return agent.said_by == "dialer" and came_back
+
+
+def send_home(session: Session, *, now: datetime) -> int:
+    """Send agents home whose campaigns no longer run, if only presence had logged them in; returns how many."""
+    running = (
+        select(CampaignAgent.agent_id)
+        .join(Campaign, Campaign.id == CampaignAgent.campaign_id)
+        .where(Campaign.state.in_(("running", "paused")))
+    )
+    idle = session.scalars(
+        select(Agent)
+        .where(Agent.state.in_(("ready", "paused")), Agent.said_by != "person", ~Agent.id.in_(running))
+        .with_for_update(skip_locked=True)
+        .execution_options(populate_existing=True)
+    ).all()
+    for agent in idle:
+        move(session, agent, "out", now=now, who="dialer", reason="no campaign runs", said_by="presence")
+    return len(idle)
+
+
+def _open_leg(session: Session, agent_id: int, *, lock: bool = True) -> AgentLeg | None:
+    query = select(AgentLeg).where(AgentLeg.agent_id == agent_id, AgentLeg.ended_at.is_(None))
+    return session.scalars(query.with_for_update() if lock else query).one_or_none()

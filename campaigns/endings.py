@@ -1,0 +1,198 @@
+"""What the end of a call brings about: the contact's next try, the agent's next state, the ledger's line.
+
+The caller owns the transaction and holds the call's row lock; for an agent's leg with an open assignment, the
+attempt's as well (order of locks: attempt, leg, agent).
+"""
+
+from datetime import datetime, timedelta
+from itertools import takewhile
+
+from dialer.retries import RetryRules, after, counts_against_cap
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from campaigns import agents, ledger
+from campaigns.models import AgentLeg, Assignment, Attempt, Campaign, Contact
+from dialer.abandonment import rule_pack
+from dialer.calls import CallState, Facts, conclude
+from dialer.pbx.base import CallOutcome
+
+# An agent whose phone did this is not called again until they show a sign of life.
+_AGENTS_OWN_DOING = (CallState.NO_ANSWER, CallState.REJECTED, CallState.BUSY, CallState.UNAVAILABLE, CallState.HUNG_UP)
+
+
+def facts_of(call: Attempt | AgentLeg) -> Facts:
+    """Everything known of how a call went, for `conclude`."""
+    return Facts(
+        answered_at=call.answered_at,
+        joined_at=call.joined_at,
+        message_at=call.message_at if isinstance(call, Attempt) else None,
+        customer_left_at=call.left_at,
+        ended_at=call.over_at,
+        leg_outcome=CallOutcome(call.leg_outcome) if call.leg_outcome else None,
+        final_outcome=CallOutcome(call.final_outcome) if call.final_outcome else None,
+    )
+
+
+def conclude_attempt(session: Session, attempt: Attempt, *, now: datetime, settled: bool) -> bool:
+    """Close an attempt that is over if its facts allow; returns whether they did."""
+    limit = timedelta(seconds=attempt.answer_limit)
+    outcome = conclude(facts_of(attempt), limit, settled=settled)
+    if outcome is None:
+        return False
+    close_attempt(session, attempt, outcome, now=now)
+    return True
+
+
+def conclude_leg(session: Session, leg: AgentLeg, *, now: datetime, settled: bool) -> bool:
+    """Close an agent's leg that is over if its facts allow; returns whether they did."""
+    if leg.joined_at is not None:
+        close_leg(session, leg, CallState.COMPLETED, now=now, reason="")
+        return True
+    if leg.answered_at is not None:
+        if not settled and open_assignment_of_leg(session, leg.id) is not None:
+            return False  # the transfer that ends this call may be reported a moment later
+        state = CallState.HUNG_UP if leg.left_at is not None else CallState.FAILED
+        reason = "hung up while parked" if leg.left_at is not None else "the parking call ended"
+        close_leg(session, leg, state, now=now, reason=reason)
+        return True
+    outcome = conclude(facts_of(leg), timedelta(0), settled=settled)
+    if outcome is None:
+        return False
+    close_leg(session, leg, outcome, now=now, reason=f"phone: {outcome.replace('_', ' ')}")
+    return True
+
+
+def close_attempt(session: Session, attempt: Attempt, state: CallState, *, now: datetime) -> None:
+    """Give an attempt its final state, free its agent, and say when its contact is tried next."""
+    if attempt.ended_at is not None:
+        return
+    attempt.state, attempt.ended_at = state, now
+    session.flush()
+    campaign = session.get_one(Campaign, attempt.campaign_id)
+    _free_agent(session, attempt, campaign, now)
+    _plan_contact(session, attempt, campaign, state, now)
+    ledger.record(
+        session,
+        at=now,
+        kind="abandoned" if state is CallState.ABANDONED else "call_ended",
+        who="dialer",
+        campaign_id=attempt.campaign_id,
+        attempt_id=attempt.id,
+        agent_id=attempt.agent_id,
+        why=attempt.trouble,
+        state=state,
+        rule_pack=attempt.rule_pack,
+        answer_limit=attempt.answer_limit,
+        **_timeline(attempt),
+    )
+
+
+def close_leg(session: Session, leg: AgentLeg, state: CallState, *, now: datetime, reason: str) -> None:
+    """Give an agent's leg its final state; an agent who was waiting on it is parked anew, or paused."""
+    if leg.ended_at is not None:
+        return
+    leg.state, leg.ended_at = state, now
+    if state is CallState.COMPLETED:
+        return
+    assignment = open_assignment_of_leg(session, leg.id)
+    agent = agents.locked(session, leg.agent_id)
+    if assignment is not None:
+        attempt = session.get_one(Attempt, assignment.attempt_id)
+        if attempt.joined_at is not None:
+            return  # they talk: the conversation's end frees the agent
+        assignment.ended_at, assignment.result = now, "agent lost"
+        attempt.agent_id = None
+    if agent.state not in agents.WORKING:
+        return
+    agents.lose_leg(session, agent, now=now, reason=reason, by_agent=state in _AGENTS_OWN_DOING)
+    if state is CallState.REFUSED:
+        agent.not_before = now + timedelta(seconds=15)
+
+
+def open_assignment(session: Session, attempt_id: int) -> Assignment | None:
+    """The agent given to this attempt and not yet freed."""
+    query = select(Assignment).where(Assignment.attempt_id == attempt_id, Assignment.ended_at.is_(None))
+    return session.scalars(query).one_or_none()
+
+
+def open_assignment_of_leg(session: Session, leg_id: int) -> Assignment | None:
+    """The customer given to the agent parked on this leg and not yet gone."""
+    query = select(Assignment).where(Assignment.leg_id == leg_id, Assignment.ended_at.is_(None))
+    return session.scalars(query).one_or_none()
+
+
+def release_assignment(session: Session, assignment: Assignment, result: str, *, now: datetime) -> None:
+    """The customer will not be joined to this agent: the agent waits on, if still on the line."""
+    leg = session.get_one(AgentLeg, assignment.leg_id, with_for_update=True, populate_existing=True)
+    agent = agents.locked(session, assignment.agent_id)
+    assignment.ended_at, assignment.result = now, result
+    if agent.state != "assigned":
+        return
+    if leg.ended_at is None and leg.state == CallState.HELD:
+        agents.back_to_parked(session, agent, now=now)
+    elif leg.ended_at is None:
+        agents.move(session, agent, "parking", now=now, who="dialer")
+    else:
+        agents.lose_leg(session, agent, now=now, reason="the parking call ended", by_agent=False)
+
+
+def _free_agent(session: Session, attempt: Attempt, campaign: Campaign, now: datetime) -> None:
+    assignment = open_assignment(session, attempt.id)
+    if assignment is None:
+        return
+    if attempt.joined_at is None:
+        release_assignment(session, assignment, "customer gone", now=now)
+        attempt.agent_id = None
+        return
+    assignment.ended_at, assignment.result = now, "talked"
+    leg = session.get_one(AgentLeg, assignment.leg_id, with_for_update=True, populate_existing=True)
+    if leg.ended_at is None:
+        leg.joined_at = leg.joined_at or attempt.joined_at
+        close_leg(session, leg, CallState.COMPLETED, now=now, reason="")
+    agent = agents.locked(session, assignment.agent_id)
+    agents.leave_customer(session, agent, now=now, wrap_up_limit=campaign.wrap_up_limit)
+
+
+def _plan_contact(session: Session, attempt: Attempt, campaign: Campaign, state: CallState, now: datetime) -> None:
+    contact = session.get_one(Contact, attempt.contact_id, with_for_update=True, populate_existing=True)
+    if contact.state != "live":
+        return  # closed meanwhile: undone, or put on do-not-call
+    earlier = history(session, contact.id)
+    plan = after(
+        state,
+        now=now,
+        attempt_no=max(1, sum(counts_against_cap(CallState(past)) for past, _ in earlier)),
+        max_attempts=campaign.max_attempts,
+        rules=RetryRules.of(campaign.retry_delay, rest=rule_pack(campaign.rule_pack).rest),
+        has_other_number=contact.phone2 is not None and contact.phone2 != contact.phone,
+        on_other_number=attempt.number == contact.phone2,
+        unavailable_times=_unavailable(earlier, attempt.number),
+        never_rang_in_a_row=_in_a_row(earlier),
+    )
+    if plan.at is None:
+        contact.state, contact.closed_because, contact.next_at = "closed", plan.closed_because, None
+        return
+    contact.state, contact.next_at = "open", plan.at
+    if plan.other_number:
+        contact.next_number = contact.phone2
+
+
+def history(session: Session, contact_id: int) -> list[tuple[str, str]]:
+    """(state, number) of every attempt at a contact, newest first."""
+    query = select(Attempt.state, Attempt.number).where(Attempt.contact_id == contact_id).order_by(Attempt.id.desc())
+    return [(row.state, row.number) for row in session.execute(query)]
+
+
+def _unavailable(earlier: list[tuple[str, str]], number: str) -> int:
+    return sum(state == CallState.UNAVAILABLE and called == number for state, called in earlier)
+
+
+def _in_a_row(earlier: list[tuple[str, str]]) -> int:
+    never = list(takewhile(lambda past: not counts_against_cap(CallState(past[0])), earlier))
+    return max(1, len(never))
+
+
+def _timeline(attempt: Attempt) -> dict[str, str | None]:
+    names = ("ordered_at", "sent_at", "ringing_at", "answered_at", "join_sent_at", "joined_at", "message_at", "left_at")
+    return {name: value.isoformat() for name in names if (value := getattr(attempt, name)) is not None}

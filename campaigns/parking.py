@@ -1,0 +1,90 @@
+"""Keep the agents of running campaigns parked on the waiting IVR, and let them go when there is nothing to do.
+
+An agent who is parked ahead of the answer is joined by one PBX command and not by a ring.
+"""
+
+from datetime import datetime, timedelta
+
+from sqlalchemy import select, text
+from sqlalchemy.orm import Session
+
+from campaigns import agents, pbx_commands
+from campaigns.matching import leg_ref
+from campaigns.models import Agent, AgentLeg, Campaign, CampaignAgent, Installation
+from dialer.calls import CallState
+from dialer.settings import TimingSettings
+
+# Nothing to dial for this long: agents are let off the line. Calls to come park them again.
+IDLE_LINE = timedelta(seconds=20)
+
+
+def park(session: Session, campaign: Campaign, *, now: datetime, timing: TimingSettings) -> list[str]:
+    """Order a parking call for every ready agent of a campaign; returns their references, to be placed."""
+    ready = session.scalars(
+        select(Agent)
+        .join(CampaignAgent, CampaignAgent.agent_id == Agent.id)
+        .where(
+            CampaignAgent.campaign_id == campaign.id,
+            Agent.pbx == campaign.pbx,
+            Agent.state == "ready",
+            (Agent.not_before.is_(None)) | (Agent.not_before <= now),
+            ~select(AgentLeg.id).where(AgentLeg.agent_id == Agent.id, AgentLeg.ended_at.is_(None)).exists(),
+        )
+        .order_by(Agent.id)
+        .with_for_update(skip_locked=True, of=Agent)
+        .execution_options(populate_existing=True)
+    ).all()
+    if not ready:
+        return []
+    prefix = session.get_one(Installation, 1).prefix
+    ids = session.scalars(
+        text("SELECT nextval(pg_get_serial_sequence('agent_legs', 'id')) FROM generate_series(1, :n)"),
+        {"n": len(ready)},
+    ).all()
+    refs = []
+    for leg_id, agent in zip(ids, ready, strict=True):
+        ref = leg_ref(prefix, leg_id)
+        session.add(
+            AgentLeg(
+                id=leg_id,
+                ref=ref,
+                pbx=campaign.pbx,
+                agent_id=agent.id,
+                campaign_id=campaign.id,
+                state=CallState.ORDERED,
+                ordered_at=now,
+                not_after=now + timedelta(seconds=timing.order_life),
+            )
+        )
+        agents.move(session, agent, "parking", now=now, who="dialer")
+        agent.campaign_id = campaign.id
+        refs.append(ref)
+    session.flush()
+    return refs
+
+
+def let_go(session: Session, campaign_id: int, *, now: datetime, reason: str) -> list[int]:
+    """Take the parked agents of a campaign off the line; returns the commands to send."""
+    legs = session.scalars(
+        select(AgentLeg)
+        .join(Agent, Agent.id == AgentLeg.agent_id)
+        .where(
+            AgentLeg.campaign_id == campaign_id,
+            AgentLeg.ended_at.is_(None),
+            AgentLeg.state == CallState.HELD,
+            Agent.state == "parked",
+        )
+        .order_by(AgentLeg.id)
+        .with_for_update(skip_locked=True, of=AgentLeg)
+        .execution_options(populate_existing=True)
+    ).all()
+    commands = []
+    for leg in legs:
+        agent = agents.locked(session, leg.agent_id)
+        if agent.state != "parked":
+            continue
+        command = pbx_commands.order_hang_up(session, leg, now=now)
+        if command is not None:
+            agents.move(session, agent, "ready", now=now, who="dialer", reason=reason)
+            commands.append(command)
+    return commands

@@ -1,0 +1,132 @@
+"""What we ask of the PBX about a call, each thing once.
+
+A command is a row, written in the transaction that decided it, claimed by compare-and-set, committed as
+`sending`, and only then sent. A worker that dies before the claim leaves it `due` for the second look; one that
+dies after it leaves `sending`, which is never sent again: what came of it is read from the call's own events.
+"""
+
+from dataclasses import asdict
+from datetime import datetime, timedelta
+
+from sqlalchemy import select, update
+from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.orm import Session
+
+from campaigns.application import Application
+from campaigns.db import database_now
+from campaigns.models import AgentLeg, Attempt, Command
+from dialer.errors import OutcomeUnknown, PbxError, PbxRefused, PbxUnavailable
+from dialer.pbx.base import Pbx, WaitingLeg
+
+# Not sent within this long after it fell due: the moment has passed (a join would surprise both sides).
+STALE = {"join": timedelta(seconds=4), "message": timedelta(seconds=30), "hang_up": timedelta(minutes=5)}
+
+
+def order_join(
+    session: Session, attempt: Attempt, leg: AgentLeg, user_id: str, *, assignment_id: int, now: datetime
+) -> int | None:
+    """Order the join of a waiting customer and a parked agent; None when it was ordered before."""
+    customer = WaitingLeg(attempt.pbx_call_id or "", attempt.second_leg_id or "")
+    agent = WaitingLeg(leg.pbx_call_id or "", leg.first_leg_id or "")
+    arguments = {"customer": asdict(customer), "agent": asdict(agent), "user_id": user_id}
+    return _order(session, attempt, "join", arguments, now=now, about=assignment_id)
+
+
+def order_message(session: Session, attempt: Attempt, *, now: datetime) -> int | None:
+    """Order the recorded message for a customer nobody could take."""
+    customer = WaitingLeg(attempt.pbx_call_id or "", attempt.second_leg_id or "")
+    return _order(session, attempt, "message", {"customer": asdict(customer)}, now=now)
+
+
+def order_hang_up(session: Session, call: Attempt | AgentLeg, *, now: datetime) -> int | None:
+    """Order the end of a call; None when we do not know the PBX's id for it, or ordered it before."""
+    if not call.pbx_call_id:
+        return None
+    return _order(session, call, "hang_up", {"call_id": call.pbx_call_id}, now=now)
+
+
+def _order(
+    session: Session,
+    call: Attempt | AgentLeg,
+    kind: str,
+    arguments: dict[str, object],
+    *,
+    now: datetime,
+    about: int = 0,
+) -> int | None:
+    return session.scalar(
+        insert(Command)
+        .values(ref=call.ref, kind=kind, about=about, pbx=call.pbx, arguments=arguments, due_at=now)
+        .on_conflict_do_nothing(index_elements=["ref", "kind", "about"])
+        .returning(Command.id)
+    )
+
+
+def join_of(session: Session, ref: str, assignment_id: int) -> Command | None:
+    """The join ordered for this assignment, as it stands in the database now."""
+    query = select(Command).where(Command.ref == ref, Command.kind == "join", Command.about == assignment_id)
+    return session.scalars(query.execution_options(populate_existing=True)).one_or_none()
+
+
+def due(session: Session, now: datetime, *, limit: int = 50) -> list[int]:
+    """Return the commands somebody should have sent by now."""
+    return list(
+        session.scalars(
+            select(Command.id)
+            .where(Command.state == "due", Command.due_at <= now)
+            .order_by(Command.due_at)
+            .limit(limit)
+        )
+    )
+
+
+def perform(application: Application, command_id: int) -> Command | None:
+    """Claim a command, send it, and write down what the PBX said; None when somebody else has it."""
+    with application.transaction() as session:
+        now = database_now(session)
+        command = session.scalar(
+            update(Command)
+            .where(Command.id == command_id, Command.state == "due")
+            .values(state="sending", sent_at=now)
+            .returning(Command)
+        )
+        if command is None:
+            return None
+        if now - command.due_at > STALE[command.kind]:
+            command.state, command.answer, command.done_at = "not_sent", "too late to be of use", now
+            return command
+        if command.kind == "join":
+            session.execute(
+                update(Attempt)
+                .where(Attempt.ref == command.ref, Attempt.join_sent_at.is_(None))
+                .values(join_sent_at=now)
+            )
+    state, answer, request_id = _send(application.pbxes[command.pbx], command)
+    with application.transaction() as session:
+        session.execute(
+            update(Command)
+            .where(Command.id == command_id)
+            .values(state=state, answer=answer[:500], request_id=request_id, done_at=database_now(session))
+        )
+    command.state, command.answer = state, answer
+    return command
+
+
+def _send(pbx: Pbx, command: Command) -> tuple[str, str, str | None]:
+    try:
+        return "accepted", "", _dispatch(pbx, command)
+    except PbxRefused as exc:
+        return "refused", exc.why, None
+    except PbxUnavailable as exc:
+        return "not_sent", exc.why, None
+    except (OutcomeUnknown, PbxError) as exc:
+        return "unknown", exc.why, None
+
+
+def _dispatch(pbx: Pbx, command: Command) -> str:
+    given = command.arguments
+    if command.kind == "join":
+        return pbx.join(WaitingLeg(**given["customer"]), WaitingLeg(**given["agent"]), given["user_id"])
+    if command.kind == "message":
+        return pbx.play_message(WaitingLeg(**given["customer"]))
+    return pbx.hang_up(given["call_id"])

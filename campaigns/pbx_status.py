@@ -1,0 +1,50 @@
+"""What was last read of each PBX: its lines and agents, and what went wrong since.
+
+Pacing decides on these rows, and on their age: stale, it falls to one call per idle agent, then to none (I12).
+"""
+
+from dataclasses import asdict
+
+from sqlalchemy.dialects.postgresql import insert
+
+from campaigns import agents, roster
+from campaigns.application import Application
+from campaigns.db import database_now
+from campaigns.models import PbxStatus
+from dialer.errors import PbxError
+from dialer.pbx.base import Feature
+
+
+def poll(application: Application, name: str) -> bool:
+    """Read lines and agents of one PBX and correct our record; False when the PBX could not be read."""
+    pbx = application.pbxes[name]
+    try:
+        gateways = pbx.gateways() if Feature.LINES in pbx.features else []
+        users = pbx.users() if Feature.PRESENCE in pbx.features else []
+    except PbxError as exc:
+        note_trouble(application, name, str(exc))
+        return False
+    with application.transaction() as session:
+        now = database_now(session)
+        values = {
+            "read_at": now,
+            "gateways": [asdict(gateway) for gateway in gateways],
+            "trouble": "",
+            "trouble_at": None,
+        }
+        session.execute(
+            insert(PbxStatus).values(pbx=name, **values).on_conflict_do_update(index_elements=["pbx"], set_=values)
+        )
+        roster.refresh_groups(session, name, users)
+        by_presence = application.settings.agent_login == "presence"
+        agents.apply_presence(session, name, users, now=now, login_by_presence=by_presence)
+    return True
+
+
+def note_trouble(application: Application, name: str, why: str) -> None:
+    """Keep the last thing that went wrong with a PBX, to be shown and to slow the pace."""
+    with application.transaction() as session:
+        values = {"trouble": why[:500], "trouble_at": database_now(session)}
+        session.execute(
+            insert(PbxStatus).values(pbx=name, **values).on_conflict_do_update(index_elements=["pbx"], set_=values)
+        )

@@ -1,0 +1,141 @@
+"""Send one order to the PBX, at most once, and never late.
+
+`ordered -> sending` is a compare-and-set, committed before the request (I2). The order's deadline is tested
+on the row when it is claimed and on the monotonic clock as the last act before sending (I4). The request has
+four ends: accepted, refused (never rang), not sent, and unknown; unknown is not failed (I3).
+"""
+
+from datetime import datetime
+
+from sqlalchemy import func, select, text
+from sqlalchemy.orm import Session
+
+from campaigns.application import Application
+from campaigns.db import database_now
+from campaigns.endings import close_attempt, close_leg
+from campaigns.matching import is_leg
+from campaigns.models import Agent, AgentLeg, Attempt
+from dialer.calls import CallState, Signal, advance
+from dialer.errors import DialerError, OutcomeUnknown, PbxError, PbxRefused, PbxUnavailable
+from dialer.pbx.base import AgentOrder, CustomerOrder, Pbx
+
+
+class TooLate(DialerError):
+    """The order's time was over before it was sent. Nothing left us."""
+
+
+# The last look at the rules that may change between the gate and now: stop means stop (I7).
+_CLAIM_ATTEMPT = text(
+    """
+    UPDATE attempts SET state = 'sending', sent_at = clock_timestamp()
+    WHERE ref = :ref AND state = 'ordered' AND not_after > clock_timestamp()
+      AND EXISTS (SELECT 1 FROM campaigns c WHERE c.id = attempts.campaign_id AND c.state = 'running')
+      AND NOT EXISTS (SELECT 1 FROM do_not_call d WHERE d.number = attempts.number
+                      AND (d.campaign_id IS NULL OR d.campaign_id = attempts.campaign_id))
+    RETURNING extract(epoch FROM not_after - clock_timestamp())
+    """
+)
+_CLAIM_LEG = text(
+    """
+    UPDATE agent_legs SET state = 'sending', sent_at = clock_timestamp()
+    WHERE ref = :ref AND state = 'ordered' AND not_after > clock_timestamp()
+      AND EXISTS (SELECT 1 FROM agents a WHERE a.id = agent_legs.agent_id AND a.state = 'parking')
+    RETURNING extract(epoch FROM not_after - clock_timestamp())
+    """
+)
+
+
+def place(application: Application, ref: str) -> CallState | None:
+    """Place the ordered call `ref`; returns its state afterwards, None when it was not ours to place."""
+    # Read before the row's time is, so that whatever happens in between counts against us.
+    started = application.clock.monotonic()
+    with application.transaction() as session:
+        left = session.scalar(_CLAIM_LEG if is_leg(ref) else _CLAIM_ATTEMPT, {"ref": ref})
+        if left is None:
+            return give_up(session, ref)
+        call = _find(session, ref)
+        order = _order(session, call)
+    pbx = application.pbxes[call.pbx]
+    deadline = started + float(left)
+
+    def last_look() -> None:
+        if application.clock.monotonic() > deadline:
+            raise TooLate(f"{ref} was not sent in time")
+
+    signal, answer, request_id = _send(pbx, order, last_look)
+    with application.transaction() as session:
+        return _record(session, ref, signal, answer, request_id)
+
+
+def give_up(session: Session, ref: str) -> CallState | None:
+    """Close an order that may no longer be sent: too late, or stopped. None when it is not `ordered`."""
+    call = _find(session, ref, lock=True)
+    if call is None or call.state != CallState.ORDERED:
+        return None
+    now = database_now(session)
+    call.trouble = "not sent in time" if call.not_after <= now else "stopped before it was sent"
+    return _finish(session, call, Signal.EXPIRED, now)
+
+
+def _find(session: Session, ref: str, *, lock: bool = False) -> Attempt | AgentLeg:
+    table: type[Attempt] | type[AgentLeg] = AgentLeg if is_leg(ref) else Attempt
+    query = select(table).where(table.ref == ref).execution_options(populate_existing=True)
+    return session.scalars(query.with_for_update() if lock else query).one_or_none()  # type: ignore[return-value]
+
+
+def _order(session: Session, call: Attempt | AgentLeg) -> CustomerOrder | AgentOrder:
+    if isinstance(call, Attempt):
+        return CustomerOrder(ref=call.ref, number=call.number, gateway=call.gateway, caller_id=call.caller_id)
+    agent = session.get_one(Agent, call.agent_id)
+    return AgentOrder(ref=call.ref, user_id=agent.user_id, extension=agent.extension or agent.user_id)
+
+
+def _send(pbx: Pbx, order: CustomerOrder | AgentOrder, last_look: object) -> tuple[Signal, str, str | None]:
+    try:
+        if isinstance(order, CustomerOrder):
+            request_id = pbx.call_customer(order, before_send=last_look)  # type: ignore[arg-type]
+        else:
+            request_id = pbx.call_agent(order, before_send=last_look)  # type: ignore[arg-type]
+    except TooLate as exc:
+        return Signal.EXPIRED, str(exc), None
+    except PbxUnavailable as exc:
+        return Signal.NOT_SENT, exc.why, None
+    except PbxRefused as exc:
+        return Signal.REFUSED, exc.why, None
+    except (OutcomeUnknown, PbxError) as exc:
+        return Signal.NO_REPLY, exc.why, None
+    return Signal.ACCEPTED, "", request_id
+
+
+def _record(session: Session, ref: str, signal: Signal, answer: str, request_id: str | None) -> CallState:
+    call = _find(session, ref, lock=True)
+    now = database_now(session)
+    call.request_id = request_id or call.request_id
+    if answer:
+        call.trouble = answer[:500]
+    return _finish(session, call, signal, now)
+
+
+def _finish(session: Session, call: Attempt | AgentLeg, signal: Signal, now: datetime) -> CallState:
+    state = advance(CallState(call.state), signal)
+    if state in (CallState.EXPIRED, CallState.REFUSED):
+        if isinstance(call, Attempt):
+            close_attempt(session, call, state, now=now)
+        else:
+            close_leg(session, call, state, now=now, reason=call.trouble or "the PBX refused the call")
+    else:
+        call.state = state
+    return state
+
+
+def overdue(session: Session, *, age: float, limit: int = 100) -> list[str]:
+    """References of orders whose queue message seems lost: `ordered` for longer than `age` seconds."""
+    found: list[str] = []
+    for table in (Attempt, AgentLeg):
+        query = select(table.ref).where(
+            table.ended_at.is_(None),
+            table.state == CallState.ORDERED,
+            table.ordered_at < func.clock_timestamp() - text(f"interval '{float(age)} seconds'"),
+        )
+        found += session.scalars(query.order_by(table.id).limit(limit))
+    return found
