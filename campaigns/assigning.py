@@ -57,6 +57,14 @@ def serve(session: Session, attempt: Attempt, *, now: datetime) -> list[int]:
     return [command] if command is not None else []
 
 
+def spare(session: Session, attempt: Attempt, *, now: datetime) -> None:
+    """Give back the agent of a customer who is gone, unless a join is under way and may still be reported."""
+    assignment = endings.open_assignment(session, attempt.id)
+    if assignment is not None and pbx_commands.join_of(session, attempt.ref, assignment.id) is None:
+        endings.release_assignment(session, assignment, "customer gone", now=now)
+        attempt.agent_id = None
+
+
 def _fell_through(session: Session, attempt: Attempt, assignment: Assignment, now: datetime) -> bool:
     """Whether the PBX would not join these two; the agent is free again, behind the others in the queue."""
     join = pbx_commands.join_of(session, attempt.ref, assignment.id)

@@ -44,6 +44,8 @@ def react(session: Session, pbx: Pbx, ref: str | None, call_id: str | None, *, n
 def follow_up(session: Session, call: Attempt | AgentLeg, *, now: datetime) -> list[int]:
     """What a call's present state asks for: an agent, a join, an end to a leg nobody wants."""
     if isinstance(call, Attempt):
+        if call.state == CallState.ENDING:
+            assigning.spare(session, call, now=now)
         return assigning.serve(session, call, now=now)
     commands: list[int] = []
     if call.ended_at is None and call.state in (CallState.ANSWERED, CallState.HELD):

@@ -6,6 +6,7 @@ from sqlalchemy.orm import Session
 
 from campaigns import limits, looking, reactions
 from campaigns.application import Application
+from campaigns.db import database_now
 from campaigns.models import Agent, AgentLeg, Assignment, Attempt, Campaign, Command, Contact, Ledger, LoggedEvent
 from dialer.calls import CallState
 from dialer.errors import OutcomeUnknown, PbxRefused
@@ -41,6 +42,14 @@ def told(application: Application, pbx: FakePbx, *events: CallEvent) -> None:
         with application.transaction() as session:
             pbx.say(session, event)
         looking.look(application, pbx.name, event.ref, None if event.ref else event.call_id)
+
+
+def settled(application: Application, call: Attempt | AgentLeg) -> None:
+    """The wait for late events is over."""
+    with application.transaction() as session:
+        locked = reactions.locked_call(session, call.ref)
+        assert locked is not None
+        limits.settle(session, locked, now=database_now(session))
 
 
 def fresh(session: Session, row: object) -> None:
@@ -127,18 +136,21 @@ def test_one_agent_and_two_answers_leave_one_customer_waiting_and_then_the_messa
     )
     assert len(pbx.commands("join")) == 1
 
-    session.expire_all()
-    assert second.answered_at is not None
-    late = second.answered_at + timedelta(seconds=1.7)
+    session.execute(text("UPDATE attempts SET answered_at = answered_at - interval '1.7 s'"))
+    session.commit()
     with application.transaction() as other:
-        assert second.ref in limits.unserved(other, late, application.settings.timing)
+        now = database_now(other)
+        assert second.ref in limits.unserved(other, now, application.settings.timing)
         call = reactions.locked_call(other, second.ref)
         assert isinstance(call, Attempt)
-        commands = limits.run_out(other, pbx, call, now=late)
+        commands = limits.run_out(other, pbx, call, now=now)
     looking.carry_out(application, commands)
     assert pbx.commands("play_message") == [WaitingLeg("9005", "55r")]
 
+    session.execute(text("UPDATE attempts SET answered_at = answered_at - interval '2 s'"))
+    session.commit()
     told(application, pbx, customer(second, Heard.ENDED, Role.OTHER, call_id="9005", outcome=CallOutcome.OK))
+    settled(application, second)
     fresh(session, second)
     assert second.state == CallState.ABANDONED
     assert session.scalars(select(Ledger.attempt_id).where(Ledger.kind == "abandoned")).all() == [second.id]
@@ -213,6 +225,7 @@ def test_who_hangs_up_before_the_limit_was_not_abandoned(
         customer(attempt, Heard.LEFT),
         customer(attempt, Heard.ENDED, Role.OTHER, outcome=CallOutcome.OK),
     )
+    settled(application, attempt)
     fresh(session, attempt)
     assert attempt.state == CallState.HUNG_UP
 
@@ -231,6 +244,7 @@ def test_a_customer_gone_before_the_join_leaves_the_agent_parked(
         customer(attempt, Heard.ENDED, Role.OTHER, outcome=CallOutcome.OK),
     )
 
+    settled(application, attempt)
     session.expire_all()
     assert (attempt.state, agent.state) == (CallState.HUNG_UP, "parked")
     assert session.scalars(select(Assignment.ended_at)).one() is not None
