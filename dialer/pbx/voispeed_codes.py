@@ -4,10 +4,13 @@
 1 is good (`CallResult`, table 8). They are two types, and neither has a cell for the other's numbers.
 """
 
+import re
 from enum import IntEnum
 
 from dialer.pbx.base import CallOutcome, Presence, Role
 from dialer.settings import PbxSettings
+
+_SECONDS = re.compile(r"[0-9]{1,9}(\.[0-9]{1,6})?")
 
 
 class ReplyOutcome(IntEnum):
@@ -202,6 +205,12 @@ def number(text: str | None) -> int | None:
     if not digits.isascii() or not digits.isdecimal() or len(digits) > 18:
         return None
     return int(text)
+
+
+def seconds(text: str | None) -> float | None:
+    """Return a length of time, whole as the guide prints it or with a fraction; None when there is none."""
+    text = (text or "").strip()
+    return float(text) if _SECONDS.fullmatch(text) else None
 
 
 def presence(text: str | None) -> Presence:
