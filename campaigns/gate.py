@@ -171,7 +171,10 @@ class _Known:
             last_called={number: at for number, at in last.tuples()},
             counted=counted,
             tried=tried,
-            forbidden=do_not_call.entries(session, numbers, campaign.id),
+            forbidden={
+                number: rules.DoNotCallEntry(entry.source, entry.reason, entry.campaign_id is None, entry.added_at)
+                for number, entry in do_not_call.blocked(session, numbers, campaign.id).items()
+            },
             hours=Hours.parse(campaign.hours),
         )
 

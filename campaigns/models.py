@@ -245,6 +245,8 @@ class Attempt(PlacedCall, Base):
         Index("ix_attempts_contact", "contact_id"),
         Index("ix_attempts_campaign", "campaign_id", "ordered_at"),
         Index("ix_attempts_call_id", "pbx", "pbx_call_id"),
+        Index("ix_attempts_answered", "campaign_id", "answered_at", postgresql_where=text("answered_at IS NOT NULL")),
+        Index("ix_attempts_ended", "campaign_id", "ended_at"),
         Index("ix_attempts_waiting", "answered_at", postgresql_where=text("state IN ('answered','held')")),
         CheckConstraint(f"(ended_at IS NULL) = ({_OPEN_SQL})", name="final_is_ended"),
     )

@@ -424,9 +424,17 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("id", name=op.f("pk_attempts")),
         sa.UniqueConstraint("ref", name=op.f("uq_attempts_ref")),
     )
+    op.create_index(
+        "ix_attempts_answered",
+        "attempts",
+        ["campaign_id", "answered_at"],
+        unique=False,
+        postgresql_where=sa.text("answered_at IS NOT NULL"),
+    )
     op.create_index("ix_attempts_call_id", "attempts", ["pbx", "pbx_call_id"], unique=False)
     op.create_index("ix_attempts_campaign", "attempts", ["campaign_id", "ordered_at"], unique=False)
     op.create_index("ix_attempts_contact", "attempts", ["contact_id"], unique=False)
+    op.create_index("ix_attempts_ended", "attempts", ["campaign_id", "ended_at"], unique=False)
     op.create_index("ix_attempts_number", "attempts", ["number", "ordered_at"], unique=False)
     op.create_index(
         "ix_attempts_open", "attempts", ["campaign_id"], unique=False, postgresql_where=sa.text("ended_at IS NULL")
@@ -486,9 +494,11 @@ def downgrade() -> None:
     )
     op.drop_index("ix_attempts_open", table_name="attempts", postgresql_where=sa.text("ended_at IS NULL"))
     op.drop_index("ix_attempts_number", table_name="attempts")
+    op.drop_index("ix_attempts_ended", table_name="attempts")
     op.drop_index("ix_attempts_contact", table_name="attempts")
     op.drop_index("ix_attempts_campaign", table_name="attempts")
     op.drop_index("ix_attempts_call_id", table_name="attempts")
+    op.drop_index("ix_attempts_answered", table_name="attempts", postgresql_where=sa.text("answered_at IS NOT NULL"))
     op.drop_table("attempts")
     op.drop_index("ix_imports_open", table_name="imports", postgresql_where=sa.text("state IN ('waiting','running')"))
     op.drop_index(op.f("ix_imports_campaign_id"), table_name="imports")

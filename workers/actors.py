@@ -1,0 +1,40 @@
+"""What the queue can ask for: a few lines each, an id in, one function called. Running any of them twice is harmless."""
+
+import dramatiq
+import structlog
+
+from campaigns import import_job
+from campaigns.application import Application
+from campaigns.looking import look
+from campaigns.placing import place
+from workers.broker import BULK, CALLS, HINT_LIFE_MS, MESSAGE_VERSION, WakeUpBroker
+
+log = structlog.get_logger(__name__)
+
+
+def declare(broker: WakeUpBroker, application: Application) -> None:
+    """Tell the broker what to run for each message."""
+
+    def known(version: int) -> bool:
+        # The row it speaks of is looked at again by a worker of its own version.
+        return version == MESSAGE_VERSION
+
+    @dramatiq.actor(broker=broker, actor_name="look", queue_name=CALLS, priority=0, max_retries=2, max_age=HINT_LIFE_MS)
+    def _look(version: int, pbx: str, ref: str | None, call_id: str | None) -> None:
+        if known(version):
+            look(application, pbx, ref, call_id)
+
+    # Never repeated by the queue: placing claims its row, and a row once claimed is not claimed again.
+    @dramatiq.actor(
+        broker=broker, actor_name="place", queue_name=CALLS, priority=10, max_retries=0, max_age=HINT_LIFE_MS
+    )
+    def _place(version: int, ref: str) -> None:
+        if known(version):
+            place(application, ref)
+
+    @dramatiq.actor(
+        broker=broker, actor_name="run_import", queue_name=BULK, priority=20, max_retries=0, time_limit=3_600_000
+    )
+    def _run_import(version: int, import_id: int) -> None:
+        if known(version):
+            import_job.run(application, import_id)

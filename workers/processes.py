@@ -1,0 +1,100 @@
+"""The commands that are processes: web, worker, scheduler, the simulated PBX, and the schema's upgrade."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING
+
+import click
+
+from campaigns.cli.tree import Command, Group
+
+if TYPE_CHECKING:
+    from dialer.settings import Settings
+    from workers.command import Context
+
+
+def _begin(context: Context, process: str) -> Settings:
+    """What every process does first: settings, logs, and an end when its supervisor ends."""
+    from workers.logs import configure_logging
+    from workers.supervisor import die_with_parent
+
+    settings = context.settings
+    configure_logging(settings.log, process)
+    die_with_parent()
+    return settings
+
+
+@click.command(cls=Command, example="dialer --config production.toml web")
+@click.pass_obj
+def web(context: Context) -> None:
+    """Receive webhooks and serve the dashboard until stopped.
+
+    Any number may run. The PBX must be able to reach web.public_url.
+    """
+    settings = _begin(context, "web")
+    from workers.server import run_web
+
+    sys.exit(run_web(settings))
+
+
+@click.command(cls=Command, example="dialer --config production.toml worker")
+@click.pass_obj
+def worker(context: Context) -> None:
+    """Place calls, react to events and import files until stopped. Any number may run."""
+    settings = _begin(context, "worker")
+    from workers.worker import run_worker
+
+    sys.exit(run_worker(settings))
+
+
+@click.command(cls=Command, example="dialer --config production.toml scheduler")
+@click.pass_obj
+def scheduler(context: Context) -> None:
+    """Pace the campaigns until stopped.
+
+    Run two or more, on different hosts: one leads each campaign, the others take over within three seconds.
+    """
+    settings = _begin(context, "scheduler")
+    from workers.scheduler import run_scheduler
+
+    sys.exit(run_scheduler(settings))
+
+
+@click.group(cls=Group, name="db")
+def database() -> None:
+    """The database's schema."""
+
+
+@database.command("upgrade", example="dialer --config production.toml db upgrade")
+@click.pass_obj
+def upgrade(context: Context) -> None:
+    """Bring the database to the schema this program needs. Safe to run twice, and from several hosts."""
+    from campaigns import schema
+    from workers.wiring import wire
+
+    with wire(context.settings, process="upgrade", queue=False, migrate=True) as wired:
+        click.echo(f"the database is at schema {schema.current(wired.application.engine)}")
+
+
+@click.command(
+    cls=Command,
+    example="dialer pbx simulator --agents 20 --lines 60 --webhook-url http://127.0.0.1:8080/webhooks/main/SECRET",
+)
+@click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
+@click.option("--port", default=9100, show_default=True, help="Port to listen on.")
+@click.option("--webhook-url", default="", help="Where events are sent; /_control/ can set it later.")
+@click.option("--token", default="simulator", show_default=True, help="The token requests must carry.")
+@click.option("--agents", default=20, show_default=True, help="How many agents there are: user ids from 101 on.")
+@click.option("--lines", default=60, show_default=True, help="Lines of the gateway.")
+@click.option("--speed", default=1.0, show_default=True, help="Divides ring, talk and wrap-up times.")
+@click.option("--seed", default=1, show_default=True, help="The same seed meets the same customers.")
+@click.option("--answer-probability", default=0.3, show_default=True, help="Share of calls a person answers.")
+@click.option("--faults", default="", help="Fault profile, or names separated by commas; see docs/simulator.md.")
+def simulator(**options: object) -> None:
+    """Run a simulated VOIspeed PBX with customers, agents and lines, to try the dialer against."""
+    from dialer.pbx.simulator.server import run_server
+    from workers.supervisor import die_with_parent
+
+    die_with_parent()
+    run_server(**options)

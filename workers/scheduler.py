@@ -1,0 +1,187 @@
+"""The scheduler process: leases, pacing ticks, and the calendar.
+
+One live leader per campaign; the others stand by and take over when its lease runs out. The ticks run on a loop
+of their own, which skips what it is late for; APScheduler runs what follows the calendar or a slow interval.
+"""
+
+import os
+import secrets
+import signal
+import socket
+from threading import Event
+
+import structlog
+from apscheduler.executors.pool import ThreadPoolExecutor
+from apscheduler.schedulers.background import BackgroundScheduler
+from sqlalchemy import select
+
+from campaigns import agents, leases, retention
+from campaigns.application import Application
+from campaigns.db import database_now
+from campaigns.gate import Claim, LeaseLost
+from campaigns.models import Campaign
+from campaigns.ordering import Pacing, tick
+from campaigns.pbx_status import poll
+from campaigns.sweeping import sweep
+from dialer.settings import Settings
+from workers.beat import Beat
+from workers.wiring import wire
+
+log = structlog.get_logger(__name__)
+
+
+class Scheduler:
+    """Holds leases and ticks the campaigns behind them. `late` are the seconds each tick was late."""
+
+    def __init__(self, application: Application, holder: str | None = None) -> None:
+        self._application = application
+        self._timing = application.settings.timing
+        self.holder = holder or f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(3)}"
+        self._claims: dict[int, Claim] = {}
+        self._claimed_at = -1e9
+        self._pbx_claims: set[str] = set()
+        self._pacing: dict[int, Pacing] = {}
+        self._due: dict[int, float] = {}
+        self.late: list[float] = []
+        self.ticks = 0
+
+    # leases ------------------------------------------------------------------------------------------
+
+    def renew(self) -> None:
+        """Claim what runs and what we hold; forget campaigns we lost."""
+        now = self._application.clock.monotonic()
+        with self._application.transaction() as session:
+            running = session.scalars(select(Campaign.id).where(Campaign.state.in_(("running", "paused"))))
+            names = {f"campaign:{campaign_id}": campaign_id for campaign_id in running}
+            pbx_names = {f"pbx:{name}": name for name in self._application.pbxes}
+            held = leases.claim(session, [*names, *pbx_names, "calendar"], self.holder, self._timing.lease)
+        self._claimed_at = now
+        self._pbx_claims = {pbx_names[name] for name in held if name in pbx_names}
+        claims = {names[name]: Claim(name, self.holder, fence) for name, fence in held.items() if name in names}
+        for campaign_id, claim in claims.items():
+            if self._claims.get(campaign_id) != claim:
+                log.info("leading", campaign=campaign_id, fence=claim.fence)
+                self._pacing.pop(campaign_id, None)  # what it learnt is read anew from the rows
+        self._claims = claims
+
+    @property
+    def confident(self) -> bool:
+        """Whether our leases were renewed lately, by our own stopwatch: without that we order nothing."""
+        return self._application.clock.monotonic() - self._claimed_at < self._timing.lease * 2 / 3
+
+    # ticks -------------------------------------------------------------------------------------------
+
+    def run(self, stop: Event) -> None:
+        """Tick until told to stop."""
+        clock = self._application.clock
+        next_renewal = 0.0
+        while not stop.is_set():
+            now = clock.monotonic()
+            if now >= next_renewal:
+                next_renewal = now + self._timing.lease / 3
+                self._guard("renew", self.renew)
+            self._tick_due(clock.monotonic())
+            soonest = min([next_renewal, *self._due.values()])
+            stop.wait(max(0.005, min(soonest - clock.monotonic(), 0.25)))
+
+    def _tick_due(self, now: float) -> None:
+        self._due = {campaign: self._due.get(campaign, now) for campaign in self._claims}
+        for campaign_id, due in sorted(self._due.items(), key=lambda item: item[1]):
+            now = self._application.clock.monotonic()
+            if due > now or not self.confident:
+                continue
+            self.late.append(now - due)
+            self.ticks += 1
+            # Late ticks are skipped, not caught up with: the next decision is about the next moment.
+            self._due[campaign_id] = max(due + self._timing.tick, now)
+            self._guard("tick", lambda campaign_id=campaign_id: self._tick(campaign_id))  # type: ignore[misc]
+        del self.late[:-4000]
+
+    def _tick(self, campaign_id: int) -> None:
+        claim = self._claims[campaign_id]
+        pacing = self._pacing.setdefault(campaign_id, Pacing(campaign_id))
+        try:
+            tick(self._application, pacing, claim)
+        except LeaseLost:
+            log.warning("lease lost", campaign=campaign_id, fence=claim.fence)
+            self._claims.pop(campaign_id, None)
+
+    def _guard(self, what: str, step: object) -> None:
+        try:
+            step()  # type: ignore[operator]
+        except Exception as exc:  # a scheduler must outlive its database
+            log.warning("scheduler step failed", step=what, kind=type(exc).__name__, error=str(exc)[:300])
+
+    # slow intervals and the calendar -----------------------------------------------------------------
+
+    def poll(self) -> None:
+        """Read lines and agents of every PBX we lead."""
+        for name in sorted(self._pbx_claims):
+            poll(self._application, name)
+
+    def sweep(self) -> None:
+        """Ask every PBX we lead for the calls we have not heard of."""
+        for name in sorted(self._pbx_claims):
+            found = sweep(self._application, name)
+            if found.closed:
+                log.info("swept", pbx=name, open=found.open, missing=found.missing, closed=found.closed)
+
+    def people(self) -> None:
+        """End wrap-ups whose limit is over, and send home whom no campaign needs."""
+        with self._application.transaction() as session:
+            now = database_now(session)
+            agents.end_wrap_ups(session, now)
+            agents.send_home(session, now=now)
+
+    def nightly(self) -> None:
+        """Delete what is older than its retention."""
+        with self._application.transaction() as session:
+            removed = retention.prune(session, now=database_now(session), days=self._timing.retention_days)
+        log.info("retention", **removed)
+
+    def release(self) -> None:
+        """Let the others take over at once."""
+        with self._application.transaction() as session:
+            leases.release(session, self.holder)
+
+
+def run_scheduler(settings: Settings) -> int:
+    """Schedule until SIGTERM or SIGINT."""
+    stop = Event()
+    for name in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(name, lambda *_: stop.set())
+    with wire(settings, process="scheduler") as wired:
+        scheduler = Scheduler(wired.application)
+        calendar = _calendar(scheduler, settings)
+        beat = Beat(wired.application, "scheduler")
+        scheduler.renew()
+        calendar.start()
+        beat.start()
+        log.info("scheduler ready", holder=scheduler.holder)
+        try:
+            while not stop.is_set():
+                scheduler.run(stop)
+        finally:
+            calendar.shutdown(wait=False)
+            beat.stop()
+            scheduler.release()
+    return 0
+
+
+def _calendar(scheduler: Scheduler, settings: Settings) -> BackgroundScheduler:
+    """APScheduler, in memory: its jobs are the same in every process, and the leases say who acts."""
+    calendar = BackgroundScheduler(
+        timezone="UTC",
+        executors={"default": ThreadPoolExecutor(4)},
+        job_defaults={"coalesce": True, "max_instances": 1, "misfire_grace_time": 5},
+    )
+    timing = settings.timing
+
+    def safely(name: str, step: object) -> object:
+        return lambda: scheduler._guard(name, step)
+
+    calendar.add_job(safely("poll", scheduler.poll), "interval", seconds=timing.presence_poll)
+    calendar.add_job(safely("sweep", scheduler.sweep), "interval", seconds=timing.sweep)
+    calendar.add_job(safely("people", scheduler.people), "interval", seconds=0.5)
+    calendar.add_job(safely("nightly", scheduler.nightly), "cron", hour=3, minute=17)
+    return calendar

@@ -1,0 +1,48 @@
+"""The web process: the app on uvicorn, with the queue as its doorbell."""
+
+import uvicorn
+
+from campaigns.web.app import create_app
+from dialer.errors import ServiceUnreachable
+from dialer.settings import Settings
+from workers.beat import Beat
+from workers.wiring import check_redis, wire
+
+
+def run_web(settings: Settings) -> int:
+    """Serve until SIGTERM or SIGINT."""
+    with wire(settings, process="web") as wired:
+        broker = wired.broker
+        assert broker is not None
+        app = create_app(wired.application, queue_check=lambda: check_redis(broker))
+        beat = Beat(wired.application, "web")
+        beat.start()
+        try:
+            _serve(app, settings)
+        finally:
+            beat.stop()
+    return 0
+
+
+def _serve(app: object, settings: Settings) -> None:
+    config = uvicorn.Config(
+        app,  # type: ignore[arg-type]
+        host=settings.web.host,
+        port=settings.web.port,
+        loop="uvloop",
+        http="httptools",
+        access_log=False,  # it would write the webhook's secret
+        log_config=None,
+        server_header=False,
+        proxy_headers=False,
+        timeout_graceful_shutdown=3,
+        backlog=2048,
+    )
+    try:
+        uvicorn.Server(config).run()
+    except SystemExit as exc:
+        if exc.code:
+            raise ServiceUnreachable(
+                f"cannot listen on {settings.web.host}:{settings.web.port}: is another process using it? "
+                "Set web.port to a free port"
+            ) from None

@@ -1,0 +1,102 @@
+"""Settings into an Application: the one place where the parts are put together."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import structlog
+from sqlalchemy import text
+
+from campaigns import schema
+from campaigns.application import Application, Doorbell, SilentDoorbell
+from campaigns.db import engine_for, reachable, session_factory
+from campaigns.installation import ensure_installation
+from dialer.errors import ServiceUnreachable, SettingsError
+from dialer.pbx.base import Pbx
+from dialer.pbx.registry import open_pbx
+from dialer.settings import Settings
+from workers.broker import QueueDoorbell, WakeUpBroker, build_broker
+from workers.embedded import services_for
+
+log = structlog.get_logger(__name__)
+
+
+@dataclass
+class Wired:
+    """An application and, when it was asked for, the broker behind its doorbell."""
+
+    application: Application
+    broker: WakeUpBroker | None
+    database_url: str
+    redis_url: str
+
+
+@contextmanager
+def wire(settings: Settings, *, process: str, queue: bool = True, migrate: bool | None = None) -> Iterator[Wired]:
+    """Open everything one process needs and close it again.
+
+    `migrate`: bring the schema up to date first; by default only for embedded services, whose owner is us.
+    """
+    with services_for(settings) as (database_url, redis_url):
+        engine = engine_for(database_url, pool_size=settings.database.pool_size, application_name=f"dialer {process}")
+        pbxes: dict[str, Pbx] = {}
+        try:
+            _schema(engine, settings, migrate)
+            for name, pbx_settings in settings.pbx.items():
+                pbxes[name] = open_pbx(name, pbx_settings)
+            broker = build_broker(redis_url) if queue else None
+            doorbell: Doorbell = SilentDoorbell()
+            if broker is not None:
+                doorbell = QueueDoorbell(broker, complain=lambda why: log.warning("doorbell", why=why))
+            application = Application(
+                settings=settings,
+                engine=engine,
+                sessions=session_factory(engine),
+                pbxes=pbxes,
+                doorbell=doorbell,
+            )
+            yield Wired(application, broker, database_url, redis_url)
+            if broker is not None:
+                broker.close()
+        finally:
+            for pbx in pbxes.values():
+                pbx.close()
+            engine.dispose()
+
+
+def _schema(engine: object, settings: Settings, migrate: bool | None) -> None:
+    from sqlalchemy import Engine
+
+    assert isinstance(engine, Engine)
+    with reachable():
+        have = schema.current(engine)
+    if have != schema.newest():
+        if not (settings.database.url == "" if migrate is None else migrate):
+            raise SettingsError(
+                f"the database is at {have or 'no'} schema and this program needs {schema.newest()}: "
+                "run `dialer db upgrade` first"
+            )
+        schema.upgrade(engine)
+    ensure_installation(engine)
+
+
+def check_redis(broker: WakeUpBroker) -> None:
+    """Raise ServiceUnreachable when Redis does not answer."""
+    import redis
+
+    try:
+        broker.client.ping()
+    except redis.RedisError as exc:
+        raise ServiceUnreachable(f"Redis cannot be reached ({type(exc).__name__}); check redis.url") from None
+
+
+def check_durability(application: Application) -> list[str]:
+    """What the database would lose in a crash; empty when nothing."""
+    with application.transaction() as session:
+        found = {
+            name: session.execute(text(f"SHOW {name}")).scalar_one()
+            for name in ("fsync", "full_page_writes", "synchronous_commit")
+        }
+    return [
+        f"{name} is {value}" for name, value in found.items() if value not in ("on", "remote_apply", "remote_write")
+    ]
