@@ -7,6 +7,7 @@ order, so nobody waits for somebody who waits for them.
 
 from collections.abc import Sequence
 from datetime import datetime, timedelta
+from typing import Any
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session
@@ -56,12 +57,16 @@ def move(
         campaign_id=agent.campaign_id,
         agent_id=agent.id,
         why=reason,
-        **{"from": agent.state, "to": state, "seconds": round((now - agent.since).total_seconds(), 3)},
+        **_change(agent, state, now),
     )
     agent.state, agent.reason, agent.said_by = state, reason, said_by
     agent.since, agent.until, agent.presence_left = now, until, False
     if state in ("ready", "out", "paused"):
         agent.campaign_id = None
+
+
+def _change(agent: Agent, state: str, now: datetime) -> dict[str, Any]:
+    return {"from": agent.state, "to": state, "seconds": round((now - agent.since).total_seconds(), 3)}
 
 
 # What people say -----------------------------------------------------------------------------------------

@@ -28,7 +28,7 @@ def order_join(
     """Order the join of a waiting customer and a parked agent; None when it was ordered before."""
     customer = WaitingLeg(attempt.pbx_call_id or "", attempt.second_leg_id or "")
     agent = WaitingLeg(leg.pbx_call_id or "", leg.first_leg_id or "")
-    arguments = {"customer": asdict(customer), "agent": asdict(agent), "user_id": user_id}
+    arguments: dict[str, object] = {"customer": asdict(customer), "agent": asdict(agent), "user_id": user_id}
     return _order(session, attempt, "join", arguments, now=now, about=assignment_id)
 
 
@@ -84,7 +84,7 @@ def perform(application: Application, command_id: int) -> Command | None:
     """Claim a command, send it, and write down what the PBX said; None when somebody else has it."""
     with application.transaction() as session:
         now = database_now(session)
-        command = session.scalar(
+        command: Command | None = session.scalar(
             update(Command)
             .where(Command.id == command_id, Command.state == "due")
             .values(state="sending", sent_at=now)
