@@ -5,7 +5,7 @@ owns the transaction and holds the agent's row lock (`locked`). Locks are taken 
 order, so nobody waits for somebody who waits for them.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -191,21 +191,38 @@ def apply_presence(
             .where(Campaign.pbx == pbx, Campaign.state == "running")
         )
     )
-    agents = session.scalars(
-        select(Agent)
-        .where(Agent.pbx == pbx)
-        .order_by(Agent.id)
-        .with_for_update(skip_locked=True)
-        .execution_options(populate_existing=True)
-    ).all()
-    for agent in agents:
-        user = seen.get(agent.user_id)
+    for agent_id, user in _to_correct(session, pbx, seen, wanted_at_work):
+        # Locked one by one and passed over when busy: an answered customer may be choosing this very agent.
+        agent = session.get(Agent, agent_id, with_for_update={"skip_locked": True}, populate_existing=True)
+        if agent is None:
+            continue
         agent.presence = str(user.presence if user else Presence.UNKNOWN)
         agent.presence_at = now
         if user is not None:
             agent.name, agent.extension = user.name or agent.name, user.extension or agent.extension
         at_work = login_by_presence and agent.id in wanted_at_work
         _correct(session, agent, Presence(agent.presence), now=now, may_log_in=at_work)
+
+
+def _to_correct(
+    session: Session, pbx: str, seen: Mapping[str, PbxUser], at_work: set[int]
+) -> list[tuple[int, PbxUser | None]]:
+    """The agents presence has something to say about: mostly none, so that a poll writes next to nothing."""
+    rows = session.execute(
+        select(Agent.id, Agent.user_id, Agent.presence, Agent.name, Agent.extension, Agent.state)
+        .where(Agent.pbx == pbx)
+        .order_by(Agent.id)
+    ).all()
+    found: list[tuple[int, PbxUser | None]] = []
+    for row in rows:
+        user = seen.get(row.user_id)
+        shown = str(user.presence if user else Presence.UNKNOWN)
+        known = user is None or (user.name or row.name, user.extension or row.extension) == (row.name, row.extension)
+        here = shown == Presence.AVAILABLE
+        moves = row.state in ("paused", "wrap_up") or (row.state == "ready" and not here)
+        if shown != row.presence or not known or moves or (row.state == "out" and here and row.id in at_work):
+            found.append((row.id, user))
+    return found
 
 
 def _correct(session: Session, agent: Agent, presence: Presence, *, now: datetime, may_log_in: bool) -> None:

@@ -5,12 +5,13 @@ Pacing decides on these rows, and on their age: stale, it falls to one call per 
 
 from dataclasses import asdict
 
+from sqlalchemy import select
 from sqlalchemy.dialects.postgresql import insert
 
 from campaigns import agents, roster
 from campaigns.application import Application
 from campaigns.db import database_now
-from campaigns.models import PbxStatus
+from campaigns.models import Campaign, PbxStatus
 from dialer.errors import PbxError
 from dialer.pbx.base import Feature
 
@@ -35,7 +36,9 @@ def poll(application: Application, name: str) -> bool:
         session.execute(
             insert(PbxStatus).values(pbx=name, **values).on_conflict_do_update(index_elements=["pbx"], set_=values)
         )
-        roster.refresh_groups(session, name, users)
+        running = select(Campaign).where(Campaign.pbx == name, Campaign.state == "running").order_by(Campaign.id)
+        for campaign in session.scalars(running).all():
+            roster.refresh_groups(session, campaign, users, now=now)
         by_presence = application.settings.agent_login == "presence"
         agents.apply_presence(session, name, users, now=now, login_by_presence=by_presence)
     return True

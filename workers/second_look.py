@@ -5,15 +5,16 @@ The clocks of waiting customers run here too, in every worker: two workers looki
 """
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from datetime import timedelta
 from threading import Event
+from typing import TypeVar
 
 import structlog
 from sqlalchemy import text
-from sqlalchemy.orm import Session
 
-from campaigns import import_job, limits, looking, pbx_commands, placing, reactions
+from campaigns import assigning, import_job, limits, looking, pbx_commands, placing, reactions
 from campaigns.application import Application
 from campaigns.db import database_now
 from campaigns.models import AgentLeg
@@ -42,13 +43,31 @@ _SET_ASIDE = text(
 )
 
 
+_Key = tuple[str, str | None, str | None]  # PBX, reference, call id
+_T = TypeVar("_T")
+
+
+@dataclass(frozen=True, slots=True)
+class _Found:
+    """What one round has to do; mostly nothing."""
+
+    unserved: list[str]
+    events: list[_Key]
+    commands: list[int]
+    waiting: list[str]
+    orders: list[str]
+    over: list[str]
+    overlong: list[str]
+    imports: Sequence[int]
+
+
 class SecondLook:
     """Looks until told to stop. One per worker process, on a thread of its own."""
 
     def __init__(self, application: Application) -> None:
         self._application = application
         self._timing = application.settings.timing
-        self._failures: Counter[tuple[str, str | None, str | None]] = Counter()
+        self._failures: Counter[_Key] = Counter()
         self._complained: dict[str, float] = {}
 
     def run(self, stop: Event) -> None:
@@ -57,96 +76,82 @@ class SecondLook:
             self.once()
 
     def once(self) -> None:
-        """One round; a step that fails is reported and does not keep the others from running."""
-        for step in (
-            self._clocks,
-            self._events,
-            self._commands,
-            self._waiting,
-            self._orders,
-            self._endings,
-            self._imports,
-        ):
-            self._guarded(step)
-
-    def _guarded(self, step: Callable[[], None]) -> None:
+        """One round: one short transaction to see what there is, then each thing in its own."""
         try:
-            step()
+            found = self._see()
         except Exception as exc:  # a worker must outlive its database
-            name, now = step.__name__.strip("_"), self._application.clock.monotonic()
-            if now - self._complained.get(name, -60.0) > 5.0:
-                self._complained[name] = now
-                log.warning("second look failed", step=name, error=str(exc)[:300], kind=type(exc).__name__)
+            self._complain("see", exc)
+            return
+        # First the clocks of people on the line, then what their calls wait for, then the rest.
+        self._each("clocks", found.unserved, self._run_out)
+        self._each("events", found.events, self._look)
+        self._each("commands", found.commands, lambda command: looking.carry_out(self._application, [command]))
+        self._each("waiting", found.waiting, self._serve)
+        self._each("orders", found.orders, lambda ref: placing.place(self._application, ref))
+        self._each("endings", found.over, lambda ref: self._with_call(ref, limits.settle))
+        self._each("overlong", found.overlong, lambda ref: self._with_call(ref, pbx_commands.order_hang_up))
+        self._each("imports", found.imports, self._application.doorbell.run_import)
 
-    def _clocks(self) -> None:
-        """Customers whose time is nearly over."""
-        app = self._application
-        with app.transaction() as session:
-            refs = limits.unserved(session, database_now(session), self._timing)
-        for ref in refs:
-            with app.transaction() as session:
-                call = reactions.locked_call(session, ref)
-                if call is None or isinstance(call, AgentLeg) or call.pbx not in app.pbxes:
-                    continue
-                commands = limits.run_out(session, app.pbxes[call.pbx], call, now=database_now(session))
-            looking.carry_out(app, commands)
+    def _see(self) -> "_Found":
+        with self._application.transaction() as session:
+            now = database_now(session)
+            return _Found(
+                unserved=limits.unserved(session, now, self._timing),
+                events=[
+                    (row.pbx, row.ref, row.call_id) for row in session.execute(_UNHANDLED, {"before": now - _YOUNG})
+                ],
+                commands=pbx_commands.due(session, now - _YOUNG),
+                waiting=assigning.waiting(session),
+                orders=placing.overdue(session, age=0.25),
+                over=limits.unsettled(session, now, self._timing),
+                overlong=limits.overlong(session, now, self._timing),
+                imports=import_job.waiting(session, now),
+            )
 
-    def _events(self) -> None:
-        app = self._application
-        with app.transaction() as session:
-            rows = session.execute(_UNHANDLED, {"before": database_now(session) - _YOUNG}).all()
-        for row in rows:
-            key = (row.pbx, row.ref, row.call_id)
+    def _each(self, step: str, things: Sequence[_T], do: Callable[[_T], object]) -> None:
+        for thing in things:
             try:
-                looking.look(app, *key)
-            except Exception as exc:
-                self._failures[key] += 1
-                log.error("events could not be applied", pbx=row.pbx, ref=row.ref, error=str(exc)[:300])
-                if self._failures[key] >= MOST_FAILURES:
-                    self._set_aside(key, exc)
-            else:
-                self._failures.pop(key, None)
+                do(thing)
+            except Exception as exc:  # the others must not wait for this one
+                self._complain(step, exc)
 
-    def _set_aside(self, key: tuple[str, str | None, str | None], exc: Exception) -> None:
+    def _complain(self, step: str, exc: Exception) -> None:
+        now = self._application.clock.monotonic()
+        if now - self._complained.get(step, -60.0) > 5.0:
+            self._complained[step] = now
+            log.warning("second look failed", step=step, error=str(exc)[:300], kind=type(exc).__name__)
+
+    def _run_out(self, ref: str) -> None:
+        app = self._application
+        with app.transaction() as session:
+            call = reactions.locked_call(session, ref)
+            if call is None or isinstance(call, AgentLeg) or call.pbx not in app.pbxes:
+                return
+            commands = limits.run_out(session, app.pbxes[call.pbx], call, now=database_now(session))
+        looking.carry_out(app, commands)
+
+    def _look(self, key: _Key) -> None:
+        try:
+            looking.look(self._application, *key)
+        except Exception as exc:
+            self._failures[key] += 1
+            if self._failures[key] >= MOST_FAILURES:
+                self._set_aside(key, exc)
+            raise
+        self._failures.pop(key, None)
+
+    def _set_aside(self, key: _Key, exc: Exception) -> None:
         self._failures.pop(key, None)
         trouble = f"set aside after {MOST_FAILURES} failures: {type(exc).__name__}"
+        log.error("events set aside", pbx=key[0], ref=key[1], error=str(exc)[:300])
         with self._application.transaction() as session:
             session.execute(_SET_ASIDE, {"pbx": key[0], "ref": key[1], "call_id": key[2], "trouble": trouble})
 
-    def _commands(self) -> None:
-        with self._application.transaction() as session:
-            overdue = pbx_commands.due(session, database_now(session) - _YOUNG)
-        looking.carry_out(self._application, overdue)
+    def _serve(self, ref: str) -> None:
+        looking.carry_out(self._application, looking.serve(self._application, ref))
 
-    def _waiting(self) -> None:
-        looking.serve_waiting(self._application)
-
-    def _orders(self) -> None:
-        with self._application.transaction() as session:
-            refs = placing.overdue(session, age=0.25)
-        for ref in refs:
-            placing.place(self._application, ref)
-
-    def _endings(self) -> None:
-        app = self._application
-        with app.transaction() as session:
-            now = database_now(session)
-            over, long = limits.unsettled(session, now, self._timing), limits.overlong(session, now, self._timing)
-        for ref in over:
-            self._with_call(ref, lambda session, call: limits.settle(session, call, now=database_now(session)))
-        for ref in long:
-            self._with_call(
-                ref, lambda session, call: pbx_commands.order_hang_up(session, call, now=database_now(session))
-            )
-
-    def _with_call(self, ref: str, action: Callable[[Session, reactions.AnyCall], object]) -> None:
+    def _with_call(self, ref: str, action: Callable[..., object]) -> None:
         with self._application.transaction() as session:
             call = reactions.locked_call(session, ref)
             if call is not None and call.ended_at is None:
-                action(session, call)
-
-    def _imports(self) -> None:
-        with self._application.transaction() as session:
-            waiting = import_job.waiting(session, database_now(session))
-        for import_id in waiting:
-            self._application.doorbell.run_import(import_id)
+                action(session, call, now=database_now(session))
