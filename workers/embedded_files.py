@@ -133,7 +133,7 @@ class DataFolder:
                 # The servers of a root user run as somebody else, who must be able to pass through.
                 folder.path.chmod(0o711 if os.geteuid() == 0 else 0o700)
             folder.logs.mkdir(mode=0o700, exist_ok=True)
-            folder._give_to_owner(folder.logs)
+            folder.give_to_owner(folder.logs)
             with folder.lock("start"), folder.lock("users"), folder.lock("guardian"):
                 pass
         return folder
@@ -162,15 +162,15 @@ class DataFolder:
             return ""
         return "" if owner == os.geteuid() else f" (the folder belongs to user id {owner}, we run as {os.geteuid()})"
 
-    def _give_to_owner(self, path: Path) -> None:
-        # Root working in somebody's folder must not leave files there which they cannot read.
+    def give_to_owner(self, path: Path) -> None:
+        """Root working in somebody's folder must not leave files there which they cannot use."""
         if os.geteuid() == 0 and (owner := self.path.stat()).st_uid != 0:
             os.chown(path, owner.st_uid, owner.st_gid, follow_symlinks=False)
 
     def lock(self, name: str) -> FileLock:
         path = self.path / f"{name}.lock"
         lock = FileLock(path)
-        self._give_to_owner(path)
+        self.give_to_owner(path)
         return lock
 
     def is_held(self, name: str) -> bool:
@@ -226,7 +226,7 @@ class DataFolder:
         if path.exists() and path.stat().st_size > LOG_LIMIT:
             path.replace(path.with_suffix(".log.1"))
         descriptor = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
-        self._give_to_owner(path)
+        self.give_to_owner(path)
         return descriptor
 
     def _read_json(self, name: str) -> dict[str, Any]:
@@ -241,7 +241,7 @@ class DataFolder:
         descriptor = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
         with os.fdopen(descriptor, "w", encoding="utf-8") as file:
             json.dump(value, file)
-        self._give_to_owner(new)
+        self.give_to_owner(new)
         new.replace(path)
 
 

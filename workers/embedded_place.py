@@ -94,7 +94,8 @@ def place_for(data: DataFolder, *, durable: bool) -> Place:
         data.services.unlink()  # its target was cleaned away, or is somebody else's by now
     if not data.services.exists():
         data.services.mkdir(mode=0o700)
-        if account is not None:
+        data.give_to_owner(data.services)
+        if account is not None and data.services.stat().st_uid == 0:
             data.services.chmod(0o711)
     if account is None:
         return Place(data.services, None)

@@ -208,13 +208,17 @@ def free_port(wanted: int | None, host: str = HOST) -> int:
 
 
 def process_name(pid: int) -> str:
-    """The name of a living process's program; empty when there is none."""
-    try:
-        return Path(f"/proc/{pid}/comm").read_text("utf-8").strip()
-    except FileNotFoundError:
-        if Path("/proc/self").exists():
-            return ""
-    except OSError:
+    """The name of a living process's program; empty when there is none, or only a dead one nobody has buried."""
+    if Path("/proc/self").exists():
+        with contextlib.suppress(OSError):
+            name, facts = Path(f"/proc/{pid}/stat").read_text("utf-8", "replace").split("(", 1)[1].rsplit(")", 1)
+            return "" if facts.split()[0] in "ZX" else name
         return ""
-    asked = subprocess.run(["ps", "-p", str(pid), "-o", "comm="], capture_output=True, text=True, check=False)  # noqa: S603, S607
-    return Path(asked.stdout.strip()).name
+    asked = subprocess.run(  # noqa: S603
+        ["ps", "-p", str(pid), "-o", "state=,comm="],  # noqa: S607
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    state, _, path = asked.stdout.strip().partition(" ")
+    return "" if state.startswith("Z") else Path(path.strip()).name
