@@ -17,7 +17,7 @@ from campaigns.gate import Claim, Passed
 from campaigns.models import Campaign, PaceDecision
 from campaigns.pace_view import View
 from dialer.abandonment import Budget, rule_pack
-from dialer.pacing import Pace, Pacer, PaceEvent, Snapshot, Staleness, pacer_for
+from dialer.pacing import Happened, Pace, Pacer, PaceEvent, Snapshot, Staleness, pacer_for
 
 # The window's figures are counted anew this often, not at every tick.
 COUNT_EVERY = timedelta(seconds=1)
@@ -73,7 +73,7 @@ def _act(
         legs = parking.park(session, campaign, now=now, timing=timing)
     elif pacing.idle_since and now - pacing.idle_since > parking.IDLE_LINE:
         commands = parking.let_go(session, campaign.id, now=now, reason="nobody to call")
-    _learn(session, pacing, view, timing_of(application))
+    _learn(session, pacing, view, _staleness(application), now)
     allowed = (
         [str(gateway) for gateway in application.settings.pbx[view.pbx].gateways]
         if view.pbx in application.settings.pbx
@@ -89,21 +89,21 @@ def _act(
     return [*passed.refs, *legs], commands
 
 
-def timing_of(application: Application) -> Staleness:
+def _staleness(application: Application) -> Staleness:
     """When what we know of the PBX is too old to dial on."""
     timing = application.settings.timing
     return Staleness(presence_stale=timing.presence_stale, presence_dead=timing.presence_dead)
 
 
-def _learn(session: Session, pacing: Pacing, view: View, staleness: Staleness) -> None:
+def _learn(session: Session, pacing: Pacing, view: View, staleness: Staleness, now: datetime) -> None:
     """Tell the pacer what happened since the last tick; all of it, when we have just taken the lead."""
     if pacing.pacer is None or pacing.mode != view.mode:
         pacing.pacer, pacing.mode = pacer_for(view.mode, staleness=staleness), view.mode
         pacing.pacer.restore(pace_view.remembered(session, pacing.campaign_id))
-        pacing.told = {call.id: sum(1 for _ in pace_view.events_of(call)) for call in view.calls if call.ended_at}
-    fresh: list[PaceEvent] = []
+        pacing.told = {call.id: len(pace_view.events_of(call)) for call in view.calls if call.ended_at}
+    fresh = _agents_heard(pacing, view, now)
     for call in view.calls:
-        events = list(pace_view.events_of(call))
+        events = pace_view.events_of(call)
         fresh += events[pacing.told.get(call.id, 0) :]
         pacing.told[call.id] = len(events)
     for event in sorted(fresh, key=lambda event: event.at):
@@ -111,6 +111,14 @@ def _learn(session: Session, pacing: Pacing, view: View, staleness: Staleness) -
     if len(pacing.told) > 4 * (len(view.calls) + 100):
         shown = {call.id for call in view.calls}
         pacing.told = {call: heard for call, heard in pacing.told.items() if call in shown}
+
+
+def _agents_heard(pacing: Pacing, view: View, now: datetime) -> list[PaceEvent]:
+    """How wrap-ups ended since the last tick."""
+    states = {agent: state for agent, state, _ in view.agents}
+    ended = [agent for agent, state in pacing.agents.items() if state == "wrap_up" and states.get(agent) != "wrap_up"]
+    pacing.agents = states
+    return [PaceEvent(Happened.READY if agent in states else Happened.PAUSE, now, agent=str(agent)) for agent in ended]
 
 
 def _budget(session: Session, pacing: Pacing, view: View, campaign: Campaign, now: datetime) -> Budget:

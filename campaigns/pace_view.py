@@ -12,8 +12,7 @@ from campaigns.gate import Lines
 from campaigns.models import Attempt
 from dialer.abandonment import Budget
 from dialer.calls import CallState
-from dialer.pacing import Happened, PaceEvent, Snapshot
-from dialer.retries import NEVER_RANG
+from dialer.pacing import PaceEvent, Snapshot, events_of_call
 
 # Calls that ended this recently are shown once more, so that the pacer hears of their end.
 RECENT = timedelta(seconds=15)
@@ -28,7 +27,7 @@ _VIEW = text(
         WHERE ca.campaign_id = c.id AND a.state NOT IN ('out', 'paused')
           AND (a.campaign_id IS NULL OR a.campaign_id = c.id)) AS agents,
       (SELECT json_agg(json_build_array(t.id, t.state, t.ordered_at, t.answered_at, t.joined_at, t.ended_at,
-                                        t.agent_id, t.gateway, t.sent_at, t.message_at))
+                                        t.agent_id, t.gateway, t.sent_at))
          FROM (SELECT * FROM attempts WHERE campaign_id = c.id AND ended_at IS NULL
                UNION ALL
                SELECT * FROM attempts WHERE campaign_id = c.id AND ended_at > CAST(:recent AS timestamptz)
@@ -66,7 +65,6 @@ class Call:
     agent_id: int | None
     gateway: str
     sent_at: datetime | None
-    message_at: datetime | None
 
     @classmethod
     def of(cls, row: Sequence[Any]) -> "Call":
@@ -182,25 +180,17 @@ def budget(session: Session, campaign_id: int, since: datetime, ceiling: float, 
     return Budget(row.abandoned, row.met, ceiling, window)
 
 
-def events_of(call: Call) -> Iterator[PaceEvent]:
+def events_of(call: Call) -> list[PaceEvent]:
     """Everything that has happened to a call, in order."""
-    name = str(call.id)
-    yield PaceEvent(Happened.LAUNCHED, call.ordered_at, call=name)
-    if call.answered_at:
-        yield PaceEvent(Happened.ANSWERED, call.answered_at, call=name)
-    if call.joined_at:
-        yield PaceEvent(Happened.CONNECTED, call.joined_at, call=name, agent=str(call.agent_id or ""))
-    if call.message_at and not call.joined_at:
-        yield PaceEvent(Happened.ABANDONED, call.message_at, call=name)
-    if not call.ended_at:
-        return
-    if call.joined_at:
-        yield PaceEvent(Happened.TALK_END, call.ended_at, call=name, agent=str(call.agent_id or ""))
-    elif call.state is CallState.ABANDONED and not call.message_at:
-        yield PaceEvent(Happened.ABANDONED, call.ended_at, call=name)
-    elif not call.answered_at:
-        never = call.state in NEVER_RANG
-        yield PaceEvent(Happened.FAILED if never else Happened.NO_ANSWER, call.ended_at, call=name)
+    return events_of_call(
+        str(call.id),
+        call.state,
+        ordered_at=call.ordered_at,
+        answered_at=call.answered_at,
+        joined_at=call.joined_at,
+        ended_at=call.ended_at,
+        agent=str(call.agent_id or ""),
+    )
 
 
 def remembered(session: Session, campaign_id: int) -> list[PaceEvent]:
@@ -223,7 +213,6 @@ def remembered(session: Session, campaign_id: int) -> list[PaceEvent]:
             row.agent_id,
             row.gateway,
             row.sent_at,
-            row.message_at,
         )
         found += events_of(call)
     return found

@@ -5,13 +5,12 @@ Pacing decides on these rows, and on their age: stale, it falls to one call per 
 
 from dataclasses import asdict
 
-from sqlalchemy import select
 from sqlalchemy.dialects.postgresql import insert
 
 from campaigns import agents, roster
 from campaigns.application import Application
 from campaigns.db import database_now
-from campaigns.models import Campaign, PbxStatus
+from campaigns.models import PbxStatus
 from dialer.errors import PbxError
 from dialer.pbx.base import Feature
 
@@ -36,9 +35,7 @@ def poll(application: Application, name: str) -> bool:
         session.execute(
             insert(PbxStatus).values(pbx=name, **values).on_conflict_do_update(index_elements=["pbx"], set_=values)
         )
-        running = select(Campaign).where(Campaign.pbx == name, Campaign.state == "running").order_by(Campaign.id)
-        for campaign in session.scalars(running).all():
-            roster.refresh_groups(session, campaign, users, now=now)
+        roster.refresh_groups(session, name, users)
         by_presence = application.settings.agent_login == "presence"
         agents.apply_presence(session, name, users, now=now, login_by_presence=by_presence)
     return True
