@@ -92,3 +92,16 @@ def checked_time_zone(name: str | None) -> str | None:
 
 def _printable(text: str) -> str:
     return "".join(char if char.isprintable() else "?" for char in text)[:80]
+
+
+def usual_time_zone(country: str, time_zone: str | None) -> str:
+    """Return the zone whose days a campaign's reports use: its own, or that of most people of its country."""
+    if time_zone:
+        return time_zone
+    import phonenumbers
+
+    from dialer.numbers import zones
+
+    example = phonenumbers.example_number(country)
+    found = zones(phonenumbers.format_number(example, phonenumbers.PhoneNumberFormat.E164)) if example else ()
+    return found[0] if found else "UTC"

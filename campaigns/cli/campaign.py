@@ -1,0 +1,278 @@
+"""`dialer campaign`: create, look at, start, pause, resume, stop, archive."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from campaigns.cli import output
+from campaigns.cli.context import CliContext, who
+from campaigns.cli.params import Duration, Lines, Share
+from campaigns.cli.tree import Group
+
+if TYPE_CHECKING:
+    from campaigns.application import Application
+    from campaigns.overview import CampaignRow
+    from campaigns.roster import AgentsSpec
+    from dialer.pbx.base import PbxUser
+
+
+@click.group(cls=Group)
+def campaign() -> None:
+    """Create campaigns; start, pause and stop them.
+
+    A campaign is a draft until it is started, and calls nobody. It may be paused and resumed, stopped and
+    started again, and archived when it is over.
+    """
+
+
+@campaign.command(
+    "create",
+    example="""dialer campaign create spring --pbx main --mode predictive \\
+        --agents group:Sales --caller-id +390551234567 --hours 09:00-20:00""",
+)
+@click.argument("name")
+@click.option("--pbx", "pbx_name", help="PBX of the settings that makes the calls. Default: the only one.")
+@click.option(
+    "--mode", type=click.Choice(["predictive", "progressive"]), default="predictive", show_default=True,
+    help="predictive dials ahead of the agents; progressive dials one call per idle agent.",
+)  # fmt: skip
+@click.option("--agents", default="", help="PBX user ids (101,102), group:NAME of a ring group, or all.")
+@click.option("--caller-id", required=True, metavar="NUMBER", help="The number that customers see.")
+@click.option("--country", default="", help="How numbers without a country code are read. Default: the caller id's.")
+@click.option(
+    "--hours", default="09:00-20:00", show_default=True,
+    help="When phones may ring, by the clock where each phone is: always, 09:00-20:00, mon-fri 09:00-13:00.",
+)  # fmt: skip
+@click.option("--time-zone", help="For numbers that name no zone, for example Europe/Rome.")
+@click.option("--max-attempts", type=click.IntRange(1, 100), default=3, show_default=True, help="Per contact.")
+@click.option(
+    "--retry-delay", type=Duration(), default="1h", show_default=True, help="After a try that reached nobody."
+)
+@click.option(
+    "--number-gap", type=Duration(), default="10m", show_default=True, help="Between two calls to one number."
+)
+@click.option("--wrap-up", type=Duration(), default="30s", show_default=True, help="Longest rest after a conversation.")
+@click.option("--max-abandonment", type=Share(), help="Share of answered calls that may meet no agent. Default: 3%.")
+@click.option("--max-lines", type=Lines(), help="Most lines in use at once, or unlimited. Default: unlimited.")
+@click.option("--why", default="", help="Kept in the ledger; needed for an abandonment limit above the rule pack's.")
+@output.json_option
+@click.pass_obj
+def create(context: CliContext, /, as_json: bool, **given: Any) -> None:
+    """Write a new campaign NAME as a draft."""
+    from campaigns import lifecycle, overview, roster
+    from campaigns.db import database_now
+
+    with context.application() as app:
+        pbx = app.pbx(given.pop("pbx_name") or _only_pbx(app))
+        agents = given.pop("agents")
+        # The PBX is asked before anything is written: a network read inside a transaction would hold its locks.
+        spec = roster.parse(agents) if agents else None
+        users, unseen = _users(app, pbx.name, spec) if spec else ([], "")
+        given["max_lines"] = given["max_lines"] or None
+        given["wrap_up_limit"] = given.pop("wrap_up")
+        with app.transaction() as session:
+            now = database_now(session)
+            made = lifecycle.create(session, pbx=pbx.name, features=pbx.features, now=now, who=who(), **given)
+            change = roster.assign(session, made, spec, users, now=now, who=who()) if spec else None
+            row = overview.campaign_rows(session, now, name=made.name)[0]
+    if as_json:
+        output.print_json({**row.as_json(), "warnings": [unseen] if unseen else []})
+        return
+    for warning in [unseen] if unseen else []:
+        output.note(f"warning: {warning}")
+    click.echo(f"campaign {row.name} is written as a draft, with {change.total if change else 0} agents")
+    output.note(f"next: dialer list import {_typed(row.name)} FILE, then dialer campaign start {_typed(row.name)}")
+
+
+def _only_pbx(app: Application) -> str:
+    names = list(app.pbxes)
+    if len(names) == 1:
+        return names[0]
+    told = f"there are {', '.join(names)}" if names else "there is none: add a [pbx.NAME] section"
+    raise click.UsageError(f"say which PBX with --pbx; in the settings {told}")
+
+
+def _users(app: Application, pbx: str, spec: AgentsSpec) -> tuple[list[PbxUser], str]:
+    """The PBX's users; when it is down and the spec gives plain ids, those ids as they are, with a warning."""
+    from dialer.errors import PbxError, ServiceUnreachable
+    from dialer.pbx.base import PbxUser, Presence
+
+    try:
+        return list(app.pbx(pbx).users()), ""
+    except PbxError as exc:
+        if spec.follows_the_pbx:
+            raise ServiceUnreachable(
+                f"the agents {spec} cannot be looked up: {exc}; "
+                f"mend that (`dialer pbx check {pbx}` says how), or give PBX user ids such as 101,102"
+            ) from exc
+        unseen = [PbxUser(id=user, name="", extension="", presence=Presence.UNKNOWN) for user in spec.user_ids]
+        return unseen, f"the agents could not be checked: {exc}; their names are read when it answers"
+
+
+@campaign.command("list", example="dialer campaign list --json")
+@click.option("--all", "archived", is_flag=True, help="Archived ones too.")
+@output.json_option
+@click.pass_obj
+def list_campaigns(context: CliContext, archived: bool, as_json: bool) -> None:
+    """List the campaigns, running ones first."""
+    from campaigns import overview
+    from campaigns.db import database_now
+
+    with context.application() as app, app.transaction() as session:
+        rows = overview.campaign_rows(session, database_now(session), archived=archived)
+    if as_json:
+        output.print_json({"campaigns": [row.as_json() for row in rows]})
+        return
+    if not rows:
+        output.note("no campaigns yet: `dialer campaign create NAME --caller-id NUMBER` makes one")
+        return
+    right = "right"
+    columns: list[output.Column] = ["Campaign", "State", "Mode", "PBX", ("At work", right), ("Left to call", right)]
+    columns += [("Calls 24 h", right), ("Joined", right), ("Abandoned", right), ("Rate / limit", right)]
+    output.print_table(columns, [_cells(row) for row in rows])
+
+
+def _cells(row: CampaignRow) -> list[Any]:
+    return [
+        row.name,
+        output.state(row.state),
+        row.mode,
+        row.pbx,
+        f"{row.agents_at_work}/{row.agents}",
+        f"{row.contacts_left:,} of {row.contacts:,}",
+        f"{row.calls:,}",
+        f"{row.joined:,}",
+        f"{row.abandoned:,}",
+        _rate(row),
+    ]
+
+
+def _rate(row: CampaignRow) -> Any:
+    from rich.text import Text
+
+    over = row.abandonment > row.max_abandonment
+    told = f"{row.abandonment * 100:.1f} / {output.percent(row.max_abandonment)}"
+    return Text(f"▲ {told}" if over else told, style="bold red" if over else "")
+
+
+@campaign.command("show", example="dialer campaign show spring")
+@click.argument("name")
+@output.json_option
+@click.pass_obj
+def show(context: CliContext, name: str, as_json: bool) -> None:
+    """Show one campaign: its rules, its agents, and what it still needs."""
+    from campaigns import lifecycle, overview, roster
+    from campaigns.db import database_now
+
+    with context.application() as app, app.transaction() as session:
+        found = lifecycle.get(session, name)
+        row = overview.campaign_rows(session, database_now(session), name=found.name)[0]
+        agents = roster.members(session, found)
+        missing = lifecycle.shortcomings(session, found) if found.state != "archived" else []
+    if as_json:
+        people = [
+            {"user_id": one.user_id, "name": one.name, "extension": one.extension, "state": one.state} for one in agents
+        ]
+        output.print_json({**row.as_json(), "agent_list": people, "missing": missing})
+        return
+    _print_campaign(row, [one.name or f"user {one.user_id}" for one in agents])
+    for sentence in missing:
+        output.note(f"  missing: {sentence}")
+
+
+def _print_campaign(row: CampaignRow, agents: list[str]) -> None:
+    from rich.table import Table
+
+    people = ", ".join(agents[:8]) + (f" and {len(agents) - 8} more" if len(agents) > 8 else "")
+    grid = Table.grid(padding=(0, 2))
+    since = f" since {output.local(row.state_at)}"
+    lines = "unlimited" if row.max_lines is None else str(row.max_lines)
+    facts: list[tuple[str, Any]] = [
+        ("State", output.state(row.state).append(since, style="dim")),
+        ("Calls", f"{row.mode} through PBX {row.pbx}, as {row.caller_id}"),
+        ("Hours", f"{row.hours}, where each phone is" + (f" (else {row.time_zone})" if row.time_zone else "")),
+        ("Numbers", f"read as {row.country}; {output.words(row.number_gap)} between two calls to one number"),
+        ("Attempts", f"at most {row.max_attempts} per contact, {output.words(row.retry_delay)} after a failed one"),
+        ("Limits", f"{output.percent(row.max_abandonment)} abandoned, {lines} lines, {row.answer_limit:g} s "
+                   f"to an agent, {output.words(row.wrap_up_limit)} wrap-up; {row.rule_pack}"),
+        ("Agents", f"{row.agents_at_work} of {row.agents} at work" + (f": {people}" if people else "")),
+        ("Contacts", f"{row.contacts_left:,} of {row.contacts:,} left to call"),
+        ("Last 24 h", f"{row.calls:,} calls, {row.joined:,} joined, {row.abandoned:,} abandoned "
+                      f"({output.percent(row.abandonment)}), {row.in_progress} in progress"),
+    ]  # fmt: skip
+    for name, value in facts:
+        grid.add_row(output.heading(name), value if not isinstance(value, str) else output.plain(value))
+    out = output.console()
+    out.print(output.heading(row.name))
+    out.print(grid)
+
+
+def _typed(name: str) -> str:
+    import shlex
+
+    return shlex.quote(name)
+
+
+# Verbs ---------------------------------------------------------------------------------------------------
+
+
+def _verb(verb: str, done: str, told: str, *, warn: bool = False) -> click.Command:
+    """Build one of the verbs that move a campaign from state to state."""
+
+    @campaign.command(verb, help=told, example=f"dialer campaign {verb} spring")
+    @click.argument("name")
+    @click.option("--why", default="", help="Kept in the ledger.")
+    @output.json_option
+    @click.pass_obj
+    def command(context: CliContext, name: str, why: str, as_json: bool) -> None:
+        _move(context, verb, done, name, why, as_json, warn=warn)
+
+    return command
+
+
+start = _verb("start", "running", "Let a draft, or a stopped campaign, call.", warn=True)
+pause = _verb("pause", "paused", "Order no more calls; those in progress go on.")
+resume = _verb("resume", "running again", "Let a paused campaign go on.", warn=True)
+stop = _verb("stop", "stopped", "Order no more calls and send the agents home.")
+
+
+def _move(context: CliContext, verb: str, done: str, name: str, why: str, as_json: bool, *, warn: bool) -> None:
+    from campaigns import lifecycle
+    from campaigns.db import database_now
+
+    with context.application() as app, app.transaction() as session:
+        moved = getattr(lifecycle, verb)(session, name, now=database_now(session), who=who(), why=why)
+        warnings = lifecycle.shortcomings(session, moved.campaign) if warn else []
+        busy = lifecycle.calls_in_progress(session, moved.campaign)
+    found = moved.campaign
+    if as_json:
+        answer = {"name": found.name, "state": found.state, "before": moved.before, "changed": moved.changed}
+        output.print_json({**answer, "calls_in_progress": busy, "warnings": warnings})
+        return
+    if not moved.changed:
+        click.echo(f"campaign {found.name} is already {found.state}")
+    else:
+        going = f"; {busy} calls in progress go on to their end" if busy and found.state != "running" else ""
+        click.echo(f"campaign {found.name} is {done}{going}")
+    for sentence in warnings:
+        output.note(f"warning: {sentence}")
+
+
+@campaign.command("archive", example="dialer campaign archive spring --yes")
+@click.argument("name")
+@click.option("--why", default="", help="Kept in the ledger.")
+@output.yes_option
+@output.json_option
+@click.pass_obj
+def archive(context: CliContext, name: str, why: str, yes: bool, as_json: bool) -> None:
+    """Put a campaign away for good. Its records stay; contacts that were not reached are called no more."""
+    from campaigns import lifecycle
+
+    with context.application() as app, app.transaction() as session:
+        found = lifecycle.get(session, name)
+        left = lifecycle.open_contacts(session, found) if found.state in ("draft", "stopped") else 0
+    if left:
+        output.confirm(f"campaign {found.name} has {left:,} contacts left to call; archive it for good?", yes)
+    _move(context, "archive", "archived", name, why, as_json, warn=False)

@@ -1,0 +1,82 @@
+"""What people type, and what it means: shares, durations, lines, moments."""
+
+from __future__ import annotations
+
+import re
+from datetime import date, datetime, time
+from typing import Any
+
+import click
+
+
+class Share(click.ParamType[float]):
+    """0.03, 3% or 3 %: a share between 0 and 1."""
+
+    name = "share"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        if isinstance(value, float):
+            return value
+        text = str(value).strip().replace(",", ".")
+        try:
+            return float(text.removesuffix("%")) / 100 if text.endswith("%") else float(text)
+        except ValueError:
+            self.fail(f"{value!r} is no share: write 0.03 or 3%", param, ctx)
+
+
+class Lines(click.ParamType[int]):
+    """A number of lines, or `unlimited` (given as 0)."""
+
+    name = "lines"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        text = str(value).strip().lower()
+        if text in ("unlimited", "none"):
+            return 0
+        if not text.isdecimal() or int(text) == 0:
+            self.fail(f"{value!r} is no number of lines: write 1 or more, or unlimited", param, ctx)
+        return int(text)
+
+
+class Duration(click.ParamType[float]):
+    """Seconds, or 90s, 15m, 2h, 1d."""
+
+    name = "duration"
+    _UNITS = {"": 1, "s": 1, "m": 60, "min": 60, "h": 3600, "d": 86_400}  # noqa: RUF012
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        if isinstance(value, int | float):
+            return float(value)
+        match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*(s|min|m|h|d|)", str(value).strip().lower())
+        if match is None:
+            self.fail(f"{value!r} is no duration: write seconds, or 90s, 15m, 2h, 1d", param, ctx)
+        return float(match[1]) * self._UNITS[match[2]]
+
+
+class Moment(click.ParamType["date | datetime"]):
+    """A day, or a day and a time; without an offset it is local to the campaign."""
+
+    name = "date"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> date | datetime:
+        if isinstance(value, date):
+            return value
+        text = str(value).strip()
+        try:
+            return date.fromisoformat(text) if len(text) == 10 else datetime.fromisoformat(text)
+        except ValueError:
+            self.fail(f"{value!r} is no date: write 2026-03-31 or 2026-03-31T14:00", param, ctx)
+
+
+class ClockTime(click.ParamType[time]):
+    """A time of day: 09:00."""
+
+    name = "time"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> time:
+        if isinstance(value, time):
+            return value
+        match = re.fullmatch(r"(\d{1,2}):(\d{2})", str(value).strip())
+        if match is None or int(match[1]) > 23 or int(match[2]) > 59:
+            self.fail(f"{value!r} is no time of day: write 09:00", param, ctx)
+        return time(int(match[1]), int(match[2]))

@@ -1,0 +1,71 @@
+"""Answered calls by day: who met an agent in time, who did not, and the rates the laws ask for."""
+
+from sqlalchemy import text
+from sqlalchemy.orm import Session
+
+from campaigns.report_shape import Column, Period, Report
+from dialer.abandonment import rate
+
+# By the moment of the answer; of a call whose answer we never heard, by the first moment that proves it. As
+# `dialer.abandonment.figures` counts: whom an agent met only after the limit is abandoned, and a played message
+# takes nobody out. A call that goes on counts as soon as it is certain where it will be.
+# The grouping set () is the total: percentiles do not add up.
+_QUERY = text(
+    """
+    WITH answered AS (
+        SELECT c.name AS campaign, c.max_abandonment AS ceiling, a.state, a.joined_at, a.message_at,
+               make_interval(secs => a.answer_limit) AS limit_, a.joined_at - a.answered_at AS waited,
+               coalesce(a.answered_at, a.joined_at, CASE WHEN a.state = 'abandoned' THEN a.ended_at END) AS at
+        FROM attempts a JOIN campaigns c ON c.id = a.campaign_id
+        WHERE a.ordered_at < :end AND (a.ended_at IS NULL OR a.ended_at >= :start)
+          AND (CAST(:campaign_id AS bigint) IS NULL OR a.campaign_id = :campaign_id)),
+    judged AS (
+        SELECT campaign, ceiling, state, CAST(at AT TIME ZONE :zone AS date) AS day,
+               CAST(extract(epoch FROM waited) AS float) AS waited,
+               joined_at IS NOT NULL AND coalesce(waited <= limit_, true) AS joined,
+               waited > limit_ OR joined_at IS NULL AND (state = 'abandoned' OR message_at IS NOT NULL) AS abandoned
+        FROM answered WHERE at >= :start AND at < :end)
+    SELECT day, campaign, min(ceiling) AS ceiling, count(*) AS answered,
+           count(*) FILTER (WHERE joined) AS joined,
+           count(*) FILTER (WHERE abandoned) AS abandoned,
+           count(*) FILTER (WHERE state = 'hung_up') AS hung_up,
+           percentile_cont(0.5) WITHIN GROUP (ORDER BY waited) AS waited_p50,
+           percentile_cont(0.95) WITHIN GROUP (ORDER BY waited) AS waited_p95,
+           max(waited) AS waited_max
+    FROM judged
+    GROUP BY GROUPING SETS ((day, campaign), ())
+    ORDER BY day NULLS LAST, campaign
+    """
+)
+_COLUMNS = (
+    Column("day", "Day", "day"),
+    Column("campaign", "Campaign"),
+    Column("answered", "Answered", "count"),
+    Column("joined", "Joined in time", "count"),
+    Column("abandoned", "Abandoned", "count"),
+    Column("hung_up", "Hung up first", "count"),
+    Column("rate", "Rate D/(D+L)", "share"),
+    Column("rate_of_answered", "D/answered", "share"),
+    Column("ceiling", "Limit", "share"),
+    Column("waited_p50", "Wait p50", "seconds"),
+    Column("waited_p95", "Wait p95", "seconds"),
+    Column("waited_max", "Wait max", "seconds"),
+)
+
+
+def abandonment(session: Session, period: Period) -> Report:
+    """Count the calls answered in the period; `rate` is D / (D + L), `rate_of_answered` D / H."""
+    rows = [
+        {
+            **found,
+            "rate": rate(found["abandoned"], found["joined"]),
+            "rate_of_answered": found["abandoned"] / found["answered"] if found["answered"] else 0.0,
+        }
+        for found in session.execute(_QUERY, period.values()).mappings()
+    ]
+    total = {**rows.pop(), "day": "total"}
+    if period.campaign_id is None:
+        total["ceiling"] = None  # each campaign has its own
+    over = [row for row in rows if row["rate"] > row["ceiling"]]
+    notes = [f"{row['day']}: campaign {row['campaign']} was above its limit" for row in over]
+    return Report("abandonment", period, _COLUMNS, rows, total, notes)
