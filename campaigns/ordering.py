@@ -17,7 +17,7 @@ from campaigns.gate import Claim, Passed
 from campaigns.models import Campaign, PaceDecision
 from campaigns.pace_view import View
 from dialer.abandonment import Budget, rule_pack
-from dialer.pacing import Happened, Pace, Pacer, PaceEvent, Snapshot, Staleness, pacer_for
+from dialer.pacing import Happened, Pace, PaceEvent, Pacer, Snapshot, Staleness, pacer_for
 
 # The window's figures are counted anew this often, not at every tick.
 COUNT_EVERY = timedelta(seconds=1)

@@ -68,10 +68,10 @@ class Call:
 
     @classmethod
     def of(cls, row: Sequence[Any]) -> "Call":
-        at = [datetime.fromisoformat(value) if isinstance(value, str) else value for value in row]
-        at[1] = CallState(row[1])
-        at[7] = str(row[7])
-        return cls(*at)
+        times = [datetime.fromisoformat(value) if value else None for value in (*row[2:6], row[8])]
+        ordered, answered, joined, ended, sent = times
+        assert ordered is not None
+        return cls(row[0], CallState(row[1]), ordered, answered, joined, ended, row[6], str(row[7]), sent)
 
 
 @dataclass(slots=True)
