@@ -1,0 +1,168 @@
+"""What every pacer is given and gives back: events, a snapshot, a pace with its reason."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+from typing import Any, Protocol
+
+from dialer.abandonment import Budget
+
+
+class Happened(StrEnum):
+    """What a pacer is told of, as it happens or from stored attempts."""
+
+    LAUNCHED = "launched"  # a call was ordered
+    ANSWERED = "answered"
+    NO_ANSWER = "no_answer"  # rang, or was busy or rejected: it used its chance
+    FAILED = "failed"  # never rang (no line, refused, never sent): says nothing about people
+    CONNECTED = "connected"  # a customer met an agent
+    ABANDONED = "abandoned"
+    TALK_END = "talk_end"
+    READY = "ready"
+    LOGIN = "login"
+    LOGOUT = "logout"
+    PAUSE = "pause"
+
+
+@dataclass(frozen=True, slots=True)
+class PaceEvent:
+    """One thing that happened, when, to which call or agent. Ids are the caller's own."""
+
+    kind: Happened
+    at: datetime
+    call: str = ""
+    agent: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """A campaign's agents and calls at one moment, read from rows. Elapsed times are in seconds."""
+
+    idle: int = 0  # ready, not parked yet
+    parked: int = 0  # waiting on the line: a join away from a customer
+    talking: tuple[float, ...] = ()  # each talk so far; an agent already given a customer talks
+    wrapping: tuple[float, ...] = ()  # each wrap-up so far
+    ringing: tuple[float, ...] = ()  # each call ordered and not answered yet
+    waiting: int = 0  # customers who answered and have no agent yet
+    in_message: int = 0  # customers who hear the recorded message: they hold a line
+    free_lines: int = 0  # that the PBX has left, less those of calls ordered and not on a line yet
+    max_lines: int | None = None  # the campaign's own limit
+    presence_age: float | None = 0.0  # since the PBX last said who is at work; None: it never did
+    events_age: float = 0.0  # of the oldest event nobody has handled yet
+    budget: Budget = field(default_factory=lambda: Budget(0, 0, 0.03))
+
+    @property
+    def free(self) -> int:
+        """Agents who could take a call now, whether parked yet or not."""
+        return self.idle + self.parked
+
+    @property
+    def team(self) -> int:
+        """Agents at work."""
+        return self.free + len(self.talking) + len(self.wrapping)
+
+    @property
+    def lines_left(self) -> int:
+        """Calls that can be started before the lines, or the campaign's share of them, are used up."""
+        used = len(self.ringing) + self.waiting + self.in_message + len(self.talking)
+        own = self.free_lines if self.max_lines is None else min(self.free_lines, self.max_lines - used)
+        return max(0, own)
+
+    def as_json(self) -> dict[str, Any]:
+        """Return what is stored with a decision, so that it can be replayed."""
+        kept: dict[str, Any] = {
+            "idle": self.idle,
+            "parked": self.parked,
+            "talking": [round(elapsed, 1) for elapsed in self.talking],
+            "wrapping": [round(elapsed, 1) for elapsed in self.wrapping],
+            "ringing": [round(elapsed, 1) for elapsed in self.ringing],
+            "waiting": self.waiting,
+            "in_message": self.in_message,
+            "free_lines": self.free_lines,
+            "max_lines": self.max_lines,
+            "presence_age": None if self.presence_age is None else round(self.presence_age, 1),
+            "events_age": round(self.events_age, 1),
+            "abandoned": self.budget.abandoned,
+            "met": self.budget.met,
+            "ceiling": self.budget.ceiling,
+            "window": self.budget.window,
+        }
+        return kept
+
+    @classmethod
+    def from_json(cls, kept: Mapping[str, Any]) -> "Snapshot":
+        """Read a stored decision's snapshot back."""
+        plain = dict(kept)
+        budget = Budget(plain.pop("abandoned"), plain.pop("met"), plain.pop("ceiling"), plain.pop("window"))
+        for name in ("talking", "wrapping", "ringing"):
+            plain[name] = tuple(plain[name])
+        return cls(**plain, budget=budget)
+
+
+@dataclass(frozen=True, slots=True)
+class Pace:
+    """How many calls to start now, a sentence for the supervisor, and the limits that bound it."""
+
+    calls: int
+    why: str
+    limits: tuple[str, ...] = ()
+
+
+class Pacer(Protocol):
+    """Learns from events, decides from a snapshot. Deterministic: the same calls give the same answers."""
+
+    def observe(self, event: PaceEvent) -> None:
+        """Learn from one event. Events of one call come in order; a repeated one changes nothing."""
+
+    def restore(self, events: Iterable[PaceEvent]) -> None:
+        """Forget everything and learn it anew from stored attempts, given in any order."""
+
+    def decide(self, now: datetime, snapshot: Snapshot) -> Pace:
+        """Say how many calls to start now."""
+
+
+@dataclass(frozen=True, slots=True)
+class Staleness:
+    """From what age (in seconds) what we know of the PBX is doubtful (one call per agent), or void (no calls)."""
+
+    presence_stale: float = 30.0
+    presence_dead: float = 60.0
+    events_stale: float = 2.0
+    events_dead: float = 10.0
+
+    def void(self, now: Snapshot) -> Pace | None:
+        """Return the pace of zero when too little is known to dial at all, or nobody is there; None otherwise."""
+        if now.presence_age is None:
+            return Pace(0, "0: the PBX has not said yet who is at work", ("presence dead",))
+        if now.presence_age >= self.presence_dead:
+            return Pace(0, f"0: the PBX last said {now.presence_age:.0f} s ago who is at work", ("presence dead",))
+        if now.events_age >= self.events_dead:
+            return Pace(0, f"0: events of {now.events_age:.0f} s ago are not handled yet", ("events dead",))
+        if now.team == 0:
+            return Pace(0, "0: no agent is at work", ("agents",))
+        return None
+
+    def doubt(self, now: Snapshot) -> tuple[str, str] | None:
+        """Return (limit, reason) when what is known is too old for more than one call per agent."""
+        if now.presence_age is not None and now.presence_age >= self.presence_stale:
+            return "presence stale", f"the PBX last said {now.presence_age:.0f} s ago who is at work"
+        if now.events_age >= self.events_stale:
+            return "events stale", f"events of {now.events_age:.0f} s ago are not handled yet"
+        return None
+
+
+def bounded(wanted: int, now: Snapshot, because: str, limits: tuple[str, ...] = ()) -> Pace:
+    """Return the pace that is wanted as far as there are lines, and say so when there are not."""
+    wanted = max(0, wanted)
+    calls = min(wanted, now.lines_left)
+    if calls < wanted:
+        whose = "campaign lines" if now.lines_left < now.free_lines else "lines"
+        limits = (*limits, whose)
+        because = f"{because}; {wanted} wanted, {count(now.lines_left, whose.removesuffix('s'))} left"
+    return Pace(calls, f"{calls}: {because}", limits)
+
+
+def count(number: int, thing: str) -> str:
+    """Say "1 agent", "2 agents"."""
+    return f"{number} {thing}" + ("" if number == 1 else "s")

@@ -1,0 +1,46 @@
+"""One call per idle agent: slow, and nobody answers to silence unless an agent leaves meanwhile."""
+
+from collections.abc import Iterable
+from datetime import datetime
+
+from dialer.pacing.base import Pace, PaceEvent, Snapshot, Staleness, bounded, count
+
+
+def one_per_agent(now: Snapshot) -> int:
+    """Return the calls that give every free agent one, counting those already ringing or waiting."""
+    return max(0, now.free - now.waiting - len(now.ringing))
+
+
+def one_per_agent_because(now: Snapshot) -> str:
+    """Say what `one_per_agent` counted."""
+    parts = [f"{count(now.free, 'agent')} free"]
+    if now.waiting:
+        parts.append(f"{count(now.waiting, 'customer')} waiting")
+    if now.ringing:
+        parts.append(f"{len(now.ringing)} ringing")
+    return ", ".join(parts)
+
+
+class Progressive:
+    """Keeps one call ringing for each agent who could take it. Learns nothing."""
+
+    def __init__(self, staleness: Staleness | None = None) -> None:
+        self._staleness = staleness or Staleness()
+
+    def observe(self, event: PaceEvent) -> None:
+        """One call per agent needs no history."""
+
+    def restore(self, events: Iterable[PaceEvent]) -> None:
+        """One call per agent needs no history."""
+
+    def decide(self, now: datetime, snapshot: Snapshot) -> Pace:  # noqa: ARG002 (the protocol's)
+        """Start one call for each free agent without one."""
+        void = self._staleness.void(snapshot)
+        if void is not None:
+            return void
+        doubt = self._staleness.doubt(snapshot)
+        because = f"one call per agent: {one_per_agent_because(snapshot)}"
+        limits: tuple[str, ...] = ()
+        if doubt is not None:
+            limits, because = (doubt[0],), f"{because}; {doubt[1]}"
+        return bounded(one_per_agent(snapshot), snapshot, because, limits)
