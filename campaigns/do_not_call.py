@@ -1,0 +1,146 @@
+"""Numbers nobody calls: in one campaign, or anywhere. Added at once, lifted only with a reason, kept with who and when.
+
+The gate asks `blocked` inside the transaction that orders a call, so an entry holds from its commit on. The caller owns
+the transaction.
+"""
+
+from collections.abc import Collection
+from datetime import datetime
+
+from sqlalchemy import ColumnElement, delete, or_, select
+from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.orm import Session
+
+from campaigns import ledger
+from campaigns.models import DoNotCall
+from dialer.errors import BadInput, NotFound
+from dialer.numbers import mask, require
+
+
+def add(
+    session: Session,
+    text: str,
+    *,
+    country: str,
+    campaign_id: int | None = None,
+    source: str = "person",
+    reason: str = "",
+    who: str,
+    now: datetime,
+) -> tuple[DoNotCall, bool]:
+    """Put a number on the list of one campaign, or of all; the entry, and whether it is new.
+
+    `text` is read as people in `country` write numbers; BadInput when it is none. An entry that is there already
+    stays as it is: its date and reason are the older ones.
+    """
+    number = require(text, country, "do-not-call").e164
+    values = {
+        "number": number,
+        "campaign_id": campaign_id,
+        "source": _line(source) or "person",
+        "reason": _line(reason),
+        "added_by": who,
+        "added_at": now,
+    }
+    added = session.execute(insert(DoNotCall).values(values).on_conflict_do_nothing().returning(DoNotCall.id)).scalar()
+    entry = session.scalars(select(DoNotCall).where(DoNotCall.number == number, _scope(campaign_id))).one()
+    if added is not None:
+        ledger.record(
+            session,
+            at=now,
+            kind="dnc_added",
+            who=who,
+            campaign_id=campaign_id,
+            why=entry.reason,
+            number=number,
+            source=entry.source,
+        )
+    return entry, added is not None
+
+
+def remove(
+    session: Session,
+    text: str,
+    *,
+    country: str,
+    campaign_id: int | None = None,
+    reason: str,
+    who: str,
+    now: datetime,
+) -> None:
+    """Lift a number from the list, with a reason that the ledger keeps; NotFound when it is not there."""
+    number = require(text, country, "do-not-call").e164
+    if not _line(reason):
+        raise BadInput(
+            f"taking {mask(number)} off the do-not-call list needs a reason: somebody asked not to be called, "
+            "so say why they may be called again"
+        )
+    gone = session.execute(
+        delete(DoNotCall)
+        .where(DoNotCall.number == number, _scope(campaign_id))
+        .returning(DoNotCall.source, DoNotCall.reason, DoNotCall.added_by, DoNotCall.added_at)
+    ).one_or_none()
+    if gone is None:
+        elsewhere = _elsewhere(session, number, campaign_id)
+        raise NotFound(f"{mask(number)} is not on {_name(campaign_id)}{elsewhere}")
+    ledger.record(
+        session,
+        at=now,
+        kind="dnc_removed",
+        who=who,
+        campaign_id=campaign_id,
+        why=_line(reason),
+        number=number,
+        source=gone.source,
+        added_because=gone.reason,
+        added_by=gone.added_by,
+        added_at=gone.added_at.isoformat(),
+    )
+
+
+def check(session: Session, text: str, *, country: str, campaign_id: int | None = None) -> list[DoNotCall]:
+    """Return every entry that holds for the number: all of them, or those that bind one campaign."""
+    number = require(text, country, "do-not-call").e164
+    query = select(DoNotCall).where(DoNotCall.number == number)
+    if campaign_id is not None:
+        query = query.where(or_(DoNotCall.campaign_id.is_(None), DoNotCall.campaign_id == campaign_id))
+    return list(session.scalars(query.order_by(DoNotCall.campaign_id.nulls_first())))
+
+
+def blocked(session: Session, numbers: Collection[str], campaign_id: int) -> dict[str, DoNotCall]:
+    """Return, of these E.164 numbers, those this campaign must not call, in one query; the widest entry of each."""
+    if not numbers:
+        return {}
+    query = (
+        select(DoNotCall)
+        .where(
+            DoNotCall.number.in_(set(numbers)),
+            or_(DoNotCall.campaign_id.is_(None), DoNotCall.campaign_id == campaign_id),
+        )
+        .order_by(DoNotCall.campaign_id.nulls_last())  # the entry for all campaigns comes last, and stays
+        .execution_options(populate_existing=True)
+    )
+    return {entry.number: entry for entry in session.scalars(query)}
+
+
+def _scope(campaign_id: int | None) -> ColumnElement[bool]:
+    return DoNotCall.campaign_id.is_(None) if campaign_id is None else DoNotCall.campaign_id == campaign_id
+
+
+def _elsewhere(session: Session, number: str, campaign_id: int | None) -> str:
+    others = session.scalars(select(DoNotCall.campaign_id).where(DoNotCall.number == number)).all()
+    if not others:
+        return ""
+    if None in others:
+        return "; it is on the list of all campaigns"
+    named = "a campaign" if campaign_id is None else "another campaign"
+    return f"; it is on that of {named}: name the campaign to take it off there"
+
+
+def _name(campaign_id: int | None) -> str:
+    return "the do-not-call list of all campaigns" if campaign_id is None else "this campaign's do-not-call list"
+
+
+def _line(text: str) -> str:
+    """Return one printable line: it is shown on terminals, and PostgreSQL keeps no NUL."""
+    return " ".join("".join(char if char.isprintable() else " " for char in text).split())[:500]
