@@ -247,7 +247,7 @@ def _invalid(number: PhoneNumber, digits: str, region: str) -> NumberProblem:
         return EMERGENCY
     if home == "001":
         return INTERNATIONAL
-    if phonenumbers.is_valid_number(_with_zero(number)):
+    if not number.italian_leading_zero and phonenumbers.is_valid_number(_with_zero(number)):
         return LOST_ZERO
     where = region if not digits.startswith(("+", "00")) else home
     match phonenumbers.is_possible_number_with_reason(number):
