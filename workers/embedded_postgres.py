@@ -64,7 +64,8 @@ class Postgres:
     def is_ready(self, site: Site) -> bool:
         with contextlib.suppress(OSError):
             lines = (site.place.folder / self.name / "postmaster.pid").read_text("utf-8").split("\n")
-            return len(lines) > 7 and lines[0] == str(site.pid) and lines[7].strip() == "ready"
+            is_open = len(lines) > 7 and lines[0] == str(site.pid) and lines[7].strip() == "ready"
+            return is_open and answers(site.port)
         return False
 
     def advice(self, site: Site) -> str:
