@@ -1,6 +1,7 @@
 """Accepted commands: each gets a request id, and is carried out a little later, or too late, or never."""
 
 from collections.abc import Callable
+from dataclasses import replace
 
 from dialer.pbx.simulator import moves
 from dialer.pbx.simulator.agenda import Entry
@@ -34,6 +35,8 @@ class Commands:
         exchange = self._exchange
         delay = exchange.chance.of("command", service, about).uniform(*exchange.config.command_delay)
         request_id = str(_FIRST_REQUEST_ID + number * 7)
+        if order is not None:
+            args = (replace(order, request_id=request_id),)
         if self._faults.strikes("accepted_never_happens", service, number):
             return request_id
         if order is not None and (fault := self._faults.strikes("placed_late", service, number)):

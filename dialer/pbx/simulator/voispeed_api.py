@@ -172,7 +172,7 @@ class Services:
             auto_answer=auto_answer,
         )
         about = order.extid or order.calling_number
-        return self._accept("call_request_ext", about, self._commands.call, order, order=order)
+        return self._accept("call_request_ext", about, self._commands.call, order=order)
 
     def _call_transfer_ext(self, params: Params) -> str:
         ids = (
@@ -246,7 +246,7 @@ class Services:
             extid=params.text("extid", default=""),
             by_user=True,
         )
-        return self._accept("call_request", order.extid or number, self._commands.call, order, order=order)
+        return self._accept("call_request", order.extid or number, self._commands.call, order=order)
 
     def _call_action(self, params: Params) -> str:
         user = self._entities.by_extension.get(params.text("ext"))
