@@ -1,4 +1,4 @@
-"""What the queue can ask for: a few lines each, an id in, one function called. Running any of them twice is harmless."""
+"""What the queue can ask for: an id in, one function called. Running any of them twice is harmless."""
 
 import dramatiq
 import structlog

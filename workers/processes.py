@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -27,7 +27,7 @@ def _begin(context: Context, process: str) -> Settings:
 
 @click.command(cls=Command, example="dialer --config production.toml web")
 @click.pass_obj
-def web(context: Context) -> None:
+def web(context: Context, /) -> None:
     """Receive webhooks and serve the dashboard until stopped.
 
     Any number may run. The PBX must be able to reach web.public_url.
@@ -40,7 +40,7 @@ def web(context: Context) -> None:
 
 @click.command(cls=Command, example="dialer --config production.toml worker")
 @click.pass_obj
-def worker(context: Context) -> None:
+def worker(context: Context, /) -> None:
     """Place calls, react to events and import files until stopped. Any number may run."""
     settings = _begin(context, "worker")
     from workers.worker import run_worker
@@ -50,7 +50,7 @@ def worker(context: Context) -> None:
 
 @click.command(cls=Command, example="dialer --config production.toml scheduler")
 @click.pass_obj
-def scheduler(context: Context) -> None:
+def scheduler(context: Context, /) -> None:
     """Pace the campaigns until stopped.
 
     Run two or more, on different hosts: one leads each campaign, the others take over within three seconds.
@@ -68,7 +68,7 @@ def database() -> None:
 
 @database.command("upgrade", example="dialer --config production.toml db upgrade")
 @click.pass_obj
-def upgrade(context: Context) -> None:
+def upgrade(context: Context, /) -> None:
     """Bring the database to the schema this program needs. Safe to run twice, and from several hosts."""
     from campaigns import schema
     from workers.wiring import wire
@@ -91,7 +91,7 @@ def upgrade(context: Context) -> None:
 @click.option("--seed", default=1, show_default=True, help="The same seed meets the same customers.")
 @click.option("--answer-probability", default=0.3, show_default=True, help="Share of calls a person answers.")
 @click.option("--faults", default="", help="Fault profile, or names separated by commas; see docs/simulator.md.")
-def simulator(**options: object) -> None:
+def simulator(**options: Any) -> None:
     """Run a simulated VOIspeed PBX with customers, agents and lines, to try the dialer against."""
     from dialer.pbx.simulator.server import run_server
     from workers.supervisor import die_with_parent

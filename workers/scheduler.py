@@ -11,8 +11,8 @@ import socket
 from threading import Event
 
 import structlog
-from apscheduler.executors.pool import ThreadPoolExecutor
-from apscheduler.schedulers.background import BackgroundScheduler
+from apscheduler.executors.pool import ThreadPoolExecutor  # type: ignore[import-untyped]
+from apscheduler.schedulers.background import BackgroundScheduler  # type: ignore[import-untyped]
 from sqlalchemy import select
 
 from campaigns import agents, leases, retention
@@ -94,7 +94,7 @@ class Scheduler:
             self.ticks += 1
             # Late ticks are skipped, not caught up with: the next decision is about the next moment.
             self._due[campaign_id] = max(due + self._timing.tick, now)
-            self._guard("tick", lambda campaign_id=campaign_id: self._tick(campaign_id))  # type: ignore[misc]
+            self._guard("tick", lambda campaign_id=campaign_id: self._tick(campaign_id))
         del self.late[:-4000]
 
     def _tick(self, campaign_id: int) -> None:

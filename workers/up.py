@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 @click.option("--workers", default=1, show_default=True, type=click.IntRange(1, 32), help="Worker processes.")
 @click.option("--schedulers", default=1, show_default=True, type=click.IntRange(1, 8), help="Scheduler processes.")
 @click.pass_obj
-def up(context: Context, workers: int, schedulers: int) -> None:
+def up(context: Context, /, workers: int, schedulers: int) -> None:
     """Run web, worker and scheduler together until Ctrl-C, each restarted when it dies."""
     from workers.logs import configure_logging
     from workers.supervisor import Child, supervise
