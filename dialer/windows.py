@@ -133,6 +133,8 @@ def judge(
 
     A zone nobody knows is refused, not skipped. `holidays` are local dates on which nobody is called.
     """
+    if now.tzinfo is None:
+        raise ValueError("the time to judge must say its zone; a bare one would be read as the host's")
     against: dict[str, Known] = {"hours": hours.text, "zones": tuple(zones), "ring_seconds": ring_seconds}
     if hours.week is None:
         return Verdict(True, "hours", "calls are wanted at any hour", against=against)
@@ -196,8 +198,6 @@ def _next(
         for zone in zones:
             common = _both(common, list(_legal(start, reach, week, zone, holidays)))
         for opens, closes in common:
-            if opens >= start + _DAY:
-                break
             if opens + rings < closes:
                 return opens
         start += _DAY

@@ -160,6 +160,11 @@ def test_a_zone_nobody_knows_is_refused_and_not_skipped(zone: str):
     assert repr(zone) in verdict.why
 
 
+def test_a_time_without_a_zone_is_no_time():
+    with pytest.raises(ValueError, match="must say its zone"):
+        judge(datetime(2026, 3, 2, 12), WORKDAY, [ROME], ring_seconds=30)
+
+
 def test_a_number_that_names_no_zone_is_judged_by_the_campaigns():
     assert zones_to_judge(("Etc/Unknown",), ROME) == (ROME,)
     assert zones_to_judge((), ROME) == (ROME,)
