@@ -56,9 +56,9 @@ def confirm(question: str, yes: bool) -> None:
         raise click.exceptions.Exit(1)
 
 
-def print_json(data: Mapping[str, Any]) -> None:
+def print_json(data: Mapping[str, Any], *, one_line: bool = False) -> None:
     """Print one object: on one line for programs, indented for a person at a terminal."""
-    indent = 2 if sys.stdout.isatty() else None
+    indent = 2 if sys.stdout.isatty() and not one_line else None
     click.echo(json.dumps(data, indent=indent, ensure_ascii=False, default=_plain_json))
 
 

@@ -1,0 +1,134 @@
+"""`dialer why`: from the contacts imported to those that can be called now, or every rule about one of them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from campaigns.cli import output
+from campaigns.cli.context import CliContext
+from campaigns.cli.tree import Command
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from campaigns.models import Campaign
+    from campaigns.pace_log import Decided
+    from campaigns.why import Explained, Waterfall
+
+
+@click.command(
+    "why",
+    cls=Command,
+    example="""dialer why spring
+dialer why spring +390612345678""",
+)
+@click.argument("campaign")
+@click.argument("contact", required=False)
+@output.json_option
+@click.pass_obj
+def why(context: CliContext, campaign: str, contact: str | None, as_json: bool) -> None:
+    """Say why a CAMPAIGN, or one CONTACT of it, is not being called.
+
+    Without a contact: what holds the campaign, and how many contacts each rule takes away from those imported. A
+    contact is named by its id or its number; each rule of the gate is asked about it.
+    """
+    from campaigns import lifecycle
+    from campaigns import why as reasons
+    from campaigns.db import database_now
+    from campaigns.pace_log import last_decisions
+
+    with context.application() as app, app.transaction() as session:
+        now = database_now(session)
+        found = lifecycle.get(session, campaign)
+        ring = app.settings.timing.ring_limit
+        holding = reasons.holding(session, found, now=now)
+        if contact is not None:
+            told = reasons.explain(session, found, contact, now=now, ring_seconds=ring)
+            _contact(told, found, as_json)
+            return
+        counted = reasons.waterfall(session, found, now=now, ring_seconds=ring)
+        decided = last_decisions(session, found.name, 1)
+    _campaign(found, counted, holding, decided[0] if decided else None, now, as_json)
+
+
+def _campaign(
+    found: Campaign, counted: Waterfall, holding: list[str], decided: Decided | None, now: datetime, as_json: bool
+) -> None:
+    if as_json:
+        output.print_json(
+            {
+                "campaign": found.name, "state": found.state, "imported": counted.imported,
+                "dialable": counted.dialable, "steps": [step.as_json() for step in counted.steps],
+                "holding": holding, "pace": decided.as_json() if decided else None,
+            }
+        )  # fmt: skip
+        return
+    from rich.text import Text
+
+    out = output.console()
+    head = Text(output.clean(found.name), style="bold").append("  ").append_text(output.state(found.state))
+    out.print(head)
+    for sentence in holding:
+        out.print(Text(f"✗ {output.clean(sentence)}", style="red"))
+    if decided is not None:
+        out.print(
+            output.plain(f"  last decision, {output.ago(decided.until_at, now)}: {decided.calls} calls, {decided.why}")
+        )
+    if not counted.imported:
+        out.print(Text("✗ it has no contacts: `dialer list import` brings some", style="red"))
+        return
+    rows: list[list[Any]] = [[f"{counted.imported:,}", "contacts imported", ""]]
+    for step in counted.steps:
+        until = f"first at {output.local(step.until)}" if step.until else ""
+        rows.append([f"-{step.contacts:,}", step.reason, until])
+    style = "bold green" if counted.dialable else "bold"
+    rows.append([Text(f"{counted.dialable:,}", style=style), Text("can be called now", style=style), ""])
+    built = output.table([("Contacts", "right"), "", ""], rows)
+    built.show_header = False
+    built.rows[-2].end_section = True
+    out.print(built)
+
+
+def _contact(told: Explained, found: Campaign, as_json: bool) -> None:
+    from campaigns.why import soonest
+
+    one, when = told.contact, soonest(told.verdicts)
+    if as_json:
+        output.print_json(
+            {
+                "campaign": found.name, "contact": one.id, "number": told.number, "allowed": told.allowed,
+                "next_at": when, "rules": [verdict.as_json() for verdict in told.verdicts],
+                "attempts": [
+                    {"ordered_at": tried.ordered_at, "number": tried.number, "state": tried.state}
+                    for tried in told.attempts
+                ],
+                "same_number": told.twins,
+            }
+        )  # fmt: skip
+        return
+    from rich.text import Text
+
+    out = output.console()
+    name = " ".join(part for part in (one.first_name, one.last_name, one.company) if part) or "no name"
+    out.print(Text(f"contact {one.id}, {output.clean(name)}, {told.number}", style="bold"))
+    for verdict in told.verdicts:
+        sign, style = ("✓", "green") if verdict.allowed else ("✗", "red")
+        line = Text(f"{sign} {verdict.rule.replace('_', ' '):<13}", style=style)
+        line.append(output.clean(verdict.why), style="")
+        if verdict.until is not None and not verdict.allowed:
+            line.append(f"; allowed from {output.local(verdict.until)}", style="dim")
+        out.print(line)
+    if told.allowed:
+        click.echo("it can be called now")
+    else:
+        click.echo(f"it cannot be called before {output.local(when)}" if when else "it cannot be called")
+    if told.twins:
+        output.note(f"{told.twins} other contacts of the campaign have this number")
+    if told.attempts:
+        rows = [
+            [output.local(tried.ordered_at, "%Y-%m-%d %H:%M:%S"), tried.number, tried.state, tried.trouble or "-"]
+            for tried in told.attempts
+        ]
+        output.print_table(["Tried", "Number", "Outcome", "Trouble"], rows, title="Last attempts")

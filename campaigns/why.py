@@ -1,0 +1,291 @@
+"""Why a campaign, or one contact, is not being called: the gate's own rules, asked without calling anybody.
+
+The verdicts are of this moment and bind nobody: only the gate, on locked rows, decides.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from sqlalchemy import select, text
+from sqlalchemy.orm import Session
+
+from campaigns import do_not_call
+from campaigns.models import Attempt, Campaign, Contact, ContactList
+from dialer import gate as rules
+from dialer.calls import CallState
+from dialer.errors import NotFound
+from dialer.gate import DoNotCallEntry, Verdict
+from dialer.numbers import Number, normalise, zones
+from dialer.retries import NEVER_RANG, counts_against_cap
+from dialer.windows import Hours, judge, zones_to_judge
+
+_MOST_ID = 2**63 - 1
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """Contacts that one reason takes away from those imported. `until`: when the first of them comes back."""
+
+    reason: str
+    contacts: int
+    until: datetime | None = None
+
+    def as_json(self) -> dict[str, Any]:
+        """Return the step for a program."""
+        return {"reason": self.reason, "contacts": self.contacts, "until": self.until}
+
+
+@dataclass(frozen=True, slots=True)
+class Waterfall:
+    """From the contacts imported to those that may be rung at this moment."""
+
+    imported: int
+    steps: Sequence[Step]
+
+    @property
+    def dialable(self) -> int:
+        """What is left."""
+        return self.imported - sum(step.contacts for step in self.steps)
+
+
+@dataclass(frozen=True, slots=True)
+class Explained:
+    """One contact: every rule's verdict, and the tries so far."""
+
+    contact: Contact
+    number: str
+    verdicts: Sequence[Verdict]
+    attempts: Sequence[Attempt]
+    twins: int  # other contacts of the campaign with this number
+
+    @property
+    def allowed(self) -> bool:
+        """Whether the gate would let a call pass now."""
+        return all(verdict.allowed for verdict in self.verdicts)
+
+
+# Contacts that are due, by the first rule that holds them back; those that none does, by the head of their number,
+# which is what decides the time zone.
+_DUE = text(
+    """
+    SELECT blocked, CASE WHEN blocked = '' THEN left(number, 9) END AS head, min(number) AS example,
+           count(*) AS contacts, min(until) AS until
+    FROM (
+        SELECT d.number, CASE
+            WHEN EXISTS (SELECT 1 FROM attempts a WHERE a.number = d.number AND a.ended_at IS NULL) THEN 'number_open'
+            WHEN EXISTS (SELECT 1 FROM do_not_call n WHERE n.number = d.number
+                         AND (n.campaign_id IS NULL OR n.campaign_id = :campaign_id)) THEN 'do_not_call'
+            WHEN (SELECT count(*) FROM attempts a
+                  WHERE a.contact_id = d.id AND a.state <> ALL(:never_rang)) >= :max_attempts THEN 'attempts'
+            WHEN called.at + make_interval(secs => :gap) > :now THEN 'number_gap'
+            ELSE '' END AS blocked, called.at + make_interval(secs => :gap) AS until
+        FROM (SELECT k.id, coalesce(k.next_number, k.phone) AS number
+              FROM contacts k JOIN lists l ON l.id = k.list_id
+              WHERE k.campaign_id = :campaign_id AND k.state = 'open' AND k.next_at <= :now
+                AND l.undone_at IS NULL) d
+        LEFT JOIN LATERAL (SELECT max(coalesce(a.sent_at, a.ordered_at)) AS at FROM attempts a
+                           WHERE a.number = d.number AND a.state <> ALL(:never_rang)) called ON true) judged
+    GROUP BY 1, 2
+    """
+)
+_ALL = text(
+    """
+    SELECT CASE WHEN k.state = 'open' AND k.next_at <= :now THEN 'due' WHEN k.state = 'open' THEN 'later'
+                ELSE k.state END AS state,
+           CASE WHEN k.state = 'closed' THEN k.closed_because ELSE '' END AS because,
+           count(*) AS contacts, min(k.next_at) AS until
+    FROM contacts k JOIN lists l ON l.id = k.list_id
+    WHERE k.campaign_id = :campaign_id AND l.undone_at IS NULL
+    GROUP BY 1, 2 ORDER BY 3 DESC, 2
+    """
+)
+_IN_WORDS = {
+    "number_open": "their number is in a call of another contact",
+    "do_not_call": "on the do-not-call list",
+    "attempts": "all attempts used up",
+    "number_gap": "called too short a time ago",
+}
+
+
+def waterfall(session: Session, campaign: Campaign, *, now: datetime, ring_seconds: float) -> Waterfall:
+    """Count the campaign's contacts down, reason by reason, to those that may be rung now."""
+    rows = session.execute(_ALL, {"campaign_id": campaign.id, "now": now}).all()
+    steps = [Step(row.because or "closed", row.contacts) for row in rows if row.state == "closed"]
+    for state, told in (("live", "being called, or spoken with, now"), ("later", "to be tried later")):
+        steps += [
+            Step(told, row.contacts, row.until if state == "later" else None) for row in rows if row.state == state
+        ]
+    held, free = _due(session, campaign, now)
+    steps += held
+    steps += _outside_hours(campaign, free, now=now, ring_seconds=ring_seconds)
+    return Waterfall(sum(row.contacts for row in rows), steps)
+
+
+def _due(session: Session, campaign: Campaign, now: datetime) -> tuple[list[Step], list[tuple[str, int]]]:
+    """Return the steps that hold due contacts back, and (a number, how many like it) of those none holds."""
+    values = {
+        "campaign_id": campaign.id,
+        "now": now,
+        "gap": campaign.number_gap,
+        "max_attempts": campaign.max_attempts,
+        "never_rang": [str(state) for state in NEVER_RANG],
+    }
+    rows = session.execute(_DUE, values).all()
+    held = {row.blocked: row for row in rows if row.blocked}
+    steps = [
+        Step(told, held[rule].contacts, held[rule].until if rule == "number_gap" else None)
+        for rule, told in _IN_WORDS.items()
+        if rule in held
+    ]
+    return steps, [(row.example, row.contacts) for row in rows if not row.blocked]
+
+
+def _outside_hours(
+    campaign: Campaign, numbers: Sequence[tuple[str, int]], *, now: datetime, ring_seconds: float
+) -> list[Step]:
+    hours = Hours.parse(campaign.hours)
+    verdicts: dict[tuple[str, ...], Verdict] = {}
+    outside: dict[str, Step] = {}
+    for number, contacts in numbers:
+        where = zones_to_judge(zones(number), campaign.time_zone)
+        if where not in verdicts:
+            verdicts[where] = judge(now, hours, where, ring_seconds=ring_seconds)
+        verdict = verdicts[where]
+        if verdict.allowed:
+            continue
+        told = verdict.why
+        known = outside.get(told)
+        outside[told] = Step(told, contacts + (known.contacts if known else 0), verdict.until)
+    return sorted(outside.values(), key=lambda step: -step.contacts)
+
+
+# One contact ---------------------------------------------------------------------------------------------
+
+
+def find_contact(session: Session, campaign: Campaign, given: str) -> tuple[Contact, int]:
+    """Return the contact a person means by its id or by a number, and how many others have that number."""
+    given = given.strip()
+    if given.isdecimal() and int(given) <= _MOST_ID:
+        found = session.get(Contact, int(given))
+        if found is not None and found.campaign_id == campaign.id:
+            return found, 0
+    number = normalise(given, campaign.country)
+    if not isinstance(number, Number):
+        raise NotFound(
+            f"campaign {campaign.name} has no contact {given!r}, and as a number it cannot be read: {number}"
+        )
+    # One that may still be called is the one somebody asks about.
+    query = (
+        select(Contact)
+        .join(ContactList, ContactList.id == Contact.list_id)
+        .where(
+            Contact.campaign_id == campaign.id,
+            (Contact.phone == number.e164) | (Contact.phone2 == number.e164),
+        )
+        .order_by(ContactList.undone_at.is_(None).desc(), Contact.state == "closed", Contact.id.desc())
+    )
+    matching = session.scalars(query).all()
+    if not matching:
+        raise NotFound(f"campaign {campaign.name} has no contact with the number {number.e164}")
+    return matching[0], len(matching) - 1
+
+
+def explain(session: Session, campaign: Campaign, given: str, *, now: datetime, ring_seconds: float) -> Explained:
+    """Ask every rule of the gate about one contact."""
+    contact, twins = find_contact(session, campaign, given)
+    number = contact.next_number or contact.phone
+    history = session.scalars(select(Attempt).where(Attempt.contact_id == contact.id).order_by(Attempt.id.desc())).all()
+    counted = sum(counts_against_cap(CallState(attempt.state)) for attempt in history)
+    entry = do_not_call.blocked(session, [number], campaign.id).get(number)
+    where = zones_to_judge(zones(number), campaign.time_zone)
+    verdicts = (
+        rules.campaign_state(campaign.state),
+        _of_the_contact(session, contact),
+        rules.do_not_call(
+            DoNotCallEntry(entry.source, entry.reason, entry.campaign_id is None, entry.added_at) if entry else None
+        ),
+        rules.attempt_cap(counted, campaign.max_attempts),
+        judge(now, Hours.parse(campaign.hours), where, ring_seconds=ring_seconds),
+        rules.number_gap(now, _last_called(session, number), campaign.number_gap),
+        _number_open(session, contact, number),
+        rules.not_before(now, contact.next_at),
+    )
+    return Explained(contact, number, verdicts, history[:5], twins)
+
+
+def _of_the_contact(session: Session, contact: Contact) -> Verdict:
+    imported = session.get_one(ContactList, contact.list_id)
+    if imported.undone_at is not None:
+        return Verdict(False, "contact", f"the list {imported.name} was taken back on {imported.undone_at:%Y-%m-%d}")
+    if contact.state == "closed":
+        return Verdict(False, "contact", f"the contact is closed: {contact.closed_because or 'no reason was kept'}")
+    if contact.state == "live":
+        return Verdict(False, "contact", "the contact is being called, or spoken with, now")
+    return Verdict(True, "contact", "the contact is open")
+
+
+def _last_called(session: Session, number: str) -> datetime | None:
+    query = (
+        select(Attempt.sent_at, Attempt.ordered_at)
+        .where(Attempt.number == number, Attempt.state.not_in(NEVER_RANG))
+        .order_by(Attempt.ordered_at.desc())
+        .limit(1)
+    )
+    row = session.execute(query).one_or_none()
+    return (row.sent_at or row.ordered_at) if row is not None else None
+
+
+def _number_open(session: Session, contact: Contact, number: str) -> Verdict:
+    query = select(Attempt.contact_id, Attempt.ordered_at).where(Attempt.number == number, Attempt.ended_at.is_(None))
+    row = session.execute(query).one_or_none()
+    if row is None:
+        return Verdict(True, "number_open", "no call to the number is open")
+    whose = "this contact" if row.contact_id == contact.id else "another contact"
+    since = f"{row.ordered_at:%H:%M:%S} UTC"
+    return Verdict(False, "number_open", f"a call to the number is open since {since}, for {whose}")
+
+
+def soonest(verdicts: Sequence[Verdict]) -> datetime | None:
+    """When no rule will say no any more; None when one waits for more than time, or all allow it now."""
+    refused = [verdict for verdict in verdicts if not verdict.allowed]
+    waits = [verdict.until for verdict in refused if verdict.until is not None]
+    return max(waits) if waits and len(waits) == len(refused) else None
+
+
+def holding(session: Session, campaign: Campaign, *, now: datetime) -> list[str]:
+    """Say what holds the whole campaign back, whoever its contacts are; empty when nothing does."""
+    found = []
+    state = rules.campaign_state(campaign.state)
+    if not state.allowed:
+        found.append(state.why)
+    free, states = _agents(session, campaign)
+    if not free:
+        found.append(f"no agent is free: {states or 'none is assigned'}")
+    lease = session.execute(
+        text("SELECT holder FROM leases WHERE name = :name AND expires_at > clock_timestamp()"),
+        {"name": f"campaign:{campaign.id}"},
+    ).first()
+    if lease is None and state.allowed:
+        found.append("no scheduler leads it: start `dialer scheduler`, or everything with `dialer up`")
+    status = session.execute(
+        text("SELECT read_at, trouble FROM pbx_status WHERE pbx = :pbx"), {"pbx": campaign.pbx}
+    ).one_or_none()
+    if status is not None and status.trouble:
+        found.append(f"PBX {campaign.pbx}: {status.trouble}")
+    elif state.allowed and (status is None or status.read_at is None or now - status.read_at > timedelta(seconds=30)):
+        found.append(f"lines and agents of PBX {campaign.pbx} were not read lately: `dialer pbx check {campaign.pbx}`")
+    return found
+
+
+def _agents(session: Session, campaign: Campaign) -> tuple[int, str]:
+    rows = session.execute(
+        text(
+            "SELECT a.state, count(*) AS agents FROM campaign_agents c JOIN agents a ON a.id = c.agent_id "
+            "WHERE c.campaign_id = :campaign_id GROUP BY a.state ORDER BY 2 DESC, 1"
+        ),
+        {"campaign_id": campaign.id},
+    ).all()
+    free = sum(row.agents for row in rows if row.state in ("ready", "parking", "parked"))
+    return free, ", ".join(f"{row.agents} {row.state.replace('_', '-')}" for row in rows)
