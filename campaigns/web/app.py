@@ -1,0 +1,87 @@
+"""The web process as one ASGI application: receiver, pages, JSON API, health. `workers.server` serves it."""
+
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+
+from fastapi import FastAPI
+from sqlalchemy.exc import SQLAlchemyError
+from starlette.routing import Route
+from starlette.staticfiles import StaticFiles
+
+from campaigns.application import Application
+from campaigns.event_log import EventLog, connection_string
+from campaigns.web.access import Access, say_on_console
+from campaigns.web.admission import Admission
+from campaigns.web.api import api_router
+from campaigns.web.faults import add_fault_handlers
+from campaigns.web.gauges import campaign_numbers
+from campaigns.web.guard import Guard
+from campaigns.web.health import Readiness, health_router
+from campaigns.web.metrics import WebMetrics
+from campaigns.web.pages import pages_router
+from campaigns.web.ringing import Ringer
+from campaigns.web.stream import LiveStream
+from campaigns.web.templating import STATIC
+from campaigns.web.webhooks import WebhookReceiver
+from dialer.errors import DialerError
+
+
+def create_app(
+    application: Application,
+    *,
+    queue_check: Callable[[], None] | None = None,
+    announce: Callable[[str], None] = say_on_console,
+) -> FastAPI:
+    """Return the web application of this process.
+
+    `queue_check` raises when the queue cannot be reached; `announce` is told the one-time tokens for the pages.
+    `app.state.live.close()` ends the live streams: call it when told to stop, or browsers hold the server up.
+    """
+    metrics = WebMetrics()
+    ringer = Ringer(application.doorbell, lost=metrics.doorbell_lost)
+    event_log = EventLog(connection_string(application.engine), on_kept=ringer.look, observer=metrics)
+    metrics.watch("dialer_event_log_waiting", "Events that wait for their commit.", lambda: event_log.waiting)
+    metrics.watch("dialer_doorbell_waiting", "Calls that wait to be rung.", lambda: ringer.waiting)
+    admission = Admission(application.settings)
+    access = Access(application.settings.web, announce=announce)
+    live = LiveStream(application, metrics)
+
+    async def numbers() -> bytes:
+        try:
+            state = await live.state(None)
+        except (DialerError, SQLAlchemyError):
+            state = None
+        return metrics.text() + campaign_numbers(state)
+
+    @asynccontextmanager
+    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        ringer.start()
+        await event_log.start()
+        access.open_door()
+        yield
+        live.close()
+        await event_log.stop()
+        ringer.stop()
+
+    app = FastAPI(
+        title="dialer",
+        summary="Live state of campaigns. Read-only.",
+        version="1",
+        lifespan=lifespan,
+        openapi_url="/api/v1/openapi.json",
+        docs_url=None,  # it would load its scripts from elsewhere
+        redoc_url=None,
+        redirect_slashes=False,  # it would repeat a webhook's secret in a Location header
+    )
+    app.state.live = live
+    # First, and plain: the path every event takes.
+    app.router.routes.insert(
+        0, Route("/webhooks/{pbx}/{secret}", WebhookReceiver(admission, application.pbxes, event_log, metrics))
+    )
+    app.include_router(health_router(Readiness(application, queue_check), numbers))
+    app.include_router(api_router(application, live, access))
+    app.include_router(pages_router(live, access))
+    app.mount("/static", StaticFiles(directory=STATIC), name="static")
+    add_fault_handlers(app)
+    app.add_middleware(Guard, access=access)
+    return app

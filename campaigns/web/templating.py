@@ -1,0 +1,108 @@
+"""Templates, and how numbers are written for people. `static/format.js` writes the same in the browser."""
+
+from pathlib import Path
+
+from markupsafe import Markup, escape
+from starlette.templating import Jinja2Templates
+
+from campaigns.tallies import Abandonment
+
+HERE = Path(__file__).parent
+STATIC = HERE / "static"
+
+# State -> (sign, words). Never colour alone: the sign and the words say the same.
+CAMPAIGN_STATES = {
+    "draft": ("✎", "draft"),
+    "running": ("▶", "running"),
+    "paused": ("‖", "paused"),
+    "stopped": ("■", "stopped"),
+    "archived": ("▤", "archived"),
+}
+AGENT_STATES = {
+    "talking": ("●", "talking"),
+    "assigned": ("◐", "being joined"),
+    "parked": ("○", "waiting for a call"),
+    "parking": ("◌", "being parked"),
+    "ready": ("◇", "ready"),
+    "wrap_up": ("✎", "wrap-up"),
+    "paused": ("‖", "paused"),
+    "out": ("–", "not at work"),
+}
+OUTCOMES = {
+    "completed": "talked to an agent",
+    "abandoned": "abandoned: no agent in time",
+    "hung_up": "hung up before the limit",
+    "no_answer": "no answer",
+    "busy": "busy",
+    "rejected": "rejected",
+    "unavailable": "number not reachable",
+    "no_lines": "no free line",
+    "failed": "failed at the PBX",
+    "refused": "refused by the PBX",
+    "expired": "not sent in time",
+    "lost": "lost track of",
+}
+
+
+_SPACE = "\u00a0"  # a number and its unit stay on one line
+
+
+def whole(value: float | None) -> str:
+    """12,345; a dash for what is not known."""
+    return "–" if value is None else f"{value:,.0f}"
+
+
+def percent(value: float | None) -> str:
+    """3.0 %"""
+    return "–" if value is None else f"{value * 100:.1f}{_SPACE}%"
+
+
+def milliseconds(value: float | None) -> str:
+    """85 ms, 1.20 s"""
+    if value is None:
+        return "–"
+    return f"{value:.0f}{_SPACE}ms" if value < 1000 else f"{value / 1000:.2f}{_SPACE}s"
+
+
+def duration(value: float | None) -> str:
+    """8 s, 4 min 05 s, 2 h 10 min"""
+    if value is None:
+        return "–"
+    seconds = int(value)
+    if seconds < 60:
+        return f"{seconds}{_SPACE}s"
+    if seconds < 3600:
+        return f"{seconds // 60}{_SPACE}min {seconds % 60:02d}{_SPACE}s"
+    return f"{seconds // 3600}{_SPACE}h {seconds % 3600 // 60:02d}{_SPACE}min"
+
+
+def because(why: str) -> str:
+    """The reason of a pace without the number it opens with, which stands beside it in large."""
+    number, colon, reason = why.partition(": ")
+    return reason if colon and number.isdigit() else why
+
+
+def with_code(sentence: str) -> Markup:
+    """A sentence in which `commands` stand out. Everything else stays text."""
+    parts = [escape(part) for part in sentence.split("`")]
+    return Markup("").join(Markup("<code>{}</code>").format(part) if at % 2 else part for at, part in enumerate(parts))
+
+
+def abandonment_words(spent: Abandonment) -> str:
+    """What the ceiling leaves, in words."""
+    if spent.over:
+        return f"▲ above the ceiling: {spent.to_meet} people must be met before one may be abandoned"
+    if spent.calls_left == 0:
+        return "■ at the ceiling: only for agents who are free"
+    if spent.calls_left is None:
+        return "✓ no ceiling"
+    return f"✓ {spent.calls_left} more may be abandoned ({spent.abandoned} so far)"
+
+
+templates = Jinja2Templates(directory=HERE / "templates")
+templates.env.filters.update(
+    whole=whole, percent=percent, milliseconds=milliseconds, duration=duration, because=because, with_code=with_code
+)
+templates.env.globals.update(
+    campaign_states=CAMPAIGN_STATES, agent_states=AGENT_STATES, outcomes=OUTCOMES, abandonment_words=abandonment_words
+)
