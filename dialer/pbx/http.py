@@ -39,6 +39,7 @@ from dialer.pbx.sockets import Allowance, GuardedTransport
 from dialer.settings import PbxSettings, secret
 
 MAX_ANSWER = 1024 * 1024
+SHORTEST_SECRET = 4
 NEVER_SENT = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout)
 # The web server in front answered these instead of the PBX's script, which therefore did not run.
 _SENT_ELSEWHERE = (301, 302, 307, 308)
@@ -312,6 +313,8 @@ def _endpoint(name: str, settings: PbxSettings) -> tuple[str, str]:
 def _tls(name: str, settings: PbxSettings) -> ssl.SSLContext:
     """Check certificates against the usual authorities, or against the operator's own."""
     authority = settings.extra.get("ca_file", "")
+    if settings.url.startswith("http://"):
+        return ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)  # never used; loading the authorities takes time
     if not authority:
         return httpx.create_ssl_context(trust_env=False)
     why = ""
@@ -341,9 +344,9 @@ def _client_error(name: str, status: int) -> str:
 
 
 def _without(text: str, token: SecretStr | None) -> str:
-    if token is None:
-        return text
-    value = token.get_secret_value()
+    value = token.get_secret_value() if token is not None else ""
+    if len(value) < SHORTEST_SECRET:
+        return text  # the letters of so short a word are everywhere
     for form in {value, quote(value, safe=""), quote(value), html.escape(value)}:
         text = text.replace(form, "***")
     return text

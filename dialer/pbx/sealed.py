@@ -14,7 +14,7 @@ Look = Callable[[], None]
 
 def _without_headers(record: logging.LogRecord) -> bool:
     """Keep a PBX's headers out of the debug log: a redirect's `Location` repeats our query, secret and all."""
-    return not str(record.msg).startswith("receive_response_headers.complete")
+    return not str(record.msg).startswith(("receive_response_headers.complete", "receive_response_headers.failed"))
 
 
 logging.getLogger("httpcore.http11").addFilter(_without_headers)

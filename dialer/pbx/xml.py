@@ -233,8 +233,10 @@ def _one_tag(text: str, at: int, tags: list[_Tag]) -> int:
     """Take the tag at `at`, which may lack its closing bracket, and return where its text begins."""
     end = text.find(">", at, at + MAX_TAG)
     following = text.find("<", at + 1, at + MAX_TAG)
+    if end < 0 and following < 0:
+        raise XmlTrouble("it is cut off inside a tag, or holds one that never ends")
     finished = end >= 0 and (following < 0 or end < following)
-    stop = end if finished else (following if following >= 0 else min(len(text), at + MAX_TAG))
+    stop = end if finished else following
     inside = _BROKEN_NAME.sub("_", text[at + 1 : stop])
     closes, alone = inside.startswith("/"), inside.rstrip().endswith("/")
     name = _NAME.match(inside.lstrip("/ \t\r\n"))
