@@ -14,12 +14,16 @@ import pytest
 
 from dialer.errors import BadInput, ServiceUnreachable
 from dialer.pbx.simulator.config import (
+    CLIPS,
     Behaviour,
+    Clip,
     CustomerConfig,
     Ending,
     IvrConfig,
     NodeConfig,
     WorldConfig,
+    abandon,
+    reception,
     waiting,
 )
 from dialer.pbx.simulator.server import RunningPbx, ServerConfig, run_server
@@ -35,6 +39,16 @@ CALL = {
     "called_id": 17,
     "called_number": "0210001000",
 }
+ANSWERED = [
+    "call_out",
+    "call_progress",
+    "call_response",
+    "call_out",
+    "call_response",
+    "disconnect_in",
+    "disconnect_out",
+    "call_terminated",
+]
 
 
 class Sink:
@@ -67,7 +81,7 @@ class Sink:
 
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
         self.url = f"http://127.0.0.1:{self._server.server_port}/webhooks/main/secret"
-        threading.Thread(target=self._server.serve_forever, daemon=True).start()
+        threading.Thread(target=self._server.serve_forever, args=(0.02,), daemon=True).start()
 
     def wait(self, enough: Callable[[list[dict[str, str]]], bool], seconds: float = 20.0) -> list[dict[str, str]]:
         with self._changed:
@@ -86,9 +100,18 @@ def sink() -> Iterator[Sink]:
     sink.close()
 
 
+LIMIT = 0.4
+
+
 def config(**changes: object) -> WorldConfig:
     by_number = {f"39060000000{i}": QUICK for i in range(10)}
-    return WorldConfig(speed=20.0, customers=CustomerConfig(by_number=by_number), **changes)  # type: ignore[arg-type]
+    told: dict = {
+        "speed": 20.0,
+        "customers": CustomerConfig(by_number=by_number),
+        "ivrs": (reception(LIMIT), waiting(), abandon()),
+        "clips": {**CLIPS, "nobody-free.wav": Clip(0.3, message=True)},
+    }
+    return WorldConfig(**{**told, **changes})
 
 
 @pytest.fixture
@@ -128,21 +151,13 @@ def test_a_call_over_http_is_told_by_webhooks_in_order(pbx, http, sink):
     assert reply.headers["content-type"].startswith("text/xml")
     assert "<outcome>0</outcome>" in reply.text
     events = sink.wait(ended("c1"))
-    assert names(events, "c1") == [
-        "call_out",
-        "call_progress",
-        "call_response",
-        "call_out",
-        "call_response",
-        "disconnect_in",
-        "disconnect_out",
-        "call_terminated",
-    ]
+    assert names(events, "c1") == ANSWERED
     assert set(sink.paths) == {"/webhooks/main/secret"}
     judged = look(http, pbx, "book?calls=1")
     assert judged["heard_message"] == 1
     (call,) = judged["call_list"]
-    assert 1.9 < call["messages"][0][1] - call["answered_at"] < 2.2  # two real seconds, at twenty times life
+    # The law's seconds are real, at twenty times life.
+    assert LIMIT <= call["messages"][0][1] - call["answered_at"] < LIMIT + 0.2
     assert look(http, pbx, "state")["webhooks"]["sent"] == len(events)
 
 
@@ -151,10 +166,11 @@ def test_many_calls_at_once_keep_the_order_of_each(pbx, http, sink):
         place(http, pbx, f"39070000{i:04}", f"c{i}")
     events = sink.wait(ended(*(f"c{i}" for i in range(40))), 30)
     for i in range(40):
-        told = names(events, f"c{i}")
-        assert told[0] in ("call_out", "call_response")
-        assert told[-1] == "call_terminated"
-        assert told == sorted(told, key=told.index)
+        assert names(events, f"c{i}") in (
+            ["call_out", "call_response", "call_terminated"],
+            ["call_out", "call_progress", "call_response", "call_terminated"],
+            ANSWERED,
+        )
     assert len(events) == look(http, pbx, "state")["webhooks"]["sent"]
     assert look(http, pbx, "state")["gateways"][0]["busy_lines"] == 0
 
@@ -353,7 +369,8 @@ def test_a_nodes_script_is_asked_over_http(http, sink):
     node = NodeConfig(0, audio_message="comfort.wav", action=NodeAction.SCRIPT, script=sink.url + "?ivr=1")
     asking = IvrConfig(17, "Asking", "", (node,))
     sink.answer = b"command=3\r\nrecipient_type=0\r\nrecipient_id=103\r\nrecipient_number=203"
-    with RunningPbx(ServerConfig(port=0, world=config(ivrs=(asking, waiting())))) as pbx:
+    clips = {"comfort.wav": Clip(0.2)}
+    with RunningPbx(ServerConfig(port=0, world=config(ivrs=(asking, waiting()), clips=clips))) as pbx:
         place(http, pbx)
         (asked,) = sink.wait(lambda events: len(events) == 1)
         assert (asked["ivr"], asked["ivrid"], asked["calling"]) == ("1", "17", "390600000001")

@@ -164,18 +164,17 @@ def test_a_number_dialled_again_too_soon_is_found():
 
 def test_a_day_of_twenty_four_hours_takes_seconds():
     """At a call a second and more; the figure printed is the whole of world and small dialer."""
-    config = WorldConfig(agents=AgentConfig(count=40), gateways=(GatewayConfig(lines=200),))
-    world = World(config, seed=24)
+    world = World(WorldConfig(agents=AgentConfig(count=20)), seed=24)
     began = time.process_time()
     dialer = SmallDialer(world, numbers(1_000_000), ratio=3.0)
-    dialer.work(86_400, every=5.0)
+    dialer.work(86_400, every=10.0)
     spent = time.process_time() - began
     judged = world.judgement()
     print(f"{judged['calls']} calls in {spent:.1f} s of CPU: {judged['calls'] / spent * 60:.0f} calls a minute")
     assert judged["calls"] > 20_000
     assert judged["double_dials"] == judged["silent_calls"] == judged["two_on_one"] == 0
     assert judged["longest_silence"] < 2.1
-    assert spent < 100
+    assert spent < 60
     run_out(world)
     assert world.exchange.live == {}
 

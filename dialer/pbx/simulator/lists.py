@@ -1,6 +1,7 @@
 """The PBX's lists as XML: entities, calls in progress, calls of the past."""
 
 from collections.abc import Iterator
+from functools import lru_cache
 from itertools import islice
 from xml.sax.saxutils import escape
 
@@ -13,7 +14,12 @@ from dialer.pbx.simulator.tables import EntityType, Presence
 
 def tag(name: str, value: object) -> str:
     """Return one element; None is an empty one."""
-    return f"<{name}>{'' if value is None else escape(str(value))}</{name}>"
+    if value is None:
+        return f"<{name}></{name}>"
+    text = str(value)
+    if "<" in text or "&" in text or ">" in text:
+        text = escape(text)
+    return f"<{name}>{text}</{name}>"
 
 
 def tags(**values: object) -> str:
@@ -25,21 +31,19 @@ def users(entities: Entities, id: int | None) -> str:
 
 
 def _user(user: User) -> str:
-    inner = tags(
-        id=user.id,
-        name=user.name,
-        surname=user.surname,
-        extension=user.extension,
-        email=f"{user.name}.{user.surname}@pbx.example".lower(),
-        chat_status=int(user.mode),
-        av_status=int(user.presence),
-        numoffice="",
-        numhome="",
-        nummobile="",
-        numfax="",
-        phrase=user.diverted_to and f"diverted to {user.diverted_to}",
-    )
-    return f"<user>{inner}</user>"
+    head = _user_head(user.id, user.name, user.surname, user.extension)
+    status = f"<chat_status>{user.mode:d}</chat_status><av_status>{user.presence:d}</av_status>"
+    return f"<user>{head}{status}{_NO_NUMBERS}{tag('phrase', user.diverted_to)}</user>"
+
+
+# Asked for every few seconds, and never changes.
+@lru_cache(maxsize=4096)
+def _user_head(id: int, name: str, surname: str, extension: str) -> str:
+    email = f"{name}.{surname}@pbx.example".lower()
+    return tags(id=id, name=name, surname=surname, extension=extension, email=email)
+
+
+_NO_NUMBERS = tags(numoffice="", numhome="", nummobile="", numfax="")
 
 
 def groups(entities: Entities, id: int | None) -> str:

@@ -29,7 +29,7 @@ class Params:
 
     def __init__(self, given: Mapping[str, str]) -> None:
         for name, value in given.items():
-            if any(ord(c) < 32 for c in value) and name != "contacts":
+            if not value.isprintable() and name != "contacts":
                 raise Refusal(f"invalid parameter {name}")
         self.given = dict(given)
 
