@@ -233,3 +233,12 @@ def test_an_encoding_that_lacks_a_letter_loses_no_line(monkeypatch: pytest.Monke
     configure_logging(LogSettings(format="json"), "test")
     structlog.get_logger("ours").info("città")
     assert b"citt\\xe0" in raw.getvalue()
+
+
+@pytest.mark.parametrize("how", FORMATS)
+def test_a_secret_made_of_digits_is_found_among_numbers(how: str, lines: Lines) -> None:
+    written = lines(how)
+    register_secret("80418041")
+    structlog.get_logger("ours").info("heard", pin=80418041, attempt=4711)
+    assert "80418041" not in written.getvalue()
+    assert "4711" in written.getvalue()
