@@ -1,7 +1,8 @@
 """Events into lengths of time, and stored attempts into events: what a pacer remembers across a restart."""
 
+from collections import deque
 from collections.abc import Iterable
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from dialer.calls import CallState
 from dialer.pacing.base import Happened, PaceEvent
@@ -9,13 +10,19 @@ from dialer.pacing.learning import Answers, MeanTime
 
 _ORDER = {kind: n for n, kind in enumerate(Happened)}  # of events at the same moment
 _REMEMBERED = 20_000  # calls and agents kept in mind; the oldest are forgotten
+_STUCK = timedelta(minutes=2)  # a call whose end is not told by then no longer holds up the lessons of later ones
 
 _TRIED = (CallState.BUSY, CallState.NO_ANSWER, CallState.REJECTED, CallState.UNAVAILABLE)
 _ANSWERED = (CallState.COMPLETED, CallState.ABANDONED, CallState.HUNG_UP)
 
 
 class History:
-    """How often calls are answered, and how long ringing, talk and wrap-up last. An event told twice counts once."""
+    """How often calls are answered, and how long ringing, talk and wrap-up last. An event told twice counts once.
+
+    Answers are learnt in the order in which calls were *ordered*. Those of one moment end in another order: first
+    the answered, then all the others at once when they have rung out, and a row of two hundred of these would look
+    like a list that nobody answers.
+    """
 
     def __init__(self) -> None:
         self.answers = Answers()
@@ -26,22 +33,23 @@ class History:
         self._rings: dict[str, datetime | None] = {}
         self._talks: dict[str, datetime | None] = {}
         self._wraps: dict[str, datetime] = {}
+        self._ordered: deque[tuple[str, datetime]] = deque()
+        self._ended: dict[str, bool | None] = {}  # answered or not; None when it says nothing
 
     def observe(self, event: PaceEvent) -> None:
         """Learn from one event."""
         match event.kind:
             case Happened.LAUNCHED:
-                _begin(self._rings, event.call, event.at)
+                if _begin(self._rings, event.call, event.at):
+                    self._ordered.append((event.call, event.at))
             case Happened.ANSWERED:
                 rang = _end(self._rings, event.call, event.at)
                 if rang is not None:
                     self.ring.observe(rang)
-                    self.answers.observe(True)
-            case Happened.NO_ANSWER:
+                    self._learn(event, True)
+            case Happened.NO_ANSWER | Happened.FAILED:
                 if _end(self._rings, event.call, event.at) is not None:
-                    self.answers.observe(False)
-            case Happened.FAILED:
-                _end(self._rings, event.call, event.at)
+                    self._learn(event, False if event.kind is Happened.NO_ANSWER else None)
             case Happened.CONNECTED:
                 _begin(self._talks, event.call, event.at)
             case Happened.TALK_END:
@@ -57,6 +65,17 @@ class History:
                 self._wraps.pop(event.agent, None)  # a wrap-up that ends so says nothing of its length
             case Happened.ABANDONED:
                 pass  # counted in the budget, which is read from rows
+
+    def _learn(self, event: PaceEvent, answered: bool | None) -> None:
+        self._ended[event.call] = answered
+        while self._ordered:
+            call, since = self._ordered[0]
+            if call not in self._ended and event.at - since < _STUCK:
+                return
+            self._ordered.popleft()
+            result = self._ended.pop(call, None)
+            if result is not None:
+                self.answers.observe(result)
 
 
 def in_order(events: Iterable[PaceEvent]) -> list[PaceEvent]:
@@ -93,11 +112,14 @@ def events_of_call(
     return told
 
 
-def _begin(since: dict[str, datetime | None], name: str, at: datetime) -> None:
-    if name not in since:
-        since[name] = at
-        if len(since) > _REMEMBERED:
-            del since[next(iter(since))]
+def _begin(since: dict[str, datetime | None], name: str, at: datetime) -> bool:
+    """Keep when it began; False when that was told before."""
+    if name in since:
+        return False
+    since[name] = at
+    if len(since) > _REMEMBERED:
+        del since[next(iter(since))]
+    return True
 
 
 def _end(since: dict[str, datetime | None], name: str, at: datetime) -> float | None:

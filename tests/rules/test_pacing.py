@@ -406,6 +406,32 @@ def test_an_end_whose_beginning_was_never_told_teaches_nothing():
     assert history.answers.seen == 0
 
 
+def test_answers_are_learnt_in_the_order_of_the_calls_and_not_of_their_ends():
+    cohort, chance = [n % 4 == 0 for n in range(400)], History()
+    for n in range(400):
+        chance.observe(PaceEvent(Happened.LAUNCHED, NOW, str(n)))
+    for n in (n for n in range(400) if cohort[n]):  # first the answered ones, then all that rang out
+        chance.observe(PaceEvent(Happened.ANSWERED, at(12), str(n)))
+    for n in (n for n in range(400) if not cohort[n]):
+        chance.observe(PaceEvent(Happened.NO_ANSWER, at(22), str(n)))
+
+    assert chance.answers.seen == 400
+    assert chance.answers.chance == pytest.approx(0.25, abs=0.02)
+
+
+def test_a_call_that_never_ends_does_not_hold_up_the_lessons_of_the_others():
+    history = History()
+    history.observe(PaceEvent(Happened.LAUNCHED, NOW, "stuck"))
+    for n in range(5):
+        history.observe(PaceEvent(Happened.LAUNCHED, at(1), str(n)))
+        history.observe(PaceEvent(Happened.ANSWERED, at(12), str(n)))
+    assert history.answers.seen == 0
+
+    history.observe(PaceEvent(Happened.LAUNCHED, at(100), "later"))
+    history.observe(PaceEvent(Happened.ANSWERED, at(121), "later"))
+    assert history.answers.seen == 6
+
+
 def test_a_call_that_never_rang_says_nothing_about_people():
     history = History()
     history.observe(PaceEvent(Happened.LAUNCHED, NOW, "a"))
