@@ -25,6 +25,7 @@ __all__ = ["configure_logging", "register_secret"]
 QUIET = ("httpx", "httpcore", "hpack", "apscheduler", "asyncio", "urllib3", "matplotlib", "PIL")
 # These bring handlers of their own, which would bypass ours.
 BRING_HANDLERS = ("uvicorn", "uvicorn.error", "uvicorn.access", "dramatiq", "alembic", "sqlalchemy", "fastapi")
+OURS = ("timestamp", "level", "process")  # fields nobody else can fill
 DEEPEST = 6  # nested values of one log line
 LONGEST_VALUE, LONGEST_TRACE = 8_000, 20_000  # characters
 
@@ -32,9 +33,9 @@ Event = MutableMapping[str, Any]
 
 _SHARED: list[Any] = [
     structlog.contextvars.merge_contextvars,
+    structlog.stdlib.ExtraAdder(),
     structlog.stdlib.add_logger_name,
     structlog.stdlib.add_log_level,
-    structlog.stdlib.ExtraAdder(),
     structlog.processors.TimeStamper(fmt="iso", utc=True),
 ]
 
@@ -74,7 +75,7 @@ def configure_logging(settings: LogSettings, process: str) -> None:
 def _formatter(process: str, *, console: bool, colours: bool) -> logging.Formatter:
     def name_process(logger: object, method: str, event: Event) -> Event:
         del logger, method
-        event.setdefault("process", process)
+        event["process"] = process
         return event
 
     renderer: Any = _as_json
@@ -134,7 +135,10 @@ def _inert(logger: object, method: str, event: Event) -> Event:
     event.pop("color_message", None)  # uvicorn's second copy of each line
     trace = event.pop("exception", None)
     stack = event.pop("stack", None)
-    clean: Event = {escape(redact(str(name))): _clean(name, value, DEEPEST) for name, value in event.items()}
+    clean: Event = {
+        escape(redact(str(name))): value if name in OURS else _clean(name, value, DEEPEST)
+        for name, value in event.items()
+    }
     for name, text in (("exception", trace), ("stack", stack)):
         if text is not None:
             # Indented, so that an exception's message cannot pass for a line of ours.

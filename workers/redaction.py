@@ -11,16 +11,18 @@ STARS = "***"
 SHORTEST = 4  # a shorter "secret" would star half of every line; settings refuse such ones
 
 _WORDS = r"(?:[\w-]*(?:token|password|passwd|apikey|api[_-]key|secret)|auth|authorization)"
+# (what must be in the text, in small letters, for the shape to be looked for; the shape; how it is shown)
 _SHAPES = (
     # /webhooks/<pbx>/<secret>
-    (re.compile(r"(/webhooks/[^/\s?#\"']+/)[^/\s?#\"'&,;)\]}>]+"), rf"\1{STARS}"),
+    ("/webhooks/", re.compile(r"(/webhooks/[^/\s?#\"']+/)[^/\s?#\"'&,;)\]}>]+"), rf"\1{STARS}"),
     # token=..., password = '...', "apikey": "..."; the word may be the end of a longer one
-    (re.compile(rf"(?i)\b({_WORDS}\s*=\s*)(\"[^\"]*\"|'[^']*'|[^\s&;,\"'<>)\]}}]+)"), rf"\1{STARS}"),
-    (re.compile(rf"(?i)([\"']{_WORDS}[\"']\s*:\s*)(\"(?:[^\"\\]|\\.)*\"|'(?:[^'\\]|\\.)*')"), rf'\1"{STARS}"'),
+    ("=", re.compile(rf"(?i)\b({_WORDS}\s*=\s*)(\"[^\"]*\"|'[^']*'|[^\s&;,\"'<>)\]}}]+)"), rf"\1{STARS}"),
+    (":", re.compile(rf"(?i)([\"']{_WORDS}[\"']\s*:\s*)(\"(?:[^\"\\]|\\.)*\"|'(?:[^'\\]|\\.)*')"), rf'\1"{STARS}"'),
     # Authorization: Bearer ...
-    (re.compile(r"(?i)\b(authorization:?\s*)?(bearer|basic)\s+[\w.~+/=-]{8,}"), rf"\1\2 {STARS}"),
+    ("bearer ", re.compile(r"(?i)\b(bearer\s+)[\w.~+/=-]{8,}"), rf"\1{STARS}"),
+    ("basic ", re.compile(r"(?i)\b(basic\s+)[\w.~+/=-]{8,}"), rf"\1{STARS}"),
     # postgresql://user:password@host
-    (re.compile(r"(?i)\b([a-z][a-z0-9+.-]*://[^\s:/@\"']*:)[^\s/@\"']+(@)"), rf"\1{STARS}\2"),
+    ("://", re.compile(r"(?i)\b([a-z][a-z0-9+.-]*://[^\s:/@\"']*:)[^\s/@\"']+(@)"), rf"\1{STARS}\2"),
 )
 NAMES = re.compile(rf"(?i)^{_WORDS}$")
 
@@ -45,8 +47,10 @@ def redact(text: str) -> str:
     """Replace every registered secret, and everything that has the shape of one, by stars."""
     if _pattern is not None:
         text = _pattern.sub(STARS, text)
-    for shape, starred in _SHAPES:
-        text = shape.sub(starred, text)
+    small = text.lower()
+    for marker, shape, starred in _SHAPES:
+        if marker in small:
+            text = shape.sub(starred, text)
     return text
 
 
