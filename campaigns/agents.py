@@ -13,11 +13,14 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from campaigns import ledger
+from campaigns.db import ROW_LOCK, ROW_LOCK_OR_SKIP
 from campaigns.models import Agent, AgentLeg, Campaign, CampaignAgent
 from campaigns.pbx_commands import order_hang_up
 from dialer.errors import BadInput, NotFound
 from dialer.pbx.base import PbxUser, Presence
 
+# Set in `session.info` when somebody was parked: a customer may be waiting for just that.
+PARKED = "somebody was parked"
 WORKING = ("parking", "parked", "assigned", "talking")  # a call of ours is on the agent's phone
 AT_WORK = ("ready", *WORKING, "wrap_up", "paused")
 # The PBX shows these of its own accord while a call rings or runs: they say nothing about the person.
@@ -28,7 +31,7 @@ PARKING_REST = timedelta(seconds=2)
 
 def locked(session: Session, agent_id: int) -> Agent:
     """Return the agent with the row locked; NotFound when there is none."""
-    agent = session.get(Agent, agent_id, with_for_update=True, populate_existing=True)
+    agent = session.get(Agent, agent_id, with_for_update=ROW_LOCK, populate_existing=True)
     if agent is None:
         raise NotFound(f"there is no agent {agent_id}")
     return agent
@@ -61,6 +64,8 @@ def move(
     )
     agent.state, agent.reason, agent.said_by = state, reason, said_by
     agent.since, agent.until, agent.presence_left = now, until, False
+    if state == "parked":
+        session.info[PARKED] = True
     if state in ("ready", "out", "paused"):
         agent.campaign_id = None
 
@@ -167,7 +172,7 @@ def end_wrap_ups(session: Session, now: datetime) -> int:
     due = session.scalars(
         select(Agent)
         .where(Agent.state == "wrap_up", Agent.until <= now)
-        .with_for_update(skip_locked=True)
+        .with_for_update(**ROW_LOCK_OR_SKIP)
         .execution_options(populate_existing=True)
     ).all()
     for agent in due:
@@ -193,7 +198,7 @@ def apply_presence(
     )
     for agent_id, user in _to_correct(session, pbx, seen, wanted_at_work):
         # Locked one by one and passed over when busy: an answered customer may be choosing this very agent.
-        agent = session.get(Agent, agent_id, with_for_update={"skip_locked": True}, populate_existing=True)
+        agent = session.get(Agent, agent_id, with_for_update=ROW_LOCK_OR_SKIP, populate_existing=True)
         if agent is None:
             continue
         agent.presence = str(user.presence if user else Presence.UNKNOWN)
@@ -257,7 +262,7 @@ def send_home(session: Session, *, now: datetime) -> int:
     idle = session.scalars(
         select(Agent)
         .where(Agent.state.in_(("ready", "paused")), Agent.said_by != "person", ~Agent.id.in_(running))
-        .with_for_update(skip_locked=True)
+        .with_for_update(**ROW_LOCK_OR_SKIP)
         .execution_options(populate_existing=True)
     ).all()
     for agent in idle:
@@ -267,4 +272,4 @@ def send_home(session: Session, *, now: datetime) -> int:
 
 def _open_leg(session: Session, agent_id: int, *, lock: bool = True) -> AgentLeg | None:
     query = select(AgentLeg).where(AgentLeg.agent_id == agent_id, AgentLeg.ended_at.is_(None))
-    return session.scalars(query.with_for_update() if lock else query).one_or_none()
+    return session.scalars(query.with_for_update(**ROW_LOCK) if lock else query).one_or_none()

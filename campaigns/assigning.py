@@ -9,6 +9,7 @@ from campaigns import endings, ledger, pbx_commands
 from campaigns.agents import move
 from campaigns.models import Agent, AgentLeg, Assignment, Attempt
 from dialer.calls import LIVE_ANSWERED, CallState
+from dialer.pbx.base import CallEvent
 
 # A reception that has taken the call says so at once; when that event is lost its leg, known from the event
 # before, is tried after this long: a refused join costs less than the customer's two seconds.
@@ -25,7 +26,7 @@ _ASSIGN = text(
         WHERE a.state = 'parked' AND a.pbx = :pbx
         ORDER BY a.idle_since NULLS FIRST, a.id
         LIMIT 1
-        FOR UPDATE OF a SKIP LOCKED
+        FOR NO KEY UPDATE OF a SKIP LOCKED
     )
     INSERT INTO assignments (attempt_id, agent_id, leg_id, assigned_at)
     SELECT :attempt_id, agent_id, leg_id, :now FROM chosen
@@ -62,7 +63,26 @@ def spare(session: Session, attempt: Attempt, *, now: datetime) -> None:
     assignment = endings.open_assignment(session, attempt.id)
     if assignment is not None and pbx_commands.join_of(session, attempt.ref, assignment.id) is None:
         endings.release_assignment(session, assignment, "customer gone", now=now)
-        attempt.agent_id = None
+
+
+def late_join(session: Session, attempt: Attempt, event: CallEvent, *, now: datetime) -> Assignment | None:
+    """The PBX joined two whom we had given up on: the last agent this customer was given, or the one it names.
+
+    They talk, so the assignment is made again, unless the agent has met somebody else meanwhile.
+    """
+    last = session.scalars(
+        select(Assignment).where(Assignment.attempt_id == attempt.id).order_by(Assignment.id.desc()).limit(1)
+    ).one_or_none()
+    if last is None:
+        return None
+    agent = session.get_one(Agent, last.agent_id)
+    taken = select(Assignment.id).where(Assignment.agent_id == agent.id, Assignment.ended_at.is_(None))
+    if (event.party_id or agent.user_id) != agent.user_id or session.scalar(taken) is not None:
+        return None
+    again = Assignment(attempt_id=attempt.id, agent_id=agent.id, leg_id=last.leg_id, assigned_at=now)
+    session.add(again)
+    session.flush()
+    return again
 
 
 def _fell_through(session: Session, attempt: Attempt, assignment: Assignment, now: datetime) -> bool:
@@ -72,7 +92,6 @@ def _fell_through(session: Session, attempt: Attempt, assignment: Assignment, no
         return False
     endings.release_assignment(session, assignment, f"join {join.state}", now=now)
     session.get_one(Agent, assignment.agent_id).idle_since = now
-    attempt.agent_id = None
     session.flush()
     return True
 
@@ -91,8 +110,9 @@ def _assign(session: Session, attempt: Attempt, now: datetime) -> Assignment | N
     if row is None:
         return None
     agent = session.get_one(Agent, row.agent_id, populate_existing=True)
+    assignment = session.get_one(Assignment, row.id)
+    assignment.agent_free_at = agent.since
     move(session, agent, "assigned", now=now, who="dialer")
-    attempt.agent_id = agent.id
     ledger.record(
         session,
         at=now,
@@ -102,7 +122,7 @@ def _assign(session: Session, attempt: Attempt, now: datetime) -> Assignment | N
         attempt_id=attempt.id,
         agent_id=agent.id,
     )
-    return session.get_one(Assignment, row.id)
+    return assignment
 
 
 def waiting(session: Session, *, pbx: str | None = None, limit: int = 20) -> list[str]:

@@ -50,6 +50,12 @@ def session_factory(engine: Engine) -> sessionmaker[Session]:
     return sessionmaker(engine, expire_on_commit=False)
 
 
+# How rows are locked: against every change, but not against a row elsewhere that merely refers to them. The
+# stronger lock would make a handler that refers to a leg wait for the one that holds it, and the reverse.
+ROW_LOCK: dict[str, Any] = {"key_share": True}
+ROW_LOCK_OR_SKIP: dict[str, Any] = {"key_share": True, "skip_locked": True}
+
+
 def database_now(session: Session) -> datetime:
     """Return the database's time: the one clock that decides about calls on every host."""
     now: datetime = session.execute(text("SELECT clock_timestamp()")).scalar_one()
@@ -64,6 +70,9 @@ def reachable(what: str = "PostgreSQL") -> Iterator[None]:
     try:
         yield
     except OperationalError as exc:
+        state = getattr(exc.orig, "sqlstate", None)
+        if state is not None and not state.startswith(("08", "57P", "53")):
+            raise  # it answered, and said no: a deadlock, a time-out
         first: Any = str(exc.orig).strip().splitlines()
         raise ServiceUnreachable(
             f"{what} cannot be reached: {first[0] if first else 'no answer'}; "

@@ -12,6 +12,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from campaigns import agents, ledger
+from campaigns.db import ROW_LOCK
 from campaigns.models import AgentLeg, Assignment, Attempt, Campaign, Contact
 from dialer.abandonment import rule_pack
 from dialer.calls import CallState, Facts, conclude
@@ -102,7 +103,6 @@ def close_leg(session: Session, leg: AgentLeg, state: CallState, *, now: datetim
         if attempt.joined_at is not None:
             return  # they talk: the conversation's end frees the agent
         assignment.ended_at, assignment.result = now, "agent lost"
-        attempt.agent_id = None
     if agent.state not in agents.WORKING:
         return
     agents.lose_leg(session, agent, now=now, reason=reason, by_agent=state in _AGENTS_OWN_DOING)
@@ -124,7 +124,7 @@ def open_assignment_of_leg(session: Session, leg_id: int) -> Assignment | None:
 
 def release_assignment(session: Session, assignment: Assignment, result: str, *, now: datetime) -> None:
     """The customer will not be joined to this agent: the agent waits on, if still on the line."""
-    leg = session.get_one(AgentLeg, assignment.leg_id, with_for_update=True, populate_existing=True)
+    leg = session.get_one(AgentLeg, assignment.leg_id, with_for_update=ROW_LOCK, populate_existing=True)
     agent = agents.locked(session, assignment.agent_id)
     assignment.ended_at, assignment.result = now, result
     if agent.state != "assigned":
@@ -143,10 +143,9 @@ def _free_agent(session: Session, attempt: Attempt, campaign: Campaign, now: dat
         return
     if attempt.joined_at is None:
         release_assignment(session, assignment, "customer gone", now=now)
-        attempt.agent_id = None
         return
     assignment.ended_at, assignment.result = now, "talked"
-    leg = session.get_one(AgentLeg, assignment.leg_id, with_for_update=True, populate_existing=True)
+    leg = session.get_one(AgentLeg, assignment.leg_id, with_for_update=ROW_LOCK, populate_existing=True)
     if leg.ended_at is None:
         leg.joined_at = leg.joined_at or attempt.joined_at
         close_leg(session, leg, CallState.COMPLETED, now=now, reason="")
@@ -155,7 +154,7 @@ def _free_agent(session: Session, attempt: Attempt, campaign: Campaign, now: dat
 
 
 def _plan_contact(session: Session, attempt: Attempt, campaign: Campaign, state: CallState, now: datetime) -> None:
-    contact = session.get_one(Contact, attempt.contact_id, with_for_update=True, populate_existing=True)
+    contact = session.get_one(Contact, attempt.contact_id, with_for_update=ROW_LOCK, populate_existing=True)
     if contact.state != "live":
         return  # closed meanwhile: undone, or put on do-not-call
     earlier = history(session, contact.id)

@@ -14,6 +14,7 @@ from sqlalchemy import func, select, text
 from sqlalchemy.orm import Session
 
 from campaigns import do_not_call, leases, ledger
+from campaigns.db import ROW_LOCK_OR_SKIP
 from campaigns.matching import attempt_ref
 from campaigns.models import Attempt, Campaign, Contact, Installation
 from dialer import gate as rules
@@ -122,7 +123,7 @@ def _due(session: Session, campaign_id: int, now: datetime, limit: int) -> list[
         .where(Contact.campaign_id == campaign_id, Contact.state == "open", Contact.next_at <= now)
         .order_by(Contact.next_at, Contact.id)
         .limit(limit)
-        .with_for_update(skip_locked=True)
+        .with_for_update(**ROW_LOCK_OR_SKIP)
         .execution_options(populate_existing=True)
     )
     return list(session.scalars(query))
@@ -151,12 +152,12 @@ class _Known:
     hours: Hours
 
     @classmethod
-    def read(cls, session: Session, campaign: Campaign, contacts: Sequence[Contact], numbers: Sequence[str]) -> "_Known":
-        ringing = session.scalars(
-            select(Attempt.number).where(Attempt.number.in_(numbers), Attempt.ended_at.is_(None))
-        )
+    def read(
+        cls, session: Session, campaign: Campaign, contacts: Sequence[Contact], numbers: Sequence[str]
+    ) -> "_Known":
+        ringing = session.scalars(select(Attempt.number).where(Attempt.number.in_(numbers), Attempt.ended_at.is_(None)))
         last = session.execute(
-            select(Attempt.number, func.max(func.coalesce(Attempt.sent_at, Attempt.ordered_at)))
+            select(Attempt.number, func.max(func.coalesce(Attempt.sent_at, Attempt.ordered_at)).label("at"))
             .where(Attempt.number.in_(numbers), Attempt.state.not_in(NEVER_RANG))
             .group_by(Attempt.number)
         )
@@ -168,7 +169,7 @@ class _Known:
             counted[contact_id] += counts_against_cap(CallState(state))
         return cls(
             ringing=set(ringing),
-            last_called={number: at for number, at in last.tuples()},
+            last_called={row.number: row.at for row in last},
             counted=counted,
             tried=tried,
             forbidden={

@@ -46,7 +46,6 @@ def run_out(session: Session, pbx: Pbx, attempt: Attempt, *, now: datetime) -> l
         if in_flight and join is not None and now < (join.sent_at or now) + JOIN_GRACE:
             return []
         endings.release_assignment(session, assignment, "time over", now=now)
-        attempt.agent_id = None
     attempt.message_at = now
     attempt.state = advance(CallState(attempt.state), Signal.MESSAGE)
     can_tell = Feature.DIVERT in pbx.features and bool(attempt.second_leg_id and attempt.pbx_call_id)

@@ -1,4 +1,4 @@
-""""Look at this call": what every queue message, second look and sweep comes down to.
+""" "Look at this call": what every queue message, second look and sweep comes down to.
 
 One transaction per call, then its commands, then whatever those brought about. Running any of it twice is
 harmless: events are handled once, commands are claimed once.
@@ -7,9 +7,9 @@ harmless: events are handled once, commands are claimed once.
 from collections.abc import Sequence
 
 from campaigns import assigning, pbx_commands, reactions
+from campaigns.agents import PARKED
 from campaigns.application import Application
 from campaigns.db import database_now
-from campaigns.matching import is_leg
 from campaigns.models import AgentLeg
 
 # A join may be refused and another agent tried; more often than this it is not the agent's fault.
@@ -23,8 +23,9 @@ def look(application: Application, pbx: str, ref: str | None, call_id: str | Non
         return  # taken out of the settings; the rows stay for when it comes back
     with application.transaction() as session:
         commands = reactions.react(session, adapter, ref, call_id, now=database_now(session))
+        parked = PARKED in session.info
     carry_out(application, commands)
-    if ref is not None and is_leg(ref):
+    if parked:
         serve_waiting(application, pbx)
 
 

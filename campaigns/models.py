@@ -295,6 +295,7 @@ class Assignment(Base):
     agent_id: Mapped[int] = mapped_column(ForeignKey("agents.id"))
     leg_id: Mapped[int] = mapped_column(ForeignKey("agent_legs.id"))
     assigned_at: Mapped[datetime] = mapped_column(Instant)
+    agent_free_at: Mapped[datetime | None] = mapped_column(Instant)  # since when the agent had been parked
     joined_at: Mapped[datetime | None] = mapped_column(Instant)
     ended_at: Mapped[datetime | None] = mapped_column(Instant)
     result: Mapped[str] = mapped_column(Text, default="", server_default="")

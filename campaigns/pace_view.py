@@ -27,7 +27,9 @@ _VIEW = text(
         WHERE ca.campaign_id = c.id AND a.state NOT IN ('out', 'paused')
           AND (a.campaign_id IS NULL OR a.campaign_id = c.id)) AS agents,
       (SELECT json_agg(json_build_array(t.id, t.state, t.ordered_at, t.answered_at, t.joined_at, t.ended_at,
-                                        t.agent_id, t.gateway, t.sent_at))
+                                        coalesce(t.agent_id, (SELECT s.agent_id FROM assignments s
+                                          WHERE s.attempt_id = t.id AND s.ended_at IS NULL)),
+                                        t.gateway, t.sent_at))
          FROM (SELECT * FROM attempts WHERE campaign_id = c.id AND ended_at IS NULL
                UNION ALL
                SELECT * FROM attempts WHERE campaign_id = c.id AND ended_at > CAST(:recent AS timestamptz)

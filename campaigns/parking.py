@@ -9,6 +9,7 @@ from sqlalchemy import select, text
 from sqlalchemy.orm import Session
 
 from campaigns import agents, pbx_commands
+from campaigns.db import ROW_LOCK_OR_SKIP
 from campaigns.matching import leg_ref
 from campaigns.models import Agent, AgentLeg, Campaign, CampaignAgent, Installation
 from dialer.calls import CallState
@@ -31,7 +32,7 @@ def park(session: Session, campaign: Campaign, *, now: datetime, timing: TimingS
             ~select(AgentLeg.id).where(AgentLeg.agent_id == Agent.id, AgentLeg.ended_at.is_(None)).exists(),
         )
         .order_by(Agent.id)
-        .with_for_update(skip_locked=True, of=Agent)
+        .with_for_update(**ROW_LOCK_OR_SKIP, of=Agent)
         .execution_options(populate_existing=True)
     ).all()
     if not ready:
@@ -75,7 +76,7 @@ def let_go(session: Session, campaign_id: int, *, now: datetime, reason: str) ->
             Agent.state == "parked",
         )
         .order_by(AgentLeg.id)
-        .with_for_update(skip_locked=True, of=AgentLeg)
+        .with_for_update(**ROW_LOCK_OR_SKIP, of=AgentLeg)
         .execution_options(populate_existing=True)
     ).all()
     commands = []

@@ -95,14 +95,12 @@ def perform(application: Application, command_id: int) -> Command | None:
         if now - command.due_at > STALE[command.kind]:
             command.state, command.answer, command.done_at = "not_sent", "too late to be of use", now
             return command
-        if command.kind == "join":
-            session.execute(
-                update(Attempt)
-                .where(Attempt.ref == command.ref, Attempt.join_sent_at.is_(None))
-                .values(join_sent_at=now)
-            )
-    state, answer, request_id = _send(application.pbxes[command.pbx], command)
+    pbx = application.pbxes.get(command.pbx)
+    state, answer, request_id = _send(pbx, command) if pbx else ("not_sent", "not in the settings any more", None)
     with application.transaction() as session:
+        if command.kind == "join":  # the attempt before the command, as everybody who locks both does
+            first = update(Attempt).where(Attempt.ref == command.ref, Attempt.join_sent_at.is_(None))
+            session.execute(first.values(join_sent_at=command.sent_at))
         session.execute(
             update(Command)
             .where(Command.id == command_id)

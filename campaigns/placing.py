@@ -11,7 +11,7 @@ from sqlalchemy import func, select, text
 from sqlalchemy.orm import Session
 
 from campaigns.application import Application
-from campaigns.db import database_now
+from campaigns.db import ROW_LOCK, database_now
 from campaigns.endings import close_attempt, close_leg
 from campaigns.matching import is_leg
 from campaigns.models import Agent, AgentLeg, Attempt
@@ -80,7 +80,7 @@ def give_up(session: Session, ref: str) -> CallState | None:
 def _find(session: Session, ref: str, *, lock: bool = False) -> Attempt | AgentLeg:
     table: type[Attempt] | type[AgentLeg] = AgentLeg if is_leg(ref) else Attempt
     query = select(table).where(table.ref == ref).execution_options(populate_existing=True)
-    return session.scalars(query.with_for_update() if lock else query).one_or_none()  # type: ignore[return-value]
+    return session.scalars(query.with_for_update(**ROW_LOCK) if lock else query).one_or_none()  # type: ignore[return-value]
 
 
 def _order(session: Session, call: Attempt | AgentLeg) -> CustomerOrder | AgentOrder:

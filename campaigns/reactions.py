@@ -11,6 +11,7 @@ from sqlalchemy import select, text, update
 from sqlalchemy.orm import Session
 
 from campaigns import agents, assigning, endings, ledger, pbx_commands
+from campaigns.db import ROW_LOCK, ROW_LOCK_OR_SKIP
 from campaigns.matching import is_leg, ref_of_call
 from campaigns.models import AgentLeg, Attempt, Command, LoggedEvent
 from dialer.calls import FINAL, CallState, Signal, advance
@@ -67,17 +68,17 @@ def follow_up(session: Session, call: Attempt | AgentLeg, *, now: datetime) -> l
 def locked_call(session: Session, ref: str) -> Attempt | AgentLeg | None:
     """Return the call `ref` with its row locked, in the order that cannot deadlock."""
     if not is_leg(ref):
-        query = select(Attempt).where(Attempt.ref == ref).with_for_update()
+        query = select(Attempt).where(Attempt.ref == ref).with_for_update(**ROW_LOCK)
         return session.scalars(query.execution_options(populate_existing=True)).one_or_none()
     # Attempt before leg: whoever holds the attempt may be waiting for the leg.
     session.execute(
         text(
             "SELECT t.id FROM assignments s JOIN agent_legs l ON l.id = s.leg_id "
-            "JOIN attempts t ON t.id = s.attempt_id WHERE l.ref = :ref AND s.ended_at IS NULL FOR UPDATE OF t"
+            "JOIN attempts t ON t.id = s.attempt_id WHERE l.ref = :ref AND s.ended_at IS NULL FOR NO KEY UPDATE OF t"
         ),
         {"ref": ref},
     )
-    leg = select(AgentLeg).where(AgentLeg.ref == ref).with_for_update()
+    leg = select(AgentLeg).where(AgentLeg.ref == ref).with_for_update(**ROW_LOCK)
     return session.scalars(leg.execution_options(populate_existing=True)).one_or_none()
 
 
@@ -87,7 +88,7 @@ def _unhandled(session: Session, pbx: str, *, ref: str | None = None, call_id: s
         query = query.where(LoggedEvent.ref == ref)
     else:
         query = query.where(LoggedEvent.ref.is_(None), LoggedEvent.call_id == call_id)
-    return list(session.scalars(query.order_by(LoggedEvent.id).with_for_update(skip_locked=True)))
+    return list(session.scalars(query.order_by(LoggedEvent.id).with_for_update(**ROW_LOCK_OR_SKIP)))
 
 
 def _set_aside(events: list[LoggedEvent], now: datetime, trouble: str) -> None:
@@ -208,7 +209,7 @@ def _apply_to_attempt(session: Session, attempt: Attempt, event: CallEvent, *, a
             _first(attempt, "message_at", at)
             _step(attempt, Signal.MESSAGE)
         case (Heard.TRANSFERRED, _) | (Heard.ANSWERED, Role.AGENT):
-            _joined(session, attempt, at, now)
+            _joined(session, attempt, event, at, now)
         case Heard.NOT_REACHED, Role.CUSTOMER:
             attempt.leg_outcome = attempt.leg_outcome or str(event.outcome or CallOutcome.UNKNOWN)
             if attempt.answered_at is None:
@@ -246,14 +247,17 @@ def _answered(session: Session, attempt: Attempt, at: datetime, now: datetime) -
     _step(attempt, Signal.ANSWERED)
 
 
-def _joined(session: Session, attempt: Attempt, at: datetime, now: datetime) -> None:
+def _joined(session: Session, attempt: Attempt, event: CallEvent, at: datetime, now: datetime) -> None:
     first = _first(attempt, "joined_at", at)
     _step(attempt, Signal.JOINED)
-    assignment = endings.open_assignment(session, attempt.id)
-    if assignment is None or not first:
+    if not first:
+        return
+    assignment = endings.open_assignment(session, attempt.id) or assigning.late_join(session, attempt, event, now=now)
+    if assignment is None:
         return
     assignment.joined_at = at
-    leg = session.get_one(AgentLeg, assignment.leg_id, with_for_update=True, populate_existing=True)
+    attempt.agent_id = assignment.agent_id
+    leg = session.get_one(AgentLeg, assignment.leg_id, with_for_update=ROW_LOCK, populate_existing=True)
     leg.joined_at = leg.joined_at or at
     agent = agents.locked(session, assignment.agent_id)
     agent.campaign_id = attempt.campaign_id

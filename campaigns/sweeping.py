@@ -9,13 +9,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from sqlalchemy import select
+from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from campaigns import endings, reactions
 from campaigns.application import Application
 from campaigns.db import database_now
 from campaigns.looking import carry_out
+from campaigns.matching import is_leg
 from campaigns.models import AgentLeg, Attempt
 from campaigns.pbx_status import note_trouble
 from dialer.calls import CallState, Signal, advance
@@ -37,8 +38,20 @@ class Swept:
     closed: int = 0
 
 
-def sweep(application: Application, name: str) -> Swept:
-    """Compare our open calls with the PBX's; returns what was found. Asks nothing when nothing is open."""
+@dataclass(frozen=True, slots=True)
+class _Open:
+    ref: str
+    call_id: str | None
+    state: CallState
+    quiet_since: datetime
+
+
+def sweep(application: Application, name: str, suspects: set[str] | None = None) -> Swept:
+    """Compare our open calls with the PBX's; returns what was found. Asks nothing when nothing is open.
+
+    `suspects` carries over from one sweep to the next which calls were missing: one that is missing for the first
+    time may just have ended, and its event be on the way.
+    """
     pbx, timing = application.pbxes[name], application.settings.timing
     with application.transaction() as session:
         asked_at = database_now(session)
@@ -54,29 +67,35 @@ def sweep(application: Application, name: str) -> Swept:
     by_id = {call.call_id: call for call in live if not call.ref}
     alive = 0
     missing: list[str] = []
-    for ref, call_id, quiet_since in calls:
-        seen = by_ref.get(ref) or (by_id.get(call_id) if call_id else None)
-        if seen is not None:
-            alive += 1
-            carry_out(application, _note_alive(application, ref, seen, asked_at))
-        elif quiet_since < asked_at - GRACE:
-            missing.append(ref)
+    for call in calls:
+        seen = by_ref.get(call.ref) or (by_id.get(call.call_id) if call.call_id else None)
+        if seen is None:
+            if call.quiet_since < asked_at - GRACE:
+                missing.append(call.ref)
+            continue
+        alive += 1
+        if call.call_id is None or _as_event(is_leg(call.ref), call.state, seen) is not None:
+            carry_out(application, _note_alive(application, call.ref, seen))
+    if suspects is not None:
+        confirmed = [ref for ref in missing if ref in suspects]
+        suspects.clear()
+        suspects.update(missing)
+        missing = confirmed
     closed = _close_missing(application, pbx, missing, timing, asked_at) if missing else 0
     return Swept(open=len(calls), alive=alive, missing=len(missing), closed=closed)
 
 
-def _open_calls(session: Session, name: str) -> list[tuple[str, str | None, datetime]]:
-    found: list[tuple[str, str | None, datetime]] = []
+def _open_calls(session: Session, name: str) -> list[_Open]:
+    found: list[_Open] = []
     for table in (Attempt, AgentLeg):
-        query = select(table.ref, table.pbx_call_id, table.heard_at, table.sent_at, table.ordered_at).where(
-            table.ended_at.is_(None), table.pbx == name, table.state != CallState.ORDERED
-        )
-        for row in session.execute(query):
-            found.append((row.ref, row.pbx_call_id, row.heard_at or row.sent_at or row.ordered_at))
+        query = select(
+            table.ref, table.pbx_call_id, table.state, func.coalesce(table.heard_at, table.sent_at, table.ordered_at)
+        ).where(table.ended_at.is_(None), table.pbx == name, table.state != CallState.ORDERED)
+        found += [_Open(ref, call_id, CallState(state), quiet) for ref, call_id, state, quiet in session.execute(query)]
     return found
 
 
-def _note_alive(application: Application, ref: str, seen: LiveCall, asked_at: datetime) -> list[int]:
+def _note_alive(application: Application, ref: str, seen: LiveCall) -> list[int]:
     """A call lives: learn what its events would have told us, if they were lost."""
     with application.transaction() as session:
         call = reactions.locked_call(session, ref)
@@ -84,18 +103,17 @@ def _note_alive(application: Application, ref: str, seen: LiveCall, asked_at: da
             return []
         now = database_now(session)
         call.pbx_call_id = call.pbx_call_id or seen.call_id
-        told = _as_event(call, seen)
+        told = _as_event(isinstance(call, AgentLeg), CallState(call.state), seen)
         if told is None:
-            call.heard_at = max(call.heard_at or asked_at, asked_at)
             return []
         reactions.apply_event(session, call, told, at=now, now=now)
         return reactions.follow_up(session, call, now=now)
 
 
-def _as_event(call: Attempt | AgentLeg, seen: LiveCall) -> CallEvent | None:
-    state, role = CallState(call.state), seen.connected_role
+def _as_event(leg: bool, state: CallState, seen: LiveCall) -> CallEvent | None:
+    role = seen.connected_role
     on_the_way = state in (CallState.SENDING, CallState.UNKNOWN, CallState.PLACED, CallState.RINGING)
-    if isinstance(call, Attempt):
+    if not leg:
         if role is Role.AGENT and state in (CallState.ANSWERED, CallState.HELD, CallState.MESSAGE):
             return _told(Heard.TRANSFERRED, role, seen)
         if role in (Role.RECEPTION, Role.MESSAGE) and (on_the_way or state is CallState.ANSWERED):
@@ -103,7 +121,7 @@ def _as_event(call: Attempt | AgentLeg, seen: LiveCall) -> CallEvent | None:
     elif role is Role.WAITING and (on_the_way or state is CallState.ANSWERED):
         return _told(Heard.ANSWERED, role, seen)
     if state in (CallState.SENDING, CallState.UNKNOWN):
-        first = Role.CUSTOMER if isinstance(call, Attempt) else Role.AGENT
+        first = Role.AGENT if leg else Role.CUSTOMER
         return _told(Heard.CALLING, first, seen)
     return None
 
@@ -182,5 +200,3 @@ def _learn_from_report(call: Attempt | AgentLeg, past: PastCall, now: datetime) 
     call.answered_at = over - on_line
     if past.talk_time and past.connected_role is Role.AGENT:
         call.joined_at = over - timedelta(seconds=past.talk_time)
-
-

@@ -13,7 +13,7 @@ from typing import Any, cast
 
 import dramatiq
 import redis
-from dramatiq.brokers.redis import RedisBroker, _RedisConsumer  # type: ignore[attr-defined]
+from dramatiq.brokers.redis import RedisBroker, _RedisConsumer
 from dramatiq.middleware import AgeLimit, CurrentMessage, Retries, ShutdownNotifications, TimeLimit
 from dramatiq.worker import Worker
 from redis.backoff import NoBackoff
@@ -45,11 +45,13 @@ class WakeUpBroker(RedisBroker):
         if delay is None:
             key = self.wake_key(message.queue_name)
             with self.client.pipeline(transaction=False) as pipe:
-                pipe.lpush(key, b"1").ltrim(key, 0, _TOKENS - 1).execute()
+                pipe.lpush(key, b"1")
+                pipe.ltrim(key, 0, _TOKENS - 1)
+                pipe.execute()
         return sent
 
 
-class WakeUpConsumer(_RedisConsumer):  # type: ignore[misc]
+class WakeUpConsumer(_RedisConsumer):
     """Blocks on the wake-up token where the stock consumer sleeps."""
 
     def __init__(self, broker: WakeUpBroker, queue_name: str, prefetch: int, timeout: int) -> None:

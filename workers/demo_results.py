@@ -22,7 +22,7 @@ _TOTALS = text(
     FROM attempts
     """
 )
-_OUTCOMES = text("SELECT state, count(*) FROM attempts GROUP BY 1 ORDER BY 2 DESC, 1")
+_OUTCOMES = text("SELECT state, count(*) AS number FROM attempts GROUP BY 1 ORDER BY 2 DESC, 1")
 _JOIN = text(
     """
     SELECT extract(epoch FROM join_sent_at - answered_at) * 1000 AS ms FROM attempts
@@ -127,7 +127,7 @@ def collect(
     """Count everything from rows, and set the PBX's book beside it."""
     with application.transaction() as session:
         total = session.execute(_TOTALS).one()
-        outcomes = {row.state: row.count for row in session.execute(_OUTCOMES)}
+        outcomes = {row.state: row.number for row in session.execute(_OUTCOMES)}
         waits = [float(ms) for ms in session.scalars(_JOIN)]
         stuck = session.execute(_STUCK).one()
         now = database_now(session)

@@ -19,7 +19,7 @@ from campaigns import agents, leases, retention
 from campaigns.application import Application
 from campaigns.db import database_now
 from campaigns.gate import Claim, LeaseLost
-from campaigns.models import Campaign
+from campaigns.models import AgentLeg, Campaign
 from campaigns.ordering import Pacing, tick
 from campaigns.pbx_status import poll
 from campaigns.sweeping import sweep
@@ -41,6 +41,7 @@ class Scheduler:
         self._claimed_at = -1e9
         self._pbx_claims: set[str] = set()
         self._pacing: dict[int, Pacing] = {}
+        self._suspects: dict[str, set[str]] = {}
         self._due: dict[int, float] = {}
         self.late: list[float] = []
         self.ticks = 0
@@ -51,7 +52,11 @@ class Scheduler:
         """Claim what runs and what we hold; forget campaigns we lost."""
         now = self._application.clock.monotonic()
         with self._application.transaction() as session:
-            running = session.scalars(select(Campaign.id).where(Campaign.state.in_(("running", "paused"))))
+            # One that was stopped still has agents on the line to let go.
+            parked = select(AgentLeg.campaign_id).where(AgentLeg.ended_at.is_(None))
+            running = session.scalars(
+                select(Campaign.id).where(Campaign.state.in_(("running", "paused")) | Campaign.id.in_(parked))
+            )
             names = {f"campaign:{campaign_id}": campaign_id for campaign_id in running}
             pbx_names = {f"pbx:{name}": name for name in self._application.pbxes}
             held = leases.claim(session, [*names, *pbx_names, "calendar"], self.holder, self._timing.lease)
@@ -122,7 +127,7 @@ class Scheduler:
     def sweep(self) -> None:
         """Ask every PBX we lead for the calls we have not heard of."""
         for name in sorted(self._pbx_claims):
-            found = sweep(self._application, name)
+            found = sweep(self._application, name, self._suspects.setdefault(name, set()))
             if found.closed:
                 log.info("swept", pbx=name, open=found.open, missing=found.missing, closed=found.closed)
 

@@ -456,6 +456,7 @@ def upgrade() -> None:
         sa.Column("agent_id", sa.BigInteger(), nullable=False),
         sa.Column("leg_id", sa.BigInteger(), nullable=False),
         sa.Column("assigned_at", postgresql.TIMESTAMP(timezone=True), nullable=False),
+        sa.Column("agent_free_at", postgresql.TIMESTAMP(timezone=True), nullable=True),
         sa.Column("joined_at", postgresql.TIMESTAMP(timezone=True), nullable=True),
         sa.Column("ended_at", postgresql.TIMESTAMP(timezone=True), nullable=True),
         sa.Column("result", sa.Text(), server_default="", nullable=False),
