@@ -1,0 +1,45 @@
+"""From a name in the settings to an adapter."""
+
+import subprocess
+import sys
+
+import httpx
+import pytest
+
+from dialer.errors import SettingsError
+from dialer.pbx.base import CustomerOrder, Feature
+from dialer.pbx.registry import KINDS, open_pbx
+from dialer.settings import PbxSettings
+
+URL = "http://127.0.0.1:9100/PBX/seri_endpoint.php"
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_kind_we_speak_to_opens_with_no_request_and_no_secret(kind: str) -> None:
+    settings = PbxSettings(kind=kind, url=URL, token_env="NOT_SET", reception_ivr=17)  # type: ignore[arg-type]
+    pbx = open_pbx("main", settings, environ={})
+    assert pbx.name == "main"
+    assert Feature.CUSTOMER_FIRST in pbx.features
+    pbx.close()
+
+
+@pytest.mark.parametrize("kind", ["asterisk", "xivo", "easyconnect", "voipline"])
+def test_a_kind_of_a_later_release_says_so(kind: str) -> None:
+    with pytest.raises(SettingsError, match=rf"pbx\.main\.kind: {kind} is not in this release"):
+        open_pbx("main", PbxSettings(kind=kind, url=URL))  # type: ignore[arg-type]
+
+
+def test_a_world_in_this_process_takes_the_network_s_place() -> None:
+    def world(request: httpx.Request) -> httpx.Response:
+        assert request.url.params["service"] == "call_request_ext"
+        return httpx.Response(200, text="<result><outcome>0</outcome><request_id>7</request_id></result>")
+
+    settings = PbxSettings(kind="simulator", url=URL, token_env="TOKEN", reception_ivr=17)
+    pbx = open_pbx("sim", settings, environ={"TOKEN": "simulator"}, transport=httpx.MockTransport(world))
+    assert pbx.call_customer(CustomerOrder("1", "+390612345678", "4", "0210001000")) == "7"
+
+
+def test_naming_the_registry_loads_no_http_library() -> None:
+    loaded = "import sys, dialer.pbx.registry; print(sorted({'httpx', 'stamina', 'defusedxml'} & set(sys.modules)))"
+    done = subprocess.run([sys.executable, "-c", loaded], capture_output=True, text=True, check=True, timeout=60)
+    assert done.stdout.strip() == "[]"
