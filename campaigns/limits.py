@@ -9,7 +9,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from campaigns import endings, ledger, pbx_commands
-from campaigns.models import AgentLeg, Attempt
+from campaigns.models import Agent, AgentLeg, Attempt
 from dialer.calls import LIVE_ANSWERED, CallState, Signal, advance
 from dialer.pbx.base import Feature, Pbx
 from dialer.settings import TimingSettings
@@ -84,7 +84,18 @@ def overlong(session: Session, now: datetime, timing: TimingSettings) -> list[st
             AgentLeg.sent_at < ring,
         )
     )
-    return found
+    # Nobody wants these: the agent was let go, and the end ordered then did not come about.
+    unwanted = (
+        select(AgentLeg.ref)
+        .join(Agent, Agent.id == AgentLeg.agent_id)
+        .where(
+            AgentLeg.ended_at.is_(None),
+            AgentLeg.state.in_((CallState.ANSWERED, CallState.HELD)),
+            Agent.state.in_(("ready", "out", "paused", "wrap_up")),
+            Agent.since < now - pbx_commands.HANG_UP_AGAIN,
+        )
+    )
+    return found + list(session.scalars(unwanted))
 
 
 def unsettled(session: Session, now: datetime, timing: TimingSettings) -> list[str]:

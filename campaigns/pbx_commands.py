@@ -8,7 +8,7 @@ dies after it leaves `sending`, which is never sent again: what came of it is re
 from dataclasses import asdict
 from datetime import datetime, timedelta
 
-from sqlalchemy import select, update
+from sqlalchemy import func, select, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
@@ -20,6 +20,9 @@ from dialer.pbx.base import Pbx, WaitingLeg
 
 # Not sent within this long after it fell due: the moment has passed (a join would surprise both sides).
 STALE = {"join": timedelta(seconds=4), "message": timedelta(seconds=30), "hang_up": timedelta(minutes=5)}
+
+# A call that lives on after so long did not hear of its end.
+HANG_UP_AGAIN = timedelta(seconds=5)
 
 
 def order_join(
@@ -39,10 +42,19 @@ def order_message(session: Session, attempt: Attempt, *, now: datetime) -> int |
 
 
 def order_hang_up(session: Session, call: Attempt | AgentLeg, *, now: datetime) -> int | None:
-    """Order the end of a call; None when we do not know the PBX's id for it, or ordered it before."""
+    """Order the end of a call; None when we do not know the PBX's id for it, or ordered it a moment ago.
+
+    The one command that may be sent again: ending what has ended does nothing.
+    """
     if not call.pbx_call_id:
         return None
-    return _order(session, call, "hang_up", {"call_id": call.pbx_call_id}, now=now)
+    earlier = session.execute(
+        select(func.count(), func.max(Command.due_at)).where(Command.ref == call.ref, Command.kind == "hang_up")
+    ).one()
+    times, last = earlier
+    if last is not None and now - last < HANG_UP_AGAIN:
+        return None
+    return _order(session, call, "hang_up", {"call_id": call.pbx_call_id}, now=now, about=times)
 
 
 def _order(

@@ -89,7 +89,7 @@ class SecondLook:
         self._each("waiting", found.waiting, self._serve)
         self._each("orders", found.orders, lambda ref: placing.place(self._application, ref))
         self._each("endings", found.over, lambda ref: self._with_call(ref, limits.settle))
-        self._each("overlong", found.overlong, lambda ref: self._with_call(ref, pbx_commands.order_hang_up))
+        self._each("overlong", found.overlong, self._hang_up)
         self._each("imports", found.imports, self._application.doorbell.run_import)
 
     def _see(self) -> "_Found":
@@ -149,6 +149,11 @@ class SecondLook:
 
     def _serve(self, ref: str) -> None:
         looking.carry_out(self._application, looking.serve(self._application, ref))
+
+    def _hang_up(self, ref: str) -> None:
+        commands: list[int | None] = []
+        self._with_call(ref, lambda *args, **kw: commands.append(pbx_commands.order_hang_up(*args, **kw)))
+        looking.carry_out(self._application, [command for command in commands if command is not None])
 
     def _with_call(self, ref: str, action: Callable[..., object]) -> None:
         with self._application.transaction() as session:

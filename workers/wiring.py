@@ -1,9 +1,11 @@
 """Settings into an Application: the one place where the parts are put together."""
 
+import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
+import stamina.instrumentation
 import structlog
 from sqlalchemy import text
 
@@ -19,6 +21,10 @@ from workers.broker import QueueDoorbell, WakeUpBroker, build_broker
 from workers.embedded import services_for
 
 log = structlog.get_logger(__name__)
+# A read that fails for good is noted with its PBX; each try in between is not worth a line.
+stamina.instrumentation.set_on_retry_hooks([])
+# A tick that is skipped because the last one still waits for a slow PBX is what we want.
+logging.getLogger("apscheduler").setLevel(logging.ERROR)
 
 
 @dataclass

@@ -2,8 +2,10 @@ import pytest
 from sqlalchemy import text
 from sqlalchemy.orm import Session
 
+from campaigns import limits
 from campaigns.application import Application
 from campaigns.models import Agent, Attempt, Campaign, Contact, PbxStatus
+from campaigns.pbx_commands import HANG_UP_AGAIN, order_hang_up
 from campaigns.sweeping import sweep
 from dialer.calls import CallState
 from dialer.errors import PbxNonsense
@@ -192,3 +194,17 @@ def test_a_call_missing_for_the_first_time_gets_another_moment(
     assert sweep(application, "main", suspects).closed == 0
     assert suspects == {attempt.ref}
     assert sweep(application, "main", suspects).closed == 1
+
+
+def test_a_leg_nobody_wants_is_hung_up_again_until_it_ends(
+    application: Application, session: Session, pbx: FakePbx, running: Campaign
+) -> None:
+    agent, leg = factories.parked_agent(session, running, state="ready")
+    first = order_hang_up(session, leg, now=factories.NOW)
+    assert order_hang_up(session, leg, now=factories.NOW) is None
+    later = factories.NOW + HANG_UP_AGAIN * 2
+    assert limits.overlong(session, later, application.settings.timing) == [leg.ref]
+    assert order_hang_up(session, leg, now=later) not in (None, first)
+    agent.state = "parked"
+    session.flush()
+    assert limits.overlong(session, later, application.settings.timing) == []
