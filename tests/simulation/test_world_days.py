@@ -2,6 +2,7 @@
 
 import time
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -190,6 +191,19 @@ def test_occupancy_counts_talk_and_wrap_up_of_the_time_at_work():
     assert judged["occupancy"] == round((spent["talking"] + spent["wrap-up"]) / 200, 4)
     assert judged["talk_seconds"] == round(spent["talking"], 3)
     assert 0 < judged["answer_to_agent_ms"]["p50"] < 100
+    assert (judged["joined_in_time"], judged["abandoned"]) == (1, 0)
+
+
+@pytest.mark.parametrize(
+    ("patience", "limit", "abandoned"), [(1.0, 2.0, 0), (3.0, 2.0, 1), (600.0, 2.0, 1), (1.0, 0.5, 1)]
+)
+def test_abandoned_is_who_met_nobody_in_time_and_did_not_leave_before(patience, limit, abandoned):
+    customers = CustomerConfig(by_number={"390600000001": Behaviour(Ending.ANSWERS, patience=patience)})
+    world = World(WorldConfig(customers=customers, silence_limit=limit), seed=2)
+    call(world, "390600000001")
+    run(world, 60)
+    judged = world.judgement()
+    assert (judged["answered"], judged["joined_in_time"], judged["abandoned"]) == (1, 0, abandoned)
 
 
 def test_users_and_lines_seen_by_the_interface_agree_with_the_book():

@@ -23,6 +23,8 @@ def judge(book: Book, *, now: float, limit: float, tolerance: float) -> dict[str
         "calls_up": sum(call.ended_at is None for call in book.calls),
         "answered": len(answered),
         "joined": len(joined),
+        "joined_in_time": sum(wait <= limit for wait in waits),
+        "abandoned": sum(is_abandoned(call, now, limit) for call in answered),
         "heard_message": sum(bool(call.messages) for call in answered),
         "message_without_agent": sum(bool(call.messages) and not call.talks for call in answered),
         "hung_up_waiting": sum(call.ended_by == "customer" for call in unserved),
@@ -49,6 +51,20 @@ def judge(book: Book, *, now: float, limit: float, tolerance: float) -> dict[str
         "ignored": dict(book.ignored),
         "happenings": [[round(at, 3), what] for at, what in book.happenings[-_SHOWN:]],
     }
+
+
+def is_abandoned(call: CustomerCall, now: float, limit: float) -> bool:
+    """Whether an answered customer met no agent in time, as the law counts.
+
+    A message takes nobody out; who hung up before the limit, and before any message, was not abandoned.
+    """
+    answered = call.answered_at or 0.0
+    if call.talks and float(call.talks[0][1] or 0) - answered <= limit:
+        return False
+    if call.messages or call.talks:
+        return True
+    waited = (now if call.ended_at is None else call.ended_at) - answered
+    return waited >= limit or call.ended_by not in ("customer", "")
 
 
 def every_call(book: Book, now: float) -> list[dict[str, object]]:
