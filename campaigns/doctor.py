@@ -7,7 +7,7 @@ import os
 import shutil
 import sys
 import tempfile
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -18,12 +18,14 @@ from campaigns.application import Application
 from campaigns.checks import Check
 from campaigns.db import database_now
 from campaigns.effective import without_password
-from dialer.errors import DialerError, NotFound, PbxError, ServiceUnreachable, SettingsError
-from dialer.pbx.base import Finding
+from dialer.errors import DialerError, NotFound, PbxError, PbxUnavailable, ServiceUnreachable, SettingsError
+from dialer.pbx.base import Feature, Finding, Pbx
 from dialer.settings import Settings
 
 NEEDED_PYTHON = (3, 11)
 LITTLE_DISK, TOO_LITTLE_DISK = 2 * 1024**3, 256 * 1024**2
+# What an adapter says of the events, which it cannot see; whoever can see them says it better.
+_UNTESTED = "events arrive cannot be tested"
 MOST_SKEW = timedelta(seconds=2)  # a host further off may serve pages, not schedule (I20)
 
 
@@ -34,22 +36,25 @@ def examine(
 ) -> Iterator[Check]:
     """Yield every check as it is made, so that a person sees the slow ones coming."""
     environ = os.environ if environ is None else environ
-    yield check_python(sys.version_info[:3])
+    settings = None
     try:
         settings = load_settings()
+        yield Check("settings", True, f"the settings are good ({len(settings.pbx)} PBX, {settings.env})")
     except SettingsError as exc:
         yield Check("settings", False, "the settings are wrong", str(exc))
+    yield check_python(sys.version_info[:3])
+    if settings is None:
         return
-    yield Check("settings", True, f"the settings are good ({len(settings.pbx)} PBX, {settings.env})")
     yield from check_data_dir(settings.data_dir)
     yield from check_redis(settings.redis.url)
     for name in settings.pbx:
         findings, trouble = pbx_findings(name, settings, environ)
-        yield from (Check(f"pbx {name}", one.ok, one.what, one.remedy, one.fatal) for one in findings)
+        listed = [one for one in findings if _UNTESTED not in one.what]  # the tables say when the last event came
+        yield from (Check(f"PBX {name}", one.ok, one.what, one.remedy, one.fatal) for one in listed)
         if trouble is not None:
-            yield Check(f"pbx {name}", False, str(trouble), _pbx_remedy(name), unreachable=True)
+            yield Check(f"PBX {name}", False, str(trouble), _pbx_remedy(name), unreachable=True)
     if not settings.pbx:
-        yield Check("pbx", False, "no PBX is set up", "add a [pbx.NAME] section to the settings file", fatal=False)
+        yield Check("PBX", False, "no PBX is set up", "add a [pbx.NAME] section to the settings file", fatal=False)
     try:
         with open_application() as application:
             yield from _database(application)
@@ -165,12 +170,38 @@ def pbx_findings(name: str, settings: Settings, environ: Mapping[str, str]) -> t
         told = any(not one.ok and one.fatal for one in findings)
         return findings, None if told else exc
     try:
-        findings += pbx.check()
+        findings += _ask(pbx)
+    except SettingsError:
+        pass  # a missing secret: `look_at` has told it
     except PbxError as exc:
         return findings, exc
     finally:
         pbx.close()
     return findings, None
+
+
+def _ask(pbx: Pbx) -> Sequence[Finding]:
+    """Let the PBX be checked; PbxUnavailable when it is away, which `check` tells as one fault among others."""
+    try:
+        _ = pbx.gateways() if Feature.LINES in pbx.features else pbx.users()
+    except PbxUnavailable:
+        raise
+    except PbxError:
+        pass  # `check` says in its own words what is wrong with the answer
+    return pbx.check()
+
+
+def with_last_event(
+    name: str, findings: Sequence[Finding], open_application: Callable[[], AbstractContextManager[Application]]
+) -> list[Finding]:
+    """Say when the PBX's last event came, in place of the adapter's doubt; as it was when the database is away."""
+    try:
+        with open_application() as application, application.transaction() as session:
+            check = doctor_rows.last_event(session, database_now(session), name, application.settings.web.address)
+    except DialerError:
+        return list(findings)
+    kept = [one for one in findings if _UNTESTED not in one.what]
+    return [*kept, Finding(check.ok, check.what, check.remedy, check.fatal)]
 
 
 def _pbx_remedy(name: str) -> str:

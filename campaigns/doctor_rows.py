@@ -32,7 +32,7 @@ def all_checks(session: Session, application: Application) -> Iterator[Check]:
     now = database_now(session)
     yield from check_processes(session, now)
     yield from check_campaigns(session, now)
-    yield from check_events(session, now, list(application.settings.pbx))
+    yield from check_events(session, now, list(application.settings.pbx), application.settings.web.address)
     yield from check_pbx_reads(session, now, application)
     yield from check_imports(session, now)
     yield from check_commands(session, now)
@@ -91,7 +91,7 @@ def check_campaigns(session: Session, now: datetime) -> Iterator[Check]:
                 yield Check("campaigns", False, f"campaign {campaign.name}: {what}", remedy, fatal=False)
 
 
-def check_events(session: Session, now: datetime, pbxes: list[str]) -> Iterator[Check]:
+def check_events(session: Session, now: datetime, pbxes: list[str], web: str) -> Iterator[Check]:
     """Whether events arrive, and whether somebody handles them."""
     oldest = session.scalar(select(func.min(LoggedEvent.received_at)).where(LoggedEvent.handled_at.is_(None)))
     if oldest is not None and now - oldest > WAITING:
@@ -101,7 +101,7 @@ def check_events(session: Session, now: datetime, pbxes: list[str]) -> Iterator[
     else:
         yield Check("events", True, "no event waits to be handled")
     for pbx in pbxes:
-        yield _last_event(session, now, pbx)
+        yield last_event(session, now, pbx, web)
     troubled = session.scalar(
         select(func.count())
         .select_from(LoggedEvent)
@@ -115,7 +115,8 @@ def check_events(session: Session, now: datetime, pbxes: list[str]) -> Iterator[
         yield Check("events", False, told, "they are kept with their reason; check the PBX's integration", fatal=False)
 
 
-def _last_event(session: Session, now: datetime, pbx: str) -> Check:
+def last_event(session: Session, now: datetime, pbx: str, web: str) -> Check:
+    """When the PBX's last event came, and whether one was due since. `web`: where the PBX should send them."""
     last = session.scalar(
         select(LoggedEvent.received_at)
         .where(LoggedEvent.pbx == pbx, LoggedEvent.source == "webhook")
@@ -126,7 +127,7 @@ def _last_event(session: Session, now: datetime, pbx: str) -> Check:
         select(func.max(Attempt.sent_at)).where(Attempt.pbx == pbx, Attempt.sent_at > now - timedelta(hours=1))
     )
     expected = called is not None and now - called > timedelta(seconds=30) and (last is None or last < called)
-    remedy = f"let the PBX send its events to <web.public_url>/webhooks/{pbx}/<webhook secret>"
+    remedy = f"let the PBX send its events to {web}/webhooks/{pbx}/ and the webhook secret, while `dialer web` runs"
     if last is None:
         return Check("events", False, f"no event has ever come from PBX {pbx}", remedy, fatal=expected)
     age = f"the last event of PBX {pbx} came {(now - last).total_seconds():.0f} s ago"

@@ -129,8 +129,8 @@ def list_campaigns(context: CliContext, archived: bool, as_json: bool) -> None:
         output.note("no campaigns yet: `dialer campaign create NAME --caller-id NUMBER` makes one")
         return
     right = "right"
-    columns: list[output.Column] = ["Campaign", "State", "Mode", "PBX", ("At work", right), ("Left to call", right)]
-    columns += [("Calls 24 h", right), ("Joined", right), ("Abandoned", right), ("Rate / limit", right)]
+    columns: list[output.Column] = ["Campaign", "State", "Mode", "PBX", ("At work", right), ("Left", right)]
+    columns += [("24 h: calls", right), ("Joined", right), ("Lost", right), ("Rate / limit", right)]
     output.print_table(columns, [_cells(row) for row in rows])
 
 

@@ -28,6 +28,7 @@ def doctor(context: CliContext, as_json: bool) -> None:
     is well, 1 when something is wrong, 6 when a service cannot be reached.
     """
     from campaigns.checks import verdict
+    from campaigns.cli.pbx import quiet_retries
     from campaigns.doctor import examine
 
     def settings() -> Settings:
@@ -36,13 +37,14 @@ def doctor(context: CliContext, as_json: bool) -> None:
     def application() -> AbstractContextManager[Application]:
         return context.application()
 
+    quiet_retries()
     checks: list[Check] = []
     area = ""
     for check in examine(settings, application):
         checks.append(check)
         if not as_json:
             if check.area != area:
-                output.console().print(output.heading(check.area.capitalize()))
+                output.console().print(output.heading(check.area[:1].upper() + check.area[1:]))
                 area = check.area
             _print(check)
     code = verdict(checks)

@@ -97,7 +97,8 @@ def table(columns: Sequence[Column], rows: Sequence[Sequence[Any]], *, title: st
     )
     for column in columns:
         name, justify = column if isinstance(column, tuple) else (column, "left")
-        built.add_column(name, justify=justify, overflow="fold")  # type: ignore[arg-type]
+        # Figures are short and must stay whole; text may be folded.
+        built.add_column(name, justify=justify, overflow="fold", no_wrap=justify == "right")  # type: ignore[arg-type]
     for row in rows:
         built.add_row(*(cell if _is_rich(cell) else plain(cell) for cell in row))
     return built
@@ -153,6 +154,11 @@ def seconds(value: float | None) -> str:
     minutes, rest = divmod(round(value), 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours}:{minutes:02d}:{rest:02d}" if hours else f"{minutes}:{rest:02d}"
+
+
+def count(number: int, noun: str) -> str:
+    """`1 row`, `2 rows`, `1,204 rows`."""
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"
 
 
 def words(value: float) -> str:

@@ -70,11 +70,16 @@ def list_pbxes(context: CliContext, as_json: bool) -> None:
 def check(context: CliContext, name: str, as_json: bool) -> None:
     """Look at the set-up of PBX NAME and say what would go wrong, with a remedy for each fault.
 
-    Needs neither the database nor a running process. Nothing is called.
+    Nothing is called, and no process needs to run. With the database at hand it also says when the PBX's last
+    event came.
     """
-    from campaigns.doctor import pbx_findings
+    from campaigns.doctor import pbx_findings, with_last_event
 
-    findings, trouble = pbx_findings(name, context.settings, os.environ)
+    quiet_retries()
+    settings = context.settings
+    findings, trouble = pbx_findings(name, settings, os.environ)
+    if trouble is None and (settings.database.url or settings.data_dir.is_dir()):
+        findings = with_last_event(name, findings, context.application)
     good = trouble is None and all(one.ok or not one.fatal for one in findings)
     if as_json:
         listed = [{"ok": one.ok, "what": one.what, "remedy": one.remedy, "fatal": one.fatal} for one in findings]
@@ -94,14 +99,22 @@ def check(context: CliContext, name: str, as_json: bool) -> None:
 
 def print_findings(findings: list[Finding], indent: int = 0) -> None:
     """One line per finding: a sign, what was seen, and under it the remedy."""
-    from rich.padding import Padding
+    from rich.table import Table
     from rich.text import Text
 
     out = output.console()
     for one in findings:
         sign, style = ("✓", "green") if one.ok else ("✗", "bold red") if one.fatal else ("!", "yellow")
-        line = Text(f"{sign} ", style=style).append(output.clean(one.what), style="" if one.ok else style)
-        out.print(Padding(line, (0, 0, 0, indent)))
-        if not one.ok and one.remedy:
-            for remedy in one.remedy.splitlines():
-                out.print(Padding(Text(f"→ {output.clean(remedy.strip())}"), (0, 0, 0, indent + 4)))
+        lines = Table.grid(padding=(0, 1, 0, 0))  # so that what is too long hangs under its beginning
+        lines.add_row(" " * indent + sign, Text(output.clean(one.what)), style=style if not one.ok else None)
+        for remedy in one.remedy.splitlines() if not one.ok else ():
+            lines.add_row("", Text(f"→ {output.clean(remedy.strip())}"))
+        lines.columns[0].style = style
+        out.print(lines)
+
+
+def quiet_retries() -> None:
+    """The finding says how the read ended; that it was tried three times is for a process's log."""
+    from stamina.instrumentation import set_on_retry_hooks
+
+    set_on_retry_hooks(())

@@ -1,0 +1,196 @@
+"""`dialer dnc`: numbers that nobody calls."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from campaigns.cli import output
+from campaigns.cli.context import CliContext, who
+from campaigns.cli.tree import Group
+
+if TYPE_CHECKING:
+    from sqlalchemy.orm import Session
+
+    from campaigns.models import DoNotCall
+
+
+@click.group(cls=Group)
+def dnc() -> None:
+    """Numbers that nobody calls: in one campaign, or in any.
+
+    An entry holds from the moment it is added, for every process. Numbers without a country code are read as the
+    campaign's country writes them, or --country.
+    """
+
+
+def _scope(command: Any) -> Any:
+    for option in (
+        click.option("--campaign", help="For this campaign alone. Default: for all."),
+        click.option("--country", default="", help="How numbers without a country code are read, for example IT."),
+    ):
+        command = option(command)
+    return command
+
+
+def _where(session: Session, campaign: str | None, country: str, number: str = "+") -> tuple[int | None, str]:
+    """The campaign's id, and the country to read numbers with; a guess would block the wrong person."""
+    from sqlalchemy import select
+
+    from campaigns import lifecycle
+    from campaigns.campaign_values import checked_country
+    from campaigns.models import Campaign
+
+    found = lifecycle.get(session, campaign) if campaign else None
+    if country:
+        return (found.id if found else None), checked_country(country)
+    if found is not None:
+        return found.id, found.country
+    countries = session.scalars(select(Campaign.country).distinct().limit(2)).all()
+    if len(countries) == 1:
+        return None, countries[0]
+    if number.strip().startswith(("+", "00")):
+        return None, "IT"  # never asked: the number says its own
+    raise click.UsageError("say with --country how the number is read, or write it with + and its country code")
+
+
+@dnc.command("add", example="dialer dnc add +390612345678 --reason 'asked us not to call'")
+@click.argument("number")
+@_scope
+@click.option("--reason", default="", help="Kept with the entry.")
+@output.json_option
+@click.pass_obj
+def add(context: CliContext, number: str, campaign: str | None, country: str, reason: str, as_json: bool) -> None:
+    """Put NUMBER on the do-not-call list. No call to it is ordered from now on."""
+    from campaigns import do_not_call
+    from campaigns.db import database_now
+
+    with context.application() as app, app.transaction() as session:
+        campaign_id, region = _where(session, campaign, country, number)
+        entry, new = do_not_call.add(
+            session, number, country=region, campaign_id=campaign_id, reason=reason, who=who(),
+            now=database_now(session),
+        )  # fmt: skip
+    if as_json:
+        output.print_json({**_as_json(entry, {}), "added": new})
+        return
+    where = f"for campaign {campaign}" if campaign else "for every campaign"
+    click.echo(f"{entry.number} is {'' if new else 'already '}on the do-not-call list {where}")
+
+
+@dnc.command("import", example="dialer dnc import register.csv --country IT --reason 'public register, March'")
+@click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@_scope
+@click.option("--reason", default="", help="Kept with each entry.")
+@output.json_option
+@click.pass_obj
+def import_file(
+    context: CliContext, file: Path, campaign: str | None, country: str, reason: str, as_json: bool
+) -> None:
+    """Put every number of FILE on the do-not-call list: one per line, or a CSV with a phone column.
+
+    Numbers that cannot be read are told with their line, and the exit code is 3.
+    """
+    from campaigns.db import database_now
+    from campaigns.do_not_call_file import add_file
+
+    with context.application() as app, app.transaction() as session:
+        campaign_id, region = _where(session, campaign, country, "")
+        added = add_file(
+            session, file, country=region, campaign_id=campaign_id, reason=reason, who=who(), now=database_now(session)
+        )
+    if as_json:
+        refused = [{"line": one.line, "value": one.value, "reason": one.reason} for one in added.refused]
+        output.print_json(
+            {
+                "rows": added.rows, "accepted": added.accepted, "rejected": added.rejected,
+                "duplicates": added.duplicates, "refused": refused,
+            }
+        )  # fmt: skip
+    else:
+        click.echo(
+            f"{output.clean(file.name)}: {output.count(added.rows, 'row')}, {added.accepted:,} added, {added.rejected:,} rejected, "
+            f"{added.duplicates:,} there already"
+        )
+        if added.refused:
+            rows = [[one.line, one.value, one.reason] for one in added.refused[:10]]
+            output.print_table([("Line", "right"), "Value", "Why, and what to do"], rows)
+        if added.rejected > 10:
+            output.note(f"and {added.rejected - 10:,} more: --json tells up to 1,000")
+    if added.rejected:
+        raise click.exceptions.Exit(3)
+
+
+@dnc.command("check", example="dialer dnc check +390612345678")
+@click.argument("number")
+@_scope
+@output.json_option
+@click.pass_obj
+def check(context: CliContext, number: str, campaign: str | None, country: str, as_json: bool) -> None:
+    """Say whether NUMBER may be called, as far as the do-not-call list goes."""
+    from campaigns import do_not_call
+
+    with context.application() as app, app.transaction() as session:
+        campaign_id, region = _where(session, campaign, country, number)
+        entries = do_not_call.check(session, number, country=region, campaign_id=campaign_id)
+        names = _campaign_names(session)
+    if as_json:
+        listed = [_as_json(entry, names) for entry in entries]
+        output.print_json({"number": number, "blocked": bool(entries), "entries": listed})
+        return
+    if not entries:
+        click.echo(f"{output.clean(number)} is not on the do-not-call list")
+        return
+    rows = [
+        [entry.number, names.get(entry.campaign_id, "any") if entry.campaign_id else "any", entry.reason or "-",
+         entry.source, entry.added_by, output.local(entry.added_at)]
+        for entry in entries
+    ]  # fmt: skip
+    output.print_table(["Number", "Not called by", "Reason", "Source", "Added by", "Since"], rows)
+
+
+@dnc.command("remove", example="dialer dnc remove +390612345678 --why 'asked to be called again' --yes")
+@click.argument("number")
+@_scope
+@click.option("--why", required=True, help="Kept in the ledger for ever: somebody asked not to be called.")
+@output.yes_option
+@output.json_option
+@click.pass_obj
+def remove(
+    context: CliContext, number: str, campaign: str | None, country: str, why: str, yes: bool, as_json: bool
+) -> None:
+    """Take NUMBER off the do-not-call list, so that it may be called again."""
+    from campaigns import do_not_call
+    from campaigns.db import database_now
+
+    with context.application() as app:
+        with app.transaction() as session:
+            campaign_id, region = _where(session, campaign, country, number)
+        where = f"campaign {campaign}" if campaign else "all campaigns"
+        output.confirm(f"let {output.clean(number)} be called again by {where}?", yes)
+        with app.transaction() as session:
+            do_not_call.remove(
+                session, number, country=region, campaign_id=campaign_id, reason=why, who=who(),
+                now=database_now(session),
+            )  # fmt: skip
+    if as_json:
+        output.print_json({"number": number, "campaign": campaign, "removed": True})
+        return
+    click.echo(f"{output.clean(number)} is off the do-not-call list of {where}")
+
+
+def _campaign_names(session: Session) -> dict[int, str]:
+    from sqlalchemy import select
+
+    from campaigns.models import Campaign
+
+    return {one.id: one.name for one in session.scalars(select(Campaign))}
+
+
+def _as_json(entry: DoNotCall, names: dict[int, str]) -> dict[str, Any]:
+    return {
+        "number": entry.number, "campaign": names.get(entry.campaign_id) if entry.campaign_id else None,
+        "reason": entry.reason, "source": entry.source, "added_by": entry.added_by, "added_at": entry.added_at,
+    }  # fmt: skip

@@ -1,0 +1,119 @@
+"""Lists and imports as people ask about them: what came in, what was refused, what is left to call."""
+
+import csv
+import re
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import select, text
+from sqlalchemy.orm import Session
+
+from campaigns.import_columns import OURS
+from campaigns.models import Campaign, Import
+from dialer.errors import NotFound
+
+_MOST_ROWS_READ = 200_000  # of a reject file, to group its reasons
+
+
+@dataclass(frozen=True, slots=True)
+class ListRow:
+    """One import and the list it became."""
+
+    import_id: int
+    campaign: str
+    name: str
+    file_name: str
+    kind: str
+    state: str
+    created_at: datetime
+    rows: int
+    accepted: int
+    rejected: int
+    duplicates: int
+    reject_file: str | None
+    error: str | None
+    contacts: int
+    left: int
+    dry_run: bool
+
+    def as_json(self) -> dict[str, Any]:
+        """Return the row for a program."""
+        return asdict(self)
+
+
+_QUERY = text(
+    """
+    SELECT i.id AS import_id, c.name AS campaign, coalesce(l.name, i.file_name) AS name, i.file_name, i.kind, i.state,
+           i.created_at, i.rows, i.accepted, i.rejected, i.duplicates, i.reject_file, i.error,
+           coalesce((i.options->>'dry_run')::boolean, false) AS dry_run,
+           count(k.id) AS contacts, count(k.id) FILTER (WHERE k.state <> 'closed') AS left
+    FROM imports i
+    JOIN campaigns c ON c.id = i.campaign_id
+    LEFT JOIN lists l ON l.id = i.list_id
+    LEFT JOIN contacts k ON k.list_id = i.list_id
+    WHERE CAST(:campaign_id AS bigint) IS NULL OR i.campaign_id = :campaign_id
+    GROUP BY i.id, c.name, l.name
+    ORDER BY i.id DESC
+    LIMIT :most
+    """
+)
+
+
+def list_rows(session: Session, campaign: Campaign | None, *, most: int = 200) -> list[ListRow]:
+    """Return the newest imports first, of one campaign or of all."""
+    given = {"campaign_id": campaign.id if campaign else None, "most": most}
+    return [ListRow(**row) for row in session.execute(_QUERY, given).mappings()]
+
+
+def import_to_undo(session: Session, campaign: Campaign, import_id: int | None) -> Import:
+    """Return the import a person means: by its number, or the newest of the campaign that brought something."""
+    query = select(Import).where(Import.campaign_id == campaign.id)
+    if import_id is not None:
+        found = session.scalars(query.where(Import.id == import_id)).one_or_none()
+        if found is None:
+            raise NotFound(f"campaign {campaign.name} has no import {import_id}: `dialer list show` lists them")
+        return found
+    newest = query.where(
+        Import.state.in_(("waiting", "running", "done")), Import.options["dry_run"].as_boolean().is_not(True)
+    )
+    found = session.scalars(newest.order_by(Import.id.desc()).limit(1)).one_or_none()
+    if found is None:
+        raise NotFound(f"campaign {campaign.name} has no import that could be taken back")
+    return found
+
+
+@dataclass(frozen=True, slots=True)
+class Reason:
+    """Rows refused for one reason: how many, and one of them."""
+
+    rows: int
+    column: str
+    reason: str
+    remedy: str
+    line: str
+    value: str
+
+
+def reasons(reject_file: Path, *, most: int = 8) -> Sequence[Reason]:
+    """Group the rows of a reject file by what is to be done about them, the commonest first."""
+    counts: Counter[tuple[str, str, str]] = Counter()
+    first: dict[tuple[str, str, str], dict[str, str]] = {}
+    with reject_file.open(encoding="utf-8-sig", newline="") as file:
+        for number, cells in enumerate(csv.reader(file)):
+            if number == 0 or len(cells) < len(OURS):
+                continue
+            row = dict(zip(OURS, cells[-len(OURS) :], strict=True))
+            # The line and the list differ from row to row; the reason does not.
+            group = (row["column"], re.sub(r"\d+|'[^']*'", "…", row["reason"]), row["remedy"])
+            counts[group] += 1
+            first.setdefault(group, row)
+            if number >= _MOST_ROWS_READ:
+                break
+    return [
+        Reason(rows, group[0], first[group]["reason"], group[2], first[group]["line"], first[group]["value"])
+        for group, rows in counts.most_common(most)
+    ]
