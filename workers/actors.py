@@ -1,12 +1,16 @@
 """What the queue can ask for: an id in, one function called. Running any of them twice is harmless."""
 
+from contextlib import suppress
+
 import dramatiq
 import structlog
 
-from campaigns import import_job
 from campaigns.application import Application
+from campaigns.db import database_now
+from campaigns.import_running import run_import
 from campaigns.looking import look
 from campaigns.placing import place
+from dialer.errors import TryAgainLater
 from workers.broker import BULK, CALLS, HINT_LIFE_MS, MESSAGE_VERSION, WakeUpBroker
 
 log = structlog.get_logger(__name__)
@@ -37,4 +41,12 @@ def declare(broker: WakeUpBroker, application: Application) -> None:
     )
     def _run_import(version: int, import_id: int) -> None:
         if known(version):
-            import_job.run(application, import_id)
+            run_one_import(application, import_id)
+
+
+def run_one_import(application: Application, import_id: int) -> None:
+    """Run an import; one whose campaign is busy with another waits for its next turn."""
+    with application.transaction() as session:
+        now = database_now(session)
+    with suppress(TryAgainLater):
+        run_import(application.sessions, import_id, now=now, clock=application.clock)

@@ -21,7 +21,7 @@ from pathlib import Path
 import httpx
 from sqlalchemy import func, select
 
-from campaigns import import_job, lifecycle, roster
+from campaigns import importing, lifecycle, roster
 from campaigns.application import Application
 from campaigns.db import database_now
 from campaigns.live import LiveState, live_state
@@ -143,15 +143,15 @@ def _create(plan: DemoPlan, application: Application) -> None:
 
 def _import(plan: DemoPlan, application: Application, watch: Watch) -> Import:
     with application.transaction() as session, plan.contacts.open("rb") as source:
-        made = import_job.submit_import(
+        made = importing.submit_import(
             session,
             campaign=lifecycle.get(session, CAMPAIGN),
             source=source,
             file_name=plan.contacts.name,
             kind="contacts",
-            options={},
             data_dir=application.data_dir,
             now=database_now(session),
+            who="demo",
         )
         import_id = made.id
     application.doorbell.run_import(import_id)

@@ -6,6 +6,7 @@ The clocks of waiting customers run here too, in every worker: two workers looki
 
 from collections import Counter
 from collections.abc import Callable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import timedelta
 from threading import Event
@@ -14,10 +15,11 @@ from typing import TypeVar
 import structlog
 from sqlalchemy import text
 
-from campaigns import assigning, import_job, limits, looking, pbx_commands, placing, reactions
+from campaigns import assigning, importing, limits, looking, pbx_commands, placing, reactions
 from campaigns.application import Application
 from campaigns.db import database_now
 from campaigns.models import AgentLeg
+from workers.actors import run_one_import
 
 log = structlog.get_logger(__name__)
 
@@ -25,6 +27,8 @@ log = structlog.get_logger(__name__)
 MOST_FAILURES = 5
 # Younger than this, its queue message is most likely on its way.
 _YOUNG = timedelta(milliseconds=120)
+# An import is left to its queue message for so long.
+_IMPORT_AGE = timedelta(seconds=3)
 
 _UNHANDLED = text(
     """
@@ -69,6 +73,8 @@ class SecondLook:
         self._timing = application.settings.timing
         self._failures: Counter[_Key] = Counter()
         self._complained: dict[str, float] = {}
+        self._importer = ThreadPoolExecutor(1, thread_name_prefix="import")
+        self._import_under_way: Future[None] | None = None
 
     def run(self, stop: Event) -> None:
         """Look every `second_look` seconds."""
@@ -90,7 +96,7 @@ class SecondLook:
         self._each("orders", found.orders, lambda ref: placing.place(self._application, ref))
         self._each("endings", found.over, lambda ref: self._with_call(ref, limits.settle))
         self._each("overlong", found.overlong, self._hang_up)
-        self._each("imports", found.imports, self._application.doorbell.run_import)
+        self._each("imports", found.imports[:1], self._import)
 
     def _see(self) -> "_Found":
         with self._application.transaction() as session:
@@ -105,7 +111,7 @@ class SecondLook:
                 orders=placing.overdue(session, age=0.25),
                 over=limits.unsettled(session, now, self._timing),
                 overlong=limits.overlong(session, now, self._timing),
-                imports=import_job.waiting(session, now),
+                imports=importing.waiting_imports(session, now - _IMPORT_AGE),
             )
 
     def _each(self, step: str, things: Sequence[_T], do: Callable[[_T], object]) -> None:
@@ -149,6 +155,11 @@ class SecondLook:
 
     def _serve(self, ref: str) -> None:
         looking.carry_out(self._application, looking.serve(self._application, ref))
+
+    def _import(self, import_id: int) -> None:
+        """Its queue message was lost, or its worker: done here, one at a time, beside the looking."""
+        if self._import_under_way is None or self._import_under_way.done():
+            self._import_under_way = self._importer.submit(run_one_import, self._application, import_id)
 
     def _hang_up(self, ref: str) -> None:
         commands: list[int | None] = []
