@@ -250,7 +250,7 @@ def test_a_restart_loses_calls_and_refuses_requests(pbx, http, sink):
     sink.wait(lambda events: "call_out" in names(events, "c1"))
     tell(http, pbx, "restart", seconds=30)
     assert "<error>connection not found</error>" in place(http, pbx, "390600000002", "c2").text
-    assert look(http, pbx, "state")["calls_up"] == 0
+    assert look(http, pbx, "state")["communications"] == 0
     assert look(http, pbx, "state")["restarting"] is True
 
 
@@ -279,7 +279,7 @@ def test_paused_time_stands_still_and_resumes(pbx, http, sink):
     before = look(http, pbx, "state")
     time.sleep(0.2)  # the only way to see that nothing moves
     after = look(http, pbx, "state")
-    assert (after["time"], after["calls_up"], after["paused"]) == (before["time"], 0, True)
+    assert (after["time"], after["communications"], after["paused"]) == (before["time"], 0, True)
     tell(http, pbx, "resume")
     sink.wait(ended("c1"))
 

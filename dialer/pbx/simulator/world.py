@@ -201,7 +201,7 @@ class World:
             "speed": self.config.speed,
             "closing": self._services.closing,
             "restarting": self.now < self.outages.restarting_until,
-            "calls_up": len(self.exchange.live),
+            "communications": len(self.exchange.live),
             "requests": self._requests,
             "answer_probability": self.customers.answer_probability(self.now),
             "gateways": [
