@@ -17,6 +17,7 @@ from campaigns.web.faults import add_fault_handlers
 from campaigns.web.gauges import campaign_numbers
 from campaigns.web.guard import Guard
 from campaigns.web.health import Readiness, health_router
+from campaigns.web.ivr import IvrDesk
 from campaigns.web.metrics import WebMetrics
 from campaigns.web.pages import pages_router
 from campaigns.web.ringing import Ringer
@@ -78,6 +79,7 @@ def create_app(
     app.router.routes.insert(
         0, Route("/webhooks/{pbx}/{secret}", WebhookReceiver(admission, application.pbxes, event_log, metrics))
     )
+    app.router.routes.insert(1, Route("/ivr/{pbx}/{secret}", IvrDesk(application, admission, metrics)))
     app.include_router(health_router(Readiness(application, queue_check), numbers))
     app.include_router(api_router(application, live, access))
     app.include_router(pages_router(live, access))

@@ -27,6 +27,12 @@ class BoundedHttpProtocol(HttpToolsProtocol):
     _drained: int | None = None  # bytes thrown away since we refused; None while we listen
     _timer: asyncio.TimerHandle | None = None
 
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **options)
+        # uvicorn switches its access log on for any handler the root logger has, whatever it was told. The log
+        # would hold our paths, and a webhook's secret is in the path.
+        self.access_log = False
+
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
         self._timer = self.loop.call_later(HEAD_SECONDS, self._too_slow)
@@ -99,7 +105,7 @@ def uvicorn_options() -> dict[str, Any]:
         "http": BoundedHttpProtocol,
         "ws": "none",
         "lifespan": "on",
-        "access_log": False,  # it would write the secret in a webhook's path
+        "access_log": False,
         "proxy_headers": False,  # a forwarded address is whatever somebody wrote
         "server_header": False,
         "log_config": None,
