@@ -13,8 +13,8 @@ SHORTEST = 4  # a shorter "secret" would star half of every line; settings refus
 _WORDS = r"(?:[\w-]*(?:token|password|passwd|apikey|api[_-]key|secret)|auth|authorization)"
 # (what must be in the text, in small letters, for the shape to be looked for; the shape; how it is shown)
 _SHAPES = (
-    # /webhooks/<pbx>/<secret>
-    ("/webhooks/", re.compile(r"(/webhooks/[^/\s?#\"']+/)[^/\s?#\"'&,;)\]}>]+"), rf"\1{STARS}"),
+    # /webhooks/<pbx>/<secret>, /ivr/<pbx>/<secret>
+    ("/", re.compile(r"(/(?:webhooks|ivr)/[^/\s?#\"']+/)[^/\s?#\"'&,;)\]}>]+"), rf"\1{STARS}"),
     # token=..., password = '...', "apikey": "..."; the word may be the end of a longer one
     ("=", re.compile(rf"(?i)\b({_WORDS}\s*=\s*)(\"[^\"]*\"|'[^']*'|[^\s&;,\"'<>)\]}}]+)"), rf"\1{STARS}"),
     (":", re.compile(rf"(?i)([\"']{_WORDS}[\"']\s*:\s*)(\"(?:[^\"\\]|\\.)*\"|'(?:[^'\\]|\\.)*')"), rf'\1"{STARS}"'),

@@ -127,6 +127,7 @@ def test_a_registered_secret_comes_out_of_no_log_line(how: str, middle: str) -> 
         ("{'token': 'abc'}", f"{{'token': \"{STARS}\"}}"),
         ("POST /webhooks/main/abcDEF-_1?x=1", f"POST /webhooks/main/{STARS}?x=1"),
         ("http://h:1/webhooks/main/abc/ HTTP/1.1", f"http://h:1/webhooks/main/{STARS}/ HTTP/1.1"),
+        ("GET /ivr/main/abc?node=3", f"GET /ivr/main/{STARS}?node=3"),
         ("'/webhooks/main/abc'", f"'/webhooks/main/{STARS}'"),
         ("Authorization: Bearer abcdefghij", f"Authorization: Bearer {STARS}"),
         ("postgresql://dialer:pa:ss@127.0.0.1/dialer", f"postgresql://dialer:{STARS}@127.0.0.1/dialer"),

@@ -1,0 +1,44 @@
+"""The configurations we ship are read, complete and true."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from dialer.settings import PbxSettings, Settings, TimingSettings, load_settings
+
+CONFIGS = Path(__file__).parents[2] / "configs"
+REMARK = re.compile(r"^# (?=[a-z_]+ = |\[pbx)", re.MULTILINE)
+
+
+@pytest.mark.parametrize("name", ["development.toml", "production.example.toml"])
+def test_a_shipped_configuration_is_accepted(name: str) -> None:
+    settings = load_settings(CONFIGS / name, {})
+    assert settings.pbx["main"].webhook_secret_env or settings.pbx["main"].webhook_secret_file
+
+
+def test_the_example_shows_every_setting_of_a_pbx_and_every_time() -> None:
+    text = (CONFIGS / "production.example.toml").read_text()
+    named = {*TimingSettings.model_fields, *PbxSettings.model_fields, *Settings.model_fields} - {"extra", "pbx"}
+    assert not [name for name in named if not re.search(rf"^(# )?\[?(pbx\.main\.)?{name}\b", text, re.MULTILINE)]
+
+
+def test_what_the_example_shows_behind_a_mark_are_the_defaults(tmp_path: Path) -> None:
+    text = (CONFIGS / "production.example.toml").read_text()
+    text = re.sub(r'^# \w+_env = "\w+".*$', "", text, flags=re.MULTILINE)  # another way to name a secret
+    (tmp_path / "all.toml").write_text(REMARK.sub("", text))
+    settings = load_settings(tmp_path / "all.toml", {})
+    assert settings.timing == TimingSettings()
+    shown = settings.pbx["main"].model_dump()
+    changed = {name for name, value in PbxSettings(url="http://x").model_dump().items() if shown[name] != value}
+    assert changed == {
+        *("url", "token_file", "webhook_secret_file", "webhook_allow"),
+        *("reception_ivr", "waiting_ivr", "abandon_ivr", "gateways"),
+    }
+
+
+def test_the_units_run_commands_that_exist_and_give_them_time_to_stop() -> None:
+    units = {path.name: path.read_text() for path in (CONFIGS / "systemd").glob("*.service")}
+    commands = {re.search(r"^ExecStart=\S+/dialer (.*)$", text, re.MULTILINE)[1] for text in units.values()}  # type: ignore[index]
+    assert commands == {"web", "worker", "scheduler", "db upgrade"}
+    assert all("NoNewPrivileges=yes" in text and "User=dialer" in text for text in units.values())
