@@ -108,8 +108,10 @@ class VoispeedPbx:
         return [gateway for gateway in found if not allowed or gateway.id in allowed]
 
     def users(self) -> Sequence[PbxUser]:
+        users = self.entities.users()
+        # After the users: a PBX that refuses everything has then said so, and not that there are no groups.
         groups = self._groups_of_users()
-        return [as_pbx_user(user, groups.get(user.id, ())) for user in self.entities.users()]
+        return [as_pbx_user(user, groups.get(user.id, ())) for user in users]
 
     def current_calls(self) -> Sequence[LiveCall]:
         return [as_live_call(call, self.settings) for call in self.services.get_current_calls()]
