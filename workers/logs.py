@@ -22,7 +22,7 @@ from workers.redaction import NAMES, STARS, escape, redact, register_secret
 __all__ = ["configure_logging", "register_secret"]
 
 # At INFO these write whole addresses, tokens and all, or a line for each tick.
-QUIET = ("httpx", "httpcore", "hpack", "apscheduler", "asyncio", "urllib3", "matplotlib", "PIL")
+QUIET = ("httpx", "httpcore", "hpack", "alembic", "apscheduler", "asyncio", "urllib3", "matplotlib", "PIL")
 # These bring handlers of their own, which would bypass ours.
 BRING_HANDLERS = ("uvicorn", "uvicorn.error", "uvicorn.access", "dramatiq", "alembic", "sqlalchemy", "fastapi")
 OURS = ("timestamp", "level", "process")  # fields nobody else can fill
