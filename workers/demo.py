@@ -50,7 +50,7 @@ class DemoPlan:
     folder: Path  # where the run keeps its data and leaves its results
     most: int | None = None
     agents: int = 20
-    speed: float = 20.0
+    speed: float = 30.0
     seed: int = 1
     faults: str = ""
     answer_probability: float = 0.4
@@ -112,8 +112,21 @@ def _run(plan: DemoPlan, application: Application, book: "_Book", watch: Watch) 
         lifecycle.stop(session, CAMPAIGN, now=database_now(session), who="demo")
     watch(Progress("coming to rest", None))
     ended = _come_to_rest(application, book)
+    if imported.reject_file:  # the databases' folder is thrown away; what was rejected is worth a look
+        shutil.copyfile(imported.reject_file, plan.folder / "rejected.csv")
     return collect(
-        application, CAMPAIGN, started=started, ended=ended, samples=samples, book=book.read(), import_=imported
+        application,
+        started=started,
+        ended=ended,
+        samples=samples,
+        book=book.read(),
+        imported={
+            "rows": imported.rows,
+            "accepted": imported.accepted,
+            "rejected": imported.rejected,
+            "duplicates": imported.duplicates,
+            "reject_file": str(plan.folder / "rejected.csv") if imported.reject_file else None,
+        },
     )
 
 

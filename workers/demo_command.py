@@ -19,14 +19,14 @@ if TYPE_CHECKING:
     from workers.demo_results import DemoResults
 
 
-@click.command(cls=Command, example="dialer demo --agents 20 --speed 20 --faults webhooks")
+@click.command(cls=Command, example="dialer demo --agents 20 --speed 30 --faults webhooks")
 @click.option(
     "--contacts",
     help="A CSV file, or how many contacts of the sample file to call.  [default: all of the sample file]",
 )
 @click.option("--agents", default=20, show_default=True, type=click.IntRange(1, 300), help="How many agents.")
 @click.option(
-    "--speed", default=20.0, show_default=True, type=click.FloatRange(1, 100), help="Divides ring, talk and wrap-up."
+    "--speed", default=30.0, show_default=True, type=click.FloatRange(1, 100), help="Divides ring, talk and wrap-up."
 )
 @click.option("--seed", default=1, show_default=True, help="The same seed meets the same customers.")
 @click.option("--faults", default="", help="Faults of the PBX: a profile or names (docs/simulator.md), e.g. all.")
@@ -87,6 +87,9 @@ def _show(results: DemoResults, picture: Path, as_json: bool) -> None:
 
     console = Console(stderr=as_json)
     console.print(_table(results))
+    rejects = results.imported["reject_file"]
+    if rejects:
+        console.print(f"rows not taken, each with its remedy: {rejects}", soft_wrap=True)
     console.print(f"picture of the run: {picture}", soft_wrap=True)
     if as_json:
         click.echo(json.dumps({**results.as_json(), "picture": str(picture)}))
@@ -99,6 +102,10 @@ def _table(results: DemoResults) -> Any:
     table.add_column()
     table.add_column(justify="right")
     table.add_column()
+    rows = results.imported
+    table.add_row(
+        "Rows of the file", str(rows["rows"]), f"{rows['rejected']} rejected, {rows['duplicates']} duplicates"
+    )
     table.add_row("Attempts", str(results.attempts), "")
     for outcome, count in results.outcomes.items():
         table.add_row(f"  {outcome.replace('_', ' ')}", str(count), "")

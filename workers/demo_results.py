@@ -9,7 +9,6 @@ from sqlalchemy import text
 
 from campaigns.application import Application
 from campaigns.db import database_now
-from campaigns.models import Import
 
 _TOTALS = text(
     """
@@ -116,13 +115,12 @@ class DemoResults:
 
 def collect(
     application: Application,
-    _campaign: str,
     *,
     started: datetime,
     ended: datetime,
     samples: list[dict[str, float]],
     book: Mapping[str, Any],
-    import_: Import,
+    imported: dict[str, Any],
 ) -> DemoResults:
     """Count everything from rows, and set the PBX's book beside it."""
     with application.transaction() as session:
@@ -149,9 +147,7 @@ def collect(
         silent_calls=int(book["silent_calls"]),
         two_on_one=int(book["two_on_one"]),
         stuck=int(stuck.rows) + int(stuck.events) + int(book["calls_up"]),
-        imported={
-            name: getattr(import_, name) for name in ("rows", "accepted", "rejected", "duplicates", "reject_file")
-        },
+        imported=imported,
         book=book,
         samples=samples,
     )
