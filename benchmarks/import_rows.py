@@ -1,0 +1,181 @@
+"""How fast is a list imported, and what would the database alone need? Ceiling and product in one run.
+
+    python benchmarks/import_rows.py --database-url postgresql://... [--rows 100000] [--kind callbacks] [--json FILE]
+
+The file is made first and is dirty: five notations of numbers, 8 % refused, 2 % repeats, accents, custom columns. The
+ceiling is COPY of the same accepted rows, as finished text, into the same table with its constraints and indexes.
+"""
+
+import argparse
+import json
+import os
+import random
+import resource
+import sys
+import tempfile
+import time
+import uuid
+from datetime import UTC, datetime
+from pathlib import Path
+
+import psycopg
+from sqlalchemy.engine import make_url
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+sys.path = [place for place in sys.path if Path(place or ".").resolve() != Path(__file__).resolve().parent]
+
+NOW = datetime(2026, 3, 2, 9, 0, tzinfo=UTC)
+BAD = ("3.93E+11", "", "112", "899123456", "06 12", "ask Mario", "612345678", "06 1234567 int. 3")
+
+
+def write_file(path: Path, rows: int, kind: str, seed: int) -> None:
+    """Write a list as a call centre would get it: mostly good, and every kind of trouble."""
+    chance = random.Random(seed)
+    names = ["Mario", "Giulia", "Zoë", "José", "Anna Maria", "O'Neill", "Łukasz", "Nicolò"]
+    repeats: list[str] = []
+    with path.open("w", encoding="utf-8", newline="") as out:
+        if kind == "callbacks":
+            out.write("phoneNumber|mobilePhoneNumber|firstName|lastName|company|description|dueDate|period\n")
+        else:
+            out.write("phone,first_name,last_name,company,notes,customer_id,city\n")
+        for row in range(rows):
+            number = _number(chance, repeats)
+            first, last = chance.choice(names), chance.choice(names)
+            company = f"Ditta {chance.randrange(9999)}"
+            if kind == "callbacks":
+                day = chance.choice(["", "2026-03-10", "2026-04-01"])
+                period = chance.choice(["", "Morning", "Afternoon"])
+                out.write(f"{number}||{first}|{last}|{company}|call back about offer {row}|{day}|{period}\n")
+            else:
+                out.write(f'{number},{first},{last},"{company}, SRL",offer {row},C{row:07d},Città {row % 97}\n')
+
+
+def _number(chance: random.Random, repeats: list[str]) -> str:
+    draw = chance.random()
+    if draw < 0.08:
+        return chance.choice(BAD)
+    if draw < 0.10 and repeats:
+        return chance.choice(repeats)
+    mobile = f"3{chance.choice('2345678')}{chance.randrange(10**8):08d}"
+    landline = f"{chance.choice(['06', '02', '011', '081'])}{chance.randrange(10**7):07d}"
+    number = mobile if draw < 0.7 else landline
+    if len(repeats) < 20_000:
+        repeats.append(number)
+    spaced = f"{number[:3]} {number[3:6]} {number[6:]}"
+    return chance.choice([number, f"+39{number}", f"0039{number}", spaced, f"+39 {spaced}"])
+
+
+def main() -> None:
+    arguments = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    arguments.add_argument("--database-url", default=os.environ.get("DIALER_TEST_DATABASE_URL", ""))
+    arguments.add_argument("--rows", type=int, default=100_000)
+    arguments.add_argument("--kind", choices=("contacts", "callbacks"), default="contacts")
+    arguments.add_argument("--seed", type=int, default=1)
+    arguments.add_argument("--json", type=Path)
+    given = arguments.parse_args()
+    if not given.database_url:
+        arguments.error("name a PostgreSQL server: --database-url postgresql://user@host/postgres")
+    name = f"bench_{uuid.uuid4().hex[:10]}"
+    plain = make_url(given.database_url).set(drivername="postgresql")
+    with psycopg.connect(plain.render_as_string(hide_password=False), autocommit=True) as admin:
+        admin.execute(f'CREATE DATABASE "{name}"')
+        try:
+            url = plain.set(database=name).render_as_string(hide_password=False)
+            with tempfile.TemporaryDirectory() as folder:
+                figures = measure(url, Path(folder), given)
+        finally:
+            admin.execute(f'DROP DATABASE "{name}" WITH (FORCE)')
+    for label, value in figures.items():
+        print(f"{label:28} {value}")
+    if given.json:
+        given.json.write_text(json.dumps(figures, indent=2) + "\n", "utf-8")
+
+
+def measure(url: str, folder: Path, given: argparse.Namespace) -> dict[str, object]:
+    """Import the file, then copy its accepted rows by COPY alone."""
+    from campaigns import importing, periods, schema
+    from campaigns.db import engine_for, session_factory
+    from campaigns.models import Campaign
+
+    file = folder / "rows.csv"
+    write_file(file, given.rows, given.kind, given.seed)
+    engine = engine_for(url)
+    schema.upgrade(engine)
+    sessions = session_factory(engine)
+    before = _peak_mib()
+    with sessions() as session, session.begin():
+        campaign = Campaign(
+            name="bench", pbx="main", mode="progressive", country="IT", hours="always", caller_id="+39061234567"
+        )
+        session.add(campaign)
+        session.flush()
+        for period, starts, ends, default in (
+            ("Morning", "9:00", "12:00", True),
+            ("Afternoon", "14:00", "18:00", False),
+        ):
+            periods.define(session, campaign.id, period, starts, ends, default=bool(default), who="bench", now=NOW)
+    began, cpu = time.perf_counter(), time.process_time()
+    with sessions() as session, session.begin():
+        job = importing.submit_import(
+            session,
+            campaign=campaign,
+            source=file,
+            file_name=file.name,
+            kind=given.kind,
+            data_dir=folder,
+            now=NOW,
+        )
+    job = importing.run_import(sessions, job.id, now=NOW)
+    took, used = time.perf_counter() - began, time.process_time() - cpu
+    peak = _peak_mib()
+    if job.state != "done":
+        raise SystemExit(f"the import {job.state}: {job.error}")
+    ceiling = _ceiling(url)
+    engine.dispose()
+    return {
+        "rows": job.rows,
+        "accepted": job.accepted,
+        "rejected": job.rejected,
+        "duplicates": job.duplicates,
+        "file_mib": round(job.bytes_total / 2**20, 1),
+        "seconds": round(took, 2),
+        "client_cpu_seconds": round(used, 2),
+        "rows_per_second": round(job.rows / took),
+        "copy_only_seconds": round(ceiling, 2),
+        "copy_only_rows_per_second": round(job.accepted / ceiling),
+        "times_the_ceiling": round(took / ceiling, 2),
+        "peak_rss_mib": round(peak),
+        "rss_before_mib": round(before),
+        "load_average": [round(value, 1) for value in os.getloadavg()],
+    }
+
+
+def _ceiling(url: str) -> float:
+    """Seconds that COPY of the very rows that were accepted takes, into a second list of the same table."""
+    columns = (
+        "campaign_id, list_id, line, phone, phone2, first_name, last_name, company, description, custom, due_date, "
+        "period_id, next_at"
+    )
+    with psycopg.connect(url) as connection:
+        connection.execute("INSERT INTO lists (campaign_id, name, kind) VALUES (1, 'ceiling', 'contacts')")
+        connection.commit()
+        with connection.cursor().copy(
+            f"COPY (SELECT {columns.replace('list_id', '(SELECT max(id) FROM lists)')} FROM contacts ORDER BY line) "
+            "TO STDOUT"
+        ) as out:
+            data = b"".join(bytes(block) for block in out)
+        connection.commit()
+        began = time.perf_counter()
+        with connection.cursor().copy(f"COPY contacts ({columns}) FROM STDIN") as copy:
+            for at in range(0, len(data), 1 << 20):
+                copy.write(data[at : at + (1 << 20)])
+        connection.commit()
+        return time.perf_counter() - began
+
+
+def _peak_mib() -> float:
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,231 @@
+"""Which column is what: header names as people write them, to the fields of a contact.
+
+Names are compared without case, spaces, underscores and accents. Columns we have no field for are kept with the
+contact under their own names. A header we cannot use is refused with what was found and what is needed.
+"""
+
+import difflib
+import unicodedata
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from dialer.errors import BadInput
+from dialer.numbers import Number, NumberProblem, normalise
+
+NAME_LIMIT = 200  # characters of a column's name
+OURS = ("line", "column", "value", "reason", "remedy")  # the last columns of a reject file
+
+# Field -> (the name we show, other names it goes by).
+_FIELDS: dict[str, tuple[str, str]] = {
+    "phone": (
+        "phone",
+        "phonenumber telephone telephonenumber tel telefono telefon telefonnummer number numero numerotelefono "
+        "numeroditelefono telefonofisso fisso landline fixe phone1 msisdn numerodetelephone rufnummer",
+    ),
+    "phone2": (
+        "mobile",
+        "mobilephone mobilephonenumber mobilenumber cell cellphone cellulare telefonomobile portable handy gsm "
+        "phone2 secondphone secondnumber movil",
+    ),
+    "first_name": ("first_name", "firstname first givenname forename nome prenom vorname nombre"),
+    "last_name": ("last_name", "lastname last surname familyname cognome nom nachname apellido apellidos"),
+    "company": (
+        "company",
+        "companyname azienda societa ragionesociale organization organisation societe entreprise firma empresa",
+    ),
+    "description": (
+        "description",
+        "descrizione notes note comment comments commento commenti remark remarks beschreibung descripcion",
+    ),
+    "due_date": ("dueDate", "duedate due datadirichiamata"),
+    "period": ("period", "periodo periode zeitraum"),
+}
+_CALLBACKS_ONLY = ("due_date", "period")
+# One column with the whole name, as simple lists have it; taken only when there is none for the parts.
+_WHOLE_NAME = {"name", "fullname", "nominativo", "nomecompleto", "contact", "contatto"}
+
+
+@dataclass(frozen=True, slots=True)
+class Columns:
+    """Where the fields are in a row; -1 when the file has no such column."""
+
+    names: tuple[str, ...]  # of the original columns, in order
+    width: int  # cells of the header, our own reject columns included
+    phone: int
+    phone2: int
+    first_name: int
+    last_name: int
+    company: int
+    description: int
+    due_date: int
+    period: int
+    custom: tuple[tuple[int, str], ...] = field(default=())
+
+
+def key(name: str) -> str:
+    """Return the letters and digits of a header name, without case and accents."""
+    plain = unicodedata.normalize("NFKD", name).casefold()
+    return "".join(char for char in plain if char.isalnum())
+
+
+_BY_KEY = {key(alias): name for name, (shown, aliases) in _FIELDS.items() for alias in (shown, *aliases.split())}
+
+
+def known(name: str) -> bool:
+    """Whether a header name means something to us."""
+    return key(name) in _BY_KEY
+
+
+def parse_mapping(text: str) -> dict[str, str]:
+    """Read `Tel privato=phone,Note=description` as the command line gives it."""
+    mapping = {}
+    for part in filter(None, (part.strip() for part in text.split(","))):
+        header, equals, name = part.rpartition("=")
+        if not equals or not header.strip() or not name.strip():
+            raise BadInput(
+                f"mapping {part!r} is not HEADER=FIELD; write for example 'Tel privato=phone,Memo=description'"
+            )
+        mapping[header.strip()] = name.strip()
+    return mapping
+
+
+def find_columns(
+    header: Sequence[str],
+    kind: str,
+    *,
+    place: str,
+    country: str,
+    mapping: Mapping[str, str] | None = None,
+) -> Columns:
+    """Give each column of `header` its field; BadInput says what was found and what is needed. `place`: file, line."""
+    names = _without_our_own(list(header))
+    if _looks_like_data(names, country, bool(mapping)):
+        raise BadInput(
+            f"{place}: the first line holds data, not column names. Add a header line, for example "
+            f"{_example(kind)} (nothing was imported)"
+        )
+    while names and not names[-1]:
+        names.pop()  # spreadsheets leave empty columns at the end
+    _no_repeats(names, place)
+    wanted = _mapped(names, mapping or {}, kind, place)
+    found: dict[str, int] = {}
+    custom: list[tuple[int, str]] = []
+    for index, name in enumerate(names):
+        target = wanted.get(name) or _BY_KEY.get(key(name), "custom")
+        if target in _CALLBACKS_ONLY and kind != "callbacks":
+            target = "custom"
+        if target == "ignore":
+            continue
+        if target == "custom":
+            custom.append((index, name or f"column_{index + 1}"))
+        elif target in found:
+            raise BadInput(
+                f"{place}: the columns {names[found[target]]!r} and {name!r} are both the {_FIELDS[target][0]}. "
+                f"Rename one, or say which with --mapping {name}=custom (nothing was imported)"
+            )
+        else:
+            found[target] = index
+    if "phone" not in found and "phone2" not in found:
+        raise BadInput(_no_number(names, kind, place))
+    _whole_name(found, custom)
+    return Columns(
+        names=tuple(names),
+        width=len(header),
+        **{name: found.get(name, -1) for name in _FIELDS},
+        custom=tuple(custom),
+    )
+
+
+def _without_our_own(names: list[str]) -> list[str]:
+    """Drop the columns that a reject file adds: it was mended and comes back."""
+    return names[: -len(OURS)] if tuple(names[-len(OURS) :]) == OURS else names
+
+
+def _looks_like_data(names: Sequence[str], country: str, mapped: bool) -> bool:
+    if mapped or any(map(known, names)):
+        return False
+    return any(_is_a_number(name, country) for name in names)
+
+
+def _is_a_number(text: str, country: str) -> bool:
+    if sum(char.isdigit() for char in text) < 5:
+        return False
+    number = normalise(text, country)
+    return isinstance(number, Number) or (isinstance(number, NumberProblem) and number.code != "letters")
+
+
+def _no_repeats(names: Sequence[str], place: str) -> None:
+    seen: dict[str, int] = {}
+    for index, name in enumerate(names, start=1):
+        if len(name) > NAME_LIMIT:
+            raise BadInput(
+                f"{place}: the name of column {index} has {len(name):,} characters; "
+                f"is the first line a header? At most {NAME_LIMIT} are allowed (nothing was imported)"
+            )
+        if not name.isprintable():
+            raise BadInput(
+                f"{place}: the name of column {index} ({_shown(name)}) holds control characters or bytes that are no "
+                "text; rename it (nothing was imported)"
+            )
+        if name and name in seen:
+            raise BadInput(
+                f"{place}: two columns are named {name!r} ({seen[name]} and {index}). Rename one (nothing was imported)"
+            )
+        seen[name] = index
+
+
+def _mapped(names: Sequence[str], mapping: Mapping[str, str], kind: str, place: str) -> dict[str, str]:
+    allowed = [name for name in _FIELDS if kind == "callbacks" or name not in _CALLBACKS_ONLY]
+    wanted = {}
+    for header, target in mapping.items():
+        if header not in names:
+            raise BadInput(f"{place}: the mapping names a column {header!r}, and there is none. Found: {_list(names)}")
+        name = target if target in ("custom", "ignore") else _BY_KEY.get(key(target))
+        if name is None or (name not in allowed and name not in ("custom", "ignore")):
+            raise BadInput(
+                f"the mapping gives column {header!r} to {target!r}, which is no field. "
+                f"Fields: {', '.join(_FIELDS[name][0] for name in allowed)}, custom, ignore"
+            )
+        wanted[header] = name
+    return wanted
+
+
+def _whole_name(found: dict[str, int], custom: list[tuple[int, str]]) -> None:
+    if "first_name" in found or "last_name" in found:
+        return
+    for at, (index, name) in enumerate(custom):
+        if key(name) in _WHOLE_NAME:
+            found["last_name"] = index
+            del custom[at]
+            return
+
+
+def _no_number(names: Sequence[str], kind: str, place: str) -> str:
+    needed = "phoneNumber or mobilePhoneNumber" if kind == "callbacks" else "phone (or phoneNumber, telefono, mobile)"
+    near = [
+        (name, _FIELDS[_BY_KEY[close[0]]][0])
+        for name in names
+        if key(name) and (close := difflib.get_close_matches(key(name), list(_BY_KEY), n=1, cutoff=0.75))
+    ]
+    numbers = [pair for pair in near if pair[1] in ("phone", "mobile")]
+    hint = "".join(f" Did you mean {shown} for {name!r}?" for name, shown in (numbers or near)[:2])
+    first = numbers[0][0] if numbers else names[0] if names else "HEADER"
+    return (
+        f"{place}: no column holds the number. Found: {_list(names)}. Needed: {needed}.{hint} "
+        f"Rename the column, or say which it is with --mapping '{first}=phone' (nothing was imported)"
+    )
+
+
+def _example(kind: str) -> str:
+    if kind == "callbacks":
+        return "phoneNumber|mobilePhoneNumber|firstName|lastName|company|description|dueDate|period"
+    return "phone,first_name,last_name,company"
+
+
+def _list(names: Sequence[str]) -> str:
+    shown = ", ".join(repr(name[:40]) for name in names[:12]) or "nothing"
+    return f"{shown} and {len(names) - 12} more" if len(names) > 12 else shown
+
+
+def _shown(name: str) -> str:
+    return ascii(name[:40])

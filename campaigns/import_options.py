@@ -1,0 +1,32 @@
+"""How a file is to be imported, as a person asks for it and as the import's row keeps it."""
+
+import dataclasses
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import Any
+
+KINDS = ("contacts", "callbacks")
+SILENCE = timedelta(seconds=30)  # a running import not heard of for so long has lost its worker
+
+
+@dataclass(frozen=True, slots=True)
+class ImportOptions:
+    """How a file is to be read. Empty: found out from the file."""
+
+    delimiter: str | None = None
+    encoding: str | None = None
+    mapping: Mapping[str, str] = field(default_factory=dict)  # header -> field, "custom" or "ignore"
+    dry_run: bool = False  # judge every row and write none
+    force: bool = False  # also when this campaign has the same file already
+    list_name: str = ""
+
+    def as_json(self) -> dict[str, Any]:
+        """Return the options as the import's row keeps them."""
+        return dataclasses.asdict(self) | {"mapping": dict(self.mapping)}
+
+    @classmethod
+    def from_json(cls, kept: Mapping[str, Any]) -> "ImportOptions":
+        """Read them back; what a newer version added is left out."""
+        names = {one.name for one in dataclasses.fields(cls)}
+        return cls(**{name: value for name, value in kept.items() if name in names})

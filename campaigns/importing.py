@@ -1,0 +1,193 @@
+"""A file becomes contacts: a job that survives the one who asked for it, and imports all of its good rows or none.
+
+`submit_import` keeps a copy of the file and a row that waits; `run_import` (campaigns.import_running) does the work;
+`undo_import` takes it back. `rows` are the data rows read: accepted, rejected and duplicates add up to them, and every
+row of the last two is in the reject file.
+"""
+
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any, BinaryIO
+
+from sqlalchemy import CursorResult, or_, select, text
+from sqlalchemy.orm import Session
+
+from campaigns import import_storing, ledger
+from campaigns.import_options import KINDS, SILENCE, ImportOptions
+from campaigns.import_running import run_import
+from campaigns.models import Campaign, ContactList, Import
+from dialer.errors import BadInput, NotFound
+
+__all__ = [
+    "ImportOptions",
+    "Undone",
+    "forget_strays",
+    "result",
+    "run_import",
+    "submit_import",
+    "undo_import",
+    "waiting_imports",
+]
+
+UNDONE = "import undone"
+_ONE_SUBMITS = 0x0D1A0001  # first part of a transaction lock of PostgreSQL; the second is the campaign
+
+
+@dataclass(frozen=True, slots=True)
+class Undone:
+    """What became of the contacts of an import that was taken back."""
+
+    removed: int  # never tried
+    closed: int  # tried before, or being talked to; called no more
+
+
+def submit_import(
+    session: Session,
+    *,
+    campaign: Campaign,
+    source: Path | BinaryIO,
+    file_name: str,
+    kind: str = "contacts",
+    options: ImportOptions | None = None,
+    data_dir: Path,
+    now: datetime,
+    who: str = "system",
+) -> Import:
+    """Keep a copy of the file and a row that says it waits. The caller commits, then rings `run_import`.
+
+    BadInput for a file that is missing, empty, too large, or in this campaign already (unless forced).
+    """
+    options = options or ImportOptions()
+    if kind not in KINDS:
+        raise BadInput(f"there is no kind of list {kind!r}: use contacts or callbacks")
+    if campaign.state == "archived":
+        raise BadInput(f"campaign {campaign.name!r} is archived: it takes no more lists")
+    file_name = import_storing.clean_name(file_name)
+    kept = import_storing.keep(source, data_dir, file_name)
+    try:
+        if not options.force and not options.dry_run:
+            session.execute(text("SELECT pg_advisory_xact_lock(:a, :b)"), {"a": _ONE_SUBMITS, "b": campaign.id})
+            _not_twice(session, campaign, kept.sha256, file_name)
+        job = Import(
+            campaign_id=campaign.id,
+            file_name=file_name,
+            stored_path=str(kept.path),
+            sha256=kept.sha256,
+            kind=kind,
+            options=options.as_json() | {"who": who},
+            bytes_total=kept.size,
+            created_at=now,
+        )
+        session.add(job)
+        session.flush()
+    except BaseException:
+        import_storing.forget(kept.path)
+        raise
+    return job
+
+
+def waiting_imports(session: Session, now: datetime) -> list[int]:
+    """Return the imports somebody must run, oldest first: those that wait, and those whose worker is gone."""
+    query = (
+        select(Import.id)
+        .where(
+            or_(Import.state == "waiting", (Import.state == "running") & (Import.heartbeat_at < now - SILENCE)),
+        )
+        .order_by(Import.id)
+    )
+    return list(session.scalars(query))
+
+
+def undo_import(session: Session, import_id: int, now: datetime, who: str, why: str = "") -> Undone:
+    """Take an import back: contacts never tried are removed, the others closed, and none of them is called again.
+
+    One that waits or runs is cancelled and leaves nothing. BadInput when there is nothing to take back.
+    """
+    job = session.get(Import, import_id, with_for_update=True, populate_existing=True)
+    if job is None:
+        raise NotFound(f"there is no import {import_id}")
+    if job.state in ("failed", "undone") or (job.state == "done" and job.list_id is None):
+        what = {"failed": "failed and imported nothing", "undone": "was taken back already"}
+        raise BadInput(f"import {import_id} {what.get(job.state, 'wrote no contacts')}: there is nothing to undo")
+    undone = Undone(0, 0)
+    if job.list_id is not None:
+        undone = _take_back(session, job.list_id)
+        session.get_one(ContactList, job.list_id).undone_at = now
+    job.state = "undone"
+    job.finished_at = job.finished_at or now
+    ledger.record(
+        session,
+        at=now,
+        kind="import_undone",
+        who=who,
+        campaign_id=job.campaign_id,
+        why=why,
+        import_id=job.id,
+        list_id=job.list_id,
+        file_name=job.file_name,
+        removed=undone.removed,
+        closed=undone.closed,
+    )
+    session.flush()
+    return undone
+
+
+def result(job: Import) -> dict[str, Any]:
+    """Return the answer of `dialer list import --json`."""
+    return {
+        "rows": job.rows,
+        "accepted": job.accepted,
+        "rejected": job.rejected,
+        "duplicates": job.duplicates,
+        "reject_file": job.reject_file,
+    }
+
+
+def forget_strays(session: Session, data_dir: Path, now: datetime) -> int:
+    """Remove kept files that no import wants any more; how many."""
+    wanted = session.scalars(select(Import.stored_path).where(Import.state.in_(("waiting", "running")))).all()
+    return import_storing.forget_strays(data_dir, set(wanted), now)
+
+
+def _not_twice(session: Session, campaign: Campaign, sha256: str, file_name: str) -> None:
+    query = select(Import).where(
+        Import.campaign_id == campaign.id,
+        Import.sha256 == sha256,
+        Import.options["dry_run"].as_boolean().is_not(True),
+        or_(Import.state.in_(("waiting", "running")), (Import.state == "done") & (Import.accepted > 0)),
+    )
+    earlier = session.scalars(query.order_by(Import.id.desc())).first()
+    if earlier is None:
+        return
+    when = f"{earlier.created_at:%Y-%m-%d %H:%M} UTC"
+    named = "" if earlier.file_name == file_name else f" as {earlier.file_name}"
+    raise BadInput(
+        f"{file_name} is in campaign {campaign.name!r} already: the same file was imported{named} on {when} "
+        f"(import {earlier.id}). Undo that import first, or import it again with --force"
+    )
+
+
+def _take_back(session: Session, list_id: int) -> Undone:
+    # All are closed first: the gate locks a contact and looks again, so it dials none of them from here on.
+    session.execute(text("SET LOCAL statement_timeout = '10min'"))
+    session.execute(
+        text("""
+            UPDATE contacts SET state = 'closed', next_at = NULL, closed_because = :why
+            WHERE list_id = :list AND state <> 'closed'
+        """),
+        {"list": list_id, "why": UNDONE},
+    )
+    removed = session.execute(
+        text("""
+            DELETE FROM contacts k WHERE k.list_id = :list
+            AND NOT EXISTS (SELECT FROM attempts a WHERE a.contact_id = k.id)
+        """),
+        {"list": list_id},
+    )
+    assert isinstance(removed, CursorResult)
+    closed = session.scalar(
+        text("SELECT count(*) FROM contacts WHERE list_id = :list AND closed_because = :why"),
+        {"list": list_id, "why": UNDONE},
+    )
+    return Undone(removed.rowcount, int(closed or 0))
