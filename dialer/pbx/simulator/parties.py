@@ -39,6 +39,9 @@ class Parties:
     def connected(self, com: Communication) -> None:
         """Two parties hear each other: a responder begins to play, or a conversation begins."""
         responder = next((leg for leg in com.live_legs if leg.type is EntityType.IVR), None)
+        if all(leg.type is EntityType.IVR for leg in com.live_legs):
+            self._agenda.after(0.0, self._nobody_left, com)
+            return
         if responder is None:
             self._talk(com)
             return
@@ -48,6 +51,11 @@ class Parties:
         for leg in com.live_legs:
             if leg.user is not None:
                 self.agents.parked(leg.user)
+
+    def _nobody_left(self, com: Communication) -> None:
+        """Two responders would play to each other for ever."""
+        if com.ended is None and all(leg.type is EntityType.IVR for leg in com.live_legs):
+            self._exchange.dismiss(com, by="pbx")
 
     def parted(self, com: Communication) -> None:
         """The two do not hear each other any more; whoever stays waits again."""
