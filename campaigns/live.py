@@ -231,9 +231,12 @@ def next_step(campaign: Campaign, agents: Agents, lines: Lines, contacts: Contac
 
 
 def _campaigns(session: Session, name: str | None) -> Sequence[Campaign]:
+    # Read anew even when the caller's session has seen them before: a state of a minute ago is not live.
+    query = select(Campaign).execution_options(populate_existing=True)
     if name is not None:
-        return [lifecycle.get(session, name.replace("\x00", ""))]
-    shown = session.scalars(select(Campaign).where(Campaign.state != "archived")).all()
+        found = lifecycle.get(session, name.replace("\x00", ""))
+        return session.scalars(query.where(Campaign.id == found.id)).all()
+    shown = session.scalars(query.where(Campaign.state != "archived")).all()
     return sorted(shown, key=lambda row: (_ORDER.index(row.state), row.name.lower()))
 
 
