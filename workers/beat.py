@@ -1,9 +1,10 @@
 """Each process says every second that it lives, for people who look at the status."""
 
+import json
 import os
 import socket
+from collections.abc import Callable
 from threading import Event, Thread
-from typing import Any
 
 import structlog
 from sqlalchemy import text
@@ -23,11 +24,13 @@ _BEAT = text(
 
 
 class Beat:
-    """A process's sign of life. `details` may be changed while it runs."""
+    """A process's sign of life, with the figures it gives of itself."""
 
-    def __init__(self, application: Application, kind: str) -> None:
+    def __init__(
+        self, application: Application, kind: str, figures: Callable[[], dict[str, object]] | None = None
+    ) -> None:
         self.name = f"{kind}:{socket.gethostname()}:{os.getpid()}"
-        self.details: dict[str, Any] = {}
+        self._figures = figures or dict
         self._application = application
         self._kind = kind
         self._thread = Thread(target=self._run, name="beat", daemon=True)
@@ -47,12 +50,10 @@ class Beat:
             log.info("goodbye not written", error=type(exc).__name__)
 
     def _run(self) -> None:
-        import json
-
         while True:
             try:
                 with self._application.transaction() as session:
-                    values = {"name": self.name, "kind": self._kind, "details": json.dumps(self.details)}
+                    values = {"name": self.name, "kind": self._kind, "details": json.dumps(self._figures())}
                     session.execute(_BEAT, values)
             except Exception as exc:
                 log.warning("beat not written", error=type(exc).__name__)

@@ -69,9 +69,18 @@ class Progress:
 Watch = Callable[[Progress], None]
 
 
+@dataclass(frozen=True, slots=True)
+class Stage:
+    """Every process of the product, running beside a simulated PBX."""
+
+    application: Application
+    book: "Book"
+    dashboard: str
+
+
 @contextmanager
-def demo(plan: DemoPlan, watch: Watch) -> Iterator[tuple[DemoResults, str]]:
-    """Run the demo to its results; the processes live on until the block ends. Yields results and dashboard."""
+def stage(plan: DemoPlan, watch: Watch) -> Iterator[Stage]:
+    """Start everything and wait until it answers; everything ends with the block."""
     plan.folder.mkdir(parents=True, exist_ok=True)
     with ExitStack() as stack:
         secrets_env = {"DEMO_PBX_TOKEN": secrets.token_hex(16), "DEMO_WEBHOOK_SECRET": secrets.token_hex(16)}
@@ -87,21 +96,29 @@ def demo(plan: DemoPlan, watch: Watch) -> Iterator[tuple[DemoResults, str]]:
             "DIALER_DATABASE_URL": wired.database_url,
             "DIALER_REDIS_URL": wired.redis_url,
         }
+        # A data folder of the caller's own would win over the run's.
+        env.pop("DIALER_DATA_DIR", None)
         watch(Progress("starting the simulated PBX, web, worker and scheduler", None))
         webhook = f"{dashboard}/webhooks/{PBX}/{secrets_env['DEMO_WEBHOOK_SECRET']}"
         stack.enter_context(_process(plan, "pbx", _simulator(plan, pbx_port, webhook, secrets_env), env))
         stack.enter_context(_process(plan, "up", [sys.executable, "-m", "workers.command", "up"], env))
-        book = _Book(f"http://127.0.0.1:{pbx_port}")
-        _until(lambda: _answers(f"{dashboard}/readyz"), 30.0, "the web process did not come up", plan)
-        _until(lambda: _answers(f"{book.address}/_control/state"), 30.0, "the simulated PBX did not come up", plan)
-        results = _run(plan, wired.application, book, watch)
-        yield results, dashboard
+        book = Book(f"http://127.0.0.1:{pbx_port}")
+        _until(lambda: _answers(f"{dashboard}/readyz"), 60.0, "the web process did not come up", plan)
+        _until(lambda: _answers(f"{book.address}/_control/state"), 60.0, "the simulated PBX did not come up", plan)
+        yield Stage(wired.application, book, dashboard)
 
 
-def _run(plan: DemoPlan, application: Application, book: "_Book", watch: Watch) -> DemoResults:
+@contextmanager
+def demo(plan: DemoPlan, watch: Watch) -> Iterator[tuple[DemoResults, str]]:
+    """Run the demo to its results; the processes live on until the block ends. Yields results and dashboard."""
+    with stage(plan, watch) as set_up:
+        yield _run(plan, set_up.application, set_up.book, watch), set_up.dashboard
+
+
+def _run(plan: DemoPlan, application: Application, book: "Book", watch: Watch) -> DemoResults:
     """As a campaign manager would: create, import, start, look on, stop."""
-    _create(plan, application)
-    imported = _import(plan, application, watch)
+    create(plan, application)
+    imported = import_contacts(plan, application, watch)
     if plan.most is not None:
         _keep(application, plan.most)
     with application.transaction() as session:
@@ -130,7 +147,8 @@ def _run(plan: DemoPlan, application: Application, book: "_Book", watch: Watch) 
     )
 
 
-def _create(plan: DemoPlan, application: Application) -> None:
+def create(plan: DemoPlan, application: Application) -> None:
+    """Create the campaign for every agent of the PBX."""
     pbx = application.pbx(PBX)
     users = pbx.users()
     with application.transaction() as session:
@@ -154,7 +172,8 @@ def _create(plan: DemoPlan, application: Application) -> None:
         roster.assign(session, made, roster.parse("group:Sales"), users, now=now, who="demo")
 
 
-def _import(plan: DemoPlan, application: Application, watch: Watch) -> Import:
+def import_contacts(plan: DemoPlan, application: Application, watch: Watch) -> Import:
+    """Import the file as a background job of a worker, and wait for it."""
     with application.transaction() as session, plan.contacts.open("rb") as source:
         made = importing.submit_import(
             session,
@@ -231,7 +250,7 @@ def _sample(at: float, state: LiveState) -> dict[str, float]:
     }
 
 
-def _come_to_rest(application: Application, book: "_Book") -> datetime:
+def _come_to_rest(application: Application, book: "Book") -> datetime:
     """Wait until every call has ended and every agent is off the line; gives up after a while, and says so later."""
     end = time.monotonic() + QUIET_LIMIT
     with application.transaction() as session:
@@ -253,7 +272,7 @@ def _come_to_rest(application: Application, book: "_Book") -> datetime:
     return last
 
 
-class _Book:
+class Book:
     """The simulated PBX's own record: the judge of the run."""
 
     def __init__(self, address: str) -> None:

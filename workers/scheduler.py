@@ -144,6 +144,20 @@ class Scheduler:
             removed = retention.prune(session, now=database_now(session), days=self._timing.retention_days)
         log.info("retention", **removed)
 
+    def figures(self) -> dict[str, object]:
+        """How the ticks keep time: how many there were, and how late the last of them, in milliseconds."""
+        late = sorted(self.late) or [0.0]
+        return {
+            "holder": self.holder,
+            "campaigns": len(self._claims),
+            "ticks": self.ticks,
+            "late_ms": {
+                "p50": round(late[len(late) // 2] * 1000, 1),
+                "p99": round(late[int((len(late) - 1) * 0.99)] * 1000, 1),
+                "max": round(late[-1] * 1000, 1),
+            },
+        }
+
     def release(self) -> None:
         """Let the others take over at once."""
         with self._application.transaction() as session:
@@ -158,7 +172,7 @@ def run_scheduler(settings: Settings) -> int:
     with wire(settings, process="scheduler") as wired:
         scheduler = Scheduler(wired.application)
         calendar = _calendar(scheduler, settings)
-        beat = Beat(wired.application, "scheduler")
+        beat = Beat(wired.application, "scheduler", scheduler.figures)
         scheduler.renew()
         calendar.start()
         beat.start()
