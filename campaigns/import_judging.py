@@ -118,7 +118,7 @@ class Judge:
             return [
                 Problem(
                     "",
-                    cells[columns.width],
+                    " ".join(cells[columns.width :]),
                     f"the row has {len(cells)} cells and the header {columns.width}",
                     "put quotes around a cell that holds the delimiter",
                 )

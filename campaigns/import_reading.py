@@ -20,6 +20,7 @@ ROWS_LIMIT = 3_000_000
 COLUMNS_LIMIT = 256
 READ_AGAIN_LIMIT = 1 << 26  # characters; only a file made to keep us busy needs more
 _SAMPLE = 1 << 16  # characters looked at to find the delimiter
+_ROW_TOO_LONG = "row longer than the limit"
 DELIMITERS = {",": "comma", ";": "semicolon", "|": "bar", "\t": "tab"}
 
 
@@ -104,13 +105,20 @@ class Table:
         endless = "unexpected end of data" in why or ("limit" in why and len(lines) > 1)
         if endless or self._lines.read_again > READ_AGAIN_LIMIT:
             opened = first + _line_of_the_open_quote(lines, self.delimiter)
+            if why == _ROW_TOO_LONG:
+                raise BadInput(
+                    f"{self.file_name}, line {first}: the row that starts there is longer than {ROW_LIMIT:,} "
+                    f"characters; is the quote opened on line {opened} ever closed? (nothing was imported)"
+                )
             raise BadInput(
                 f"{self.file_name}, line {opened}: a quote opened there is never closed. "
                 'Close it, or write a quote that belongs to the text twice ("") (nothing was imported)'
             )
-        cells = next(csv.reader([lines[0]], delimiter=self.delimiter, skipinitialspace=True), [])
         if "limit" in why:
-            return Record(first, cells, "a cell is longer than 131,072 characters")
+            return Record(
+                first, lines[0].rstrip("\r\n").split(self.delimiter), "a cell is longer than 131,072 characters"
+            )
+        cells = next(csv.reader([lines[0]], delimiter=self.delimiter, skipinitialspace=True), [])
         self._lines.push_back(lines[1:])
         return Record(first, cells, 'a quote inside a quoted cell is not written twice ("")')
 
@@ -205,7 +213,7 @@ class _Lines:
         self.record.append(line)
         self._size += len(line)
         if self._size > ROW_LIMIT:
-            raise csv.Error("row beyond field limit")
+            raise csv.Error(_ROW_TOO_LONG)
         return line
 
     def push_back(self, lines: list[str]) -> None:

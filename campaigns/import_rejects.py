@@ -1,8 +1,9 @@
 """The reject file: every row not taken, as it came, with its line, the column, the value, why, and what to do.
 
 It is CSV with commas, in the original columns and five of ours, so a mended copy can be imported as it is. A cell that
-a spreadsheet would run as a formula gets a leading apostrophe, which the importer takes off again. Rows are buffered
-until the caller flushes, then written in the order of their lines; the file appears under its name when it is whole.
+a spreadsheet would run as a formula gets a leading apostrophe, which the importer takes off again; one too long to be
+taken is cut at what is allowed. Rows are buffered until the caller flushes, then written in the order of their lines;
+the file appears under its name when it is whole.
 """
 
 import contextlib
@@ -15,7 +16,7 @@ from types import TracebackType
 from typing import Any
 
 from campaigns.import_columns import OURS
-from campaigns.import_judging import Problem
+from campaigns.import_judging import CELL_LIMIT, Problem
 from dialer.errors import DialerError
 
 _DANGEROUS = frozenset("=+-@\t\r\n")
@@ -57,8 +58,8 @@ class RejectFile:
             out = self._open()
             width = len(self._header)
             for line, cells, problems in sorted(self._waiting, key=lambda row: row[0]):
-                row = cells[:width] + [""] * (width - len(cells))
-                out.writerow([safe(cell) for cell in row] + [str(line), *map(safe, _told(problems))])
+                row = [safe(cell[:CELL_LIMIT]) for cell in cells[:width]] + [""] * (width - len(cells))
+                out.writerow([*row, str(line), *map(safe, _told(problems))])
         except OSError as exc:
             raise self._full(exc) from None
         self._waiting.clear()
