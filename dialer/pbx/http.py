@@ -56,6 +56,10 @@ class ReadRefused(PbxRefused, PbxNonsense):
     """The PBX said no to a read. A refusal, and also an answer no list can be taken from."""
 
 
+class AnswerTooLong(PbxNonsense):
+    """A read was answered with more than we take. A filter would make it shorter."""
+
+
 class SecretMissing(SettingsError, PbxUnavailable):
     """The secret is not where the settings say. A wrong setting, and therefore nothing was sent."""
 
@@ -79,6 +83,7 @@ class _Fault:
     why: str
     sent: bool = True  # False: not one byte of the request left us
     answered: bool = False  # the PBX began to answer, with something we will not take
+    too_long: bool = False
 
 
 class PbxHttp:
@@ -232,6 +237,8 @@ class PbxHttp:
             return PbxUnavailable(self.name, f"{where}; check that the PBX runs and pbx.{self.name}.url")
         if kind is _Kind.COMMAND:
             return OutcomeUnknown(self.name, f"{where}: the command may have been carried out")
+        if fault.too_long:
+            return AnswerTooLong(self.name, where)
         return PbxNonsense(self.name, where) if fault.answered else PbxUnavailable(self.name, where)
 
     def _unusable(self, kind: _Kind, answer: _Answer, trouble: str) -> PbxError:
@@ -291,7 +298,7 @@ def _collect(response: httpx.Response) -> _Answer | _Fault:
     for chunk in response.iter_bytes():
         body += chunk
         if len(body) > MAX_ANSWER:
-            return _Fault(f"answered with more than {MAX_ANSWER // 1024} KiB", answered=True)
+            return _Fault(f"answered with more than {MAX_ANSWER // 1024} KiB", answered=True, too_long=True)
     return _Answer(response.status_code, bytes(body), response.headers.get("location", ""))
 
 

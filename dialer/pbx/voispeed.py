@@ -14,7 +14,8 @@ from datetime import UTC, datetime, timedelta
 
 import httpx
 
-from dialer.errors import PbxError, PbxRefused, SettingsError
+from dialer.clock import SystemClock
+from dialer.errors import PbxError, PbxNonsense, PbxRefused, SettingsError
 from dialer.pbx.base import (
     AgentOrder,
     CallEvent,
@@ -30,7 +31,7 @@ from dialer.pbx.base import (
     WaitingLeg,
 )
 from dialer.pbx.foreign import inert, is_number, masked
-from dialer.pbx.http import PbxHttp
+from dialer.pbx.http import AnswerTooLong, PbxHttp
 from dialer.pbx.voispeed_calls import as_live_call, as_past_call, printed_time
 from dialer.pbx.voispeed_check import check_set_up
 from dialer.pbx.voispeed_codes import AutoAnswer, EntityType
@@ -43,6 +44,8 @@ from dialer.settings import PbxSettings
 
 log = logging.getLogger(__name__)
 
+# The guide's name of the filter is lost; the simulator has one.
+_REPORT_FROM = {"simulator": "from"}
 GROUPS_LIFE = 60.0  # seconds: who is in which ring group changes by hand
 # A report's times have no zone. Local time is at most twelve hours behind UTC; one hour for clocks and seasons.
 REPORT_MARGIN = timedelta(hours=13)
@@ -122,10 +125,16 @@ class VoispeedPbx:
         Rows whose time cannot be read are kept. No filter is sent unless the settings name one
         (`extra.report_from_field`), because the guide's names are lost.
         """
-        field = self.settings.extra.get("report_from_field", "")
+        field = self.settings.extra.get("report_from_field", _REPORT_FROM.get(self.settings.kind, ""))
         earliest = (since - REPORT_MARGIN).astimezone(UTC)
         form = self.settings.extra.get("report_time_format", "%Y-%m-%d %H:%M:%S")
-        rows = self.services.get_call_report({field: earliest.strftime(form)} if field else None)
+        rows, why = None, ""
+        try:
+            rows = self.services.get_call_report({field: earliest.strftime(form)} if field else None)
+        except AnswerTooLong as exc:
+            why = f"{exc.why}; name the report's filter of time in pbx.{self.name}.extra.report_from_field"
+        if rows is None:
+            raise PbxNonsense(self.name, why)
         kept = []
         for row in rows:
             started = printed_time(row.started)
@@ -134,7 +143,10 @@ class VoispeedPbx:
         return kept
 
     def check(self) -> Sequence[Finding]:
-        return check_set_up(self.name, self.settings, self.entities, self.services, self._environ)
+        def report() -> object:
+            return self.call_report(SystemClock().now() - timedelta(hours=1))
+
+        return check_set_up(self.name, self.settings, self.entities, self.services, report, self._environ)
 
     # commands -----------------------------------------------------------------------------------------
 

@@ -18,7 +18,12 @@ T = TypeVar("T")
 
 
 def check_set_up(
-    name: str, settings: PbxSettings, entities: Entities, services: Services, environ: Mapping[str, str] | None = None
+    name: str,
+    settings: PbxSettings,
+    entities: Entities,
+    services: Services,
+    call_report: Callable[[], object],
+    environ: Mapping[str, str] | None = None,
 ) -> list[Finding]:
     """Read everything a campaign needs and say what would go wrong. Never raises a PBX's errors."""
     look = _Look(name)
@@ -44,7 +49,7 @@ def check_set_up(
     if ivrs is not None:
         _ivrs(name, settings, {ivr.id: ivr for ivr in ivrs}, findings)
     look.at("current calls", services.get_current_calls, said=True)
-    look.at("the call report", services.get_call_report, fatal=False, said=True)
+    look.at("the call report", call_report, said=True)
     findings.append(_webhook(name, settings, environ))
     return findings
 
@@ -76,11 +81,13 @@ class _Look:
                 f"the PBX does not answer: {exc.why}", f"check {place}.url, the network and that the PBX runs", fatal
             )
         except PbxNonsense as exc:
-            self._bad(
-                f"what answers is not VOIspeed's interface: {exc.why}",
-                f"copy the exact URL from the integration module's detail page into {place}.url",
-                fatal,
-            )
+            if first:
+                self._bad(
+                    f"what answers is not VOIspeed's interface: {exc.why}",
+                    f"copy the exact URL from the integration module's detail page into {place}.url",
+                )
+            else:
+                self._bad(f"{what} cannot be used: {exc.why}", "see docs/pbx/voispeed.md", fatal)
         else:
             if first:
                 self.findings.append(Finding(True, "the PBX answers and takes the token"))

@@ -502,6 +502,19 @@ def test_a_report_filter_is_sent_when_its_name_is_known(server: ScriptedServer, 
     assert last(server) == {"service": "get_call_report", "date_from": "01/03/2026 20:00"}
 
 
+def test_a_report_that_is_too_long_says_which_setting_makes_it_shorter(
+    server: ScriptedServer, voispeed: VoispeedPbx
+) -> None:
+    server.now = scripted.flood
+    with pytest.raises(PbxNonsense, match=r"1024 KiB.*extra\.report_from_field"):
+        voispeed.call_report(datetime(2026, 3, 2, 9, 0, tzinfo=UTC))
+
+
+def test_the_simulator_is_asked_for_what_is_recent(server: ScriptedServer, open_voispeed: Open) -> None:
+    open_voispeed(kind="simulator").call_report(datetime(2026, 3, 2, 20, 0, tzinfo=UTC))
+    assert last(server)["from"] == "2026-03-02 07:00:00"
+
+
 def test_a_report_typed_as_in_the_guide_is_read(server: ScriptedServer, voispeed: VoispeedPbx) -> None:
     server.now = reply(sample("call_report_as_printed.xml"))
     (call,) = voispeed.services.get_call_report()

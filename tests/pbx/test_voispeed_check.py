@@ -143,6 +143,14 @@ def test_a_module_that_may_not_list_something_is_told_apart(server: ScriptedServ
     )
 
 
+def test_a_report_too_long_to_read_is_a_fault(server: ScriptedServer, good: VoispeedPbx) -> None:
+    server.now = lambda line, request: (scripted.flood if request.service == "get_call_report" else scripted.usual)(
+        line, request
+    )
+    (fault,) = faults(check(good))
+    assert "extra.report_from_field" in fault
+
+
 def test_a_reception_that_does_not_look_after_customers_is_a_fault(server: ScriptedServer, good: VoispeedPbx) -> None:
     unarmed = sample("ivrs.xml").replace(b"<waiting_input_time>2</waiting_input_time>", b"")
     with_ivrs(server, unarmed)
