@@ -37,8 +37,8 @@ def add(
     values = {
         "number": number,
         "campaign_id": campaign_id,
-        "source": _line(source) or "person",
-        "reason": _line(reason),
+        "source": one_line(source) or "person",
+        "reason": one_line(reason),
         "added_by": who,
         "added_at": now,
     }
@@ -70,7 +70,7 @@ def remove(
 ) -> None:
     """Lift a number from the list, with a reason that the ledger keeps; NotFound when it is not there."""
     number = require(text, country, "do-not-call").e164
-    if not _line(reason):
+    if not one_line(reason):
         raise BadInput(
             f"taking {mask(number)} off the do-not-call list needs a reason: somebody asked not to be called, "
             "so say why they may be called again"
@@ -89,7 +89,7 @@ def remove(
         kind="dnc_removed",
         who=who,
         campaign_id=campaign_id,
-        why=_line(reason),
+        why=one_line(reason),
         number=number,
         source=gone.source,
         added_because=gone.reason,
@@ -141,6 +141,6 @@ def _name(campaign_id: int | None) -> str:
     return "the do-not-call list of all campaigns" if campaign_id is None else "this campaign's do-not-call list"
 
 
-def _line(text: str) -> str:
+def one_line(text: str) -> str:
     """Return one printable line: it is shown on terminals, and PostgreSQL keeps no NUL."""
     return " ".join("".join(char if char.isprintable() else " " for char in text).split())[:500]

@@ -1,12 +1,15 @@
 """The do-not-call list: who is on it, who took whom off, and what the gate is told."""
 
+import csv
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import pytest
 from sqlalchemy import Engine, event, select
 from sqlalchemy.orm import Session
 
-from campaigns import do_not_call
+from campaigns import do_not_call, do_not_call_file
+from campaigns.do_not_call_file import Added, add_file
 from campaigns.models import Campaign, DoNotCall, Ledger
 from dialer.errors import BadInput, NotFound
 
@@ -138,3 +141,103 @@ def test_an_entry_holds_for_sessions_that_read_before(engine: Engine, session: S
     with Session(engine) as elsewhere, elsewhere.begin():
         _add(elsewhere, "0612345678")
     assert list(do_not_call.blocked(session, ["+390612345678"], campaign.id)) == ["+390612345678"]
+
+
+# --- from a file ------------------------------------------------------------------------------------------------------
+
+
+def _file(session: Session, folder: Path, content: str | bytes, campaign_id: int | None = None) -> Added:
+    path = folder / "register.csv"
+    path.write_bytes(content.encode() if isinstance(content, str) else content)
+    return add_file(
+        session,
+        path,
+        country="IT",
+        campaign_id=campaign_id,
+        reason="public\x00 register",
+        who="ada",
+        now=NOW,
+        data_dir=folder,
+    )
+
+
+def _numbers(session: Session) -> list[str]:
+    return sorted(session.scalars(select(DoNotCall.number)))
+
+
+def _told(added: Added) -> tuple[int, int, int, int]:
+    assert added.rows == added.accepted + added.rejected + added.duplicates
+    return added.rows, added.accepted, added.rejected, added.duplicates
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        "0612345678\n+39 342 1234567\n",
+        "phone\n0612345678\n3421234567\n",
+        "Nome;Cellulare;Telefono\nAda;3421234567;0612345678\n",
+        "Ada,06 1234 5678\r\nBea,0039 342 1234567\r\n",
+        "\ufeff0612345678\r3421234567",
+    ],
+)
+def test_a_file_may_be_numbers_alone_or_a_table_with_them(session: Session, tmp_path: Path, content: str) -> None:
+    added = _file(session, tmp_path, content)
+    assert _numbers(session) == ["+390612345678", "+393421234567"]
+    assert (added.rejected, added.duplicates, added.reject_file) == (0, 0, None)
+    entry = session.scalars(select(DoNotCall)).first()
+    assert entry is not None
+    assert (entry.source, entry.reason, entry.added_by) == ("file register.csv", "public register", "ada")
+
+
+def test_what_cannot_be_read_is_in_the_reject_file_and_told(session: Session, tmp_path: Path) -> None:
+    _add(session, "0612345670")
+    added = _file(session, tmp_path, b"3.93E+11\n0612345678\n0612345678\n0612345670\n112\n\n\xe8\x1b 06\n")
+    assert _told(added) == (6, 1, 3, 2)
+    assert [(one.line, one.value) for one in added.refused] == [(1, "3.93E+11"), (5, "112"), (7, "è\x1b 06")]
+    assert added.reject_file is not None
+    with Path(added.reject_file).open(encoding="utf-8-sig", newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert [(row["column_1"], row["line"], row["column"]) for row in rows][:2] == [
+        ("3.93E+11", "1", "column_1"),
+        ("112", "5", "column_1"),
+    ]
+    assert rows[1]["reason"] == "an emergency number is never called"
+
+
+def test_the_good_number_of_a_refused_row_is_added_to_be_on_the_safe_side(session: Session, tmp_path: Path) -> None:
+    added = _file(session, tmp_path, "phone,mobile\n12,3421234567\n0612345678,3421234567\n,\n ,x\n")
+    assert _told(added) == (3, 1, 2, 0)
+    assert _numbers(session) == ["+390612345678", "+393421234567"]
+
+
+def test_rows_are_counted_over_batches(session: Session, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(do_not_call_file, "BATCH", 7)
+    lines = [f"06123456{n % 40:02d}" if n % 5 else "bad" for n in range(100)]
+    added = _file(session, tmp_path, "\n".join(["phone", *lines]) + "\n")
+    assert _told(added) == (100, 32, 20, 48)
+    assert len(_numbers(session)) == 32
+    row = session.scalars(select(Ledger).where(Ledger.kind == "dnc_imported")).one()
+    assert (row.who, row.details["accepted"], row.details["file_name"]) == ("ada", 32, "register.csv")
+
+
+@pytest.mark.parametrize(
+    ("content", "told"),
+    [
+        ("", "is empty"),
+        ("name,city\nAda,Roma\n", "no column holds the number"),
+        ('phone\n0612345678\n"061\n', "line 3: a quote opened there is never closed"),
+        (b"PK\x03\x04", "spreadsheet"),
+    ],
+)
+def test_a_file_that_cannot_be_read_to_its_end_is_refused(
+    session: Session, tmp_path: Path, content: str | bytes, told: str
+) -> None:
+    with pytest.raises(BadInput) as caught:
+        _file(session, tmp_path, content)
+    assert told in str(caught.value)
+    assert not list(tmp_path.glob("imports/*"))
+
+
+def test_a_file_that_is_not_there_is_named(session: Session, tmp_path: Path) -> None:
+    with pytest.raises(BadInput, match=r"gone\.csv cannot be read: No such file"):
+        add_file(session, tmp_path / "gone.csv", country="IT", campaign_id=None, reason="", who="ada", now=NOW)
