@@ -59,6 +59,7 @@ class Sink:
         self.paths: list[str] = []
         self.status = 200
         self.answer = b""
+        self.jitter = 0.0  # seconds the slowest answer takes
         self._changed = threading.Condition()
         sink = self
 
@@ -67,6 +68,7 @@ class Sink:
 
             def do_GET(self) -> None:
                 parts = urlsplit(self.path)
+                time.sleep(sink.jitter * (hash(parts.query) % 7) / 7)
                 with sink._changed:
                     sink.paths.append(parts.path)
                     sink.events.append(dict(parse_qsl(parts.query)))
@@ -177,6 +179,7 @@ def test_a_call_over_http_is_told_by_webhooks_in_order(pbx, http, sink):
 
 
 def test_many_calls_at_once_keep_the_order_of_each(pbx, http, sink):
+    sink.jitter = 0.03
     for i in range(40):
         place(http, pbx, f"39070000{i:04}", f"c{i}")
     events = sink.wait(ended(*(f"c{i}" for i in range(40))), 30)
@@ -280,6 +283,7 @@ def test_paused_time_stands_still_and_resumes(pbx, http, sink):
     time.sleep(0.2)  # the only way to see that nothing moves
     after = look(http, pbx, "state")
     assert (after["time"], after["communications"], after["paused"]) == (before["time"], 0, True)
+    assert pbx.station.wakes_at is None
     tell(http, pbx, "resume")
     sink.wait(ended("c1"))
 

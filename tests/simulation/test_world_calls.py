@@ -144,6 +144,9 @@ def test_a_transfer_puts_the_agent_in_the_receptions_place_and_ends_the_agents_o
     ]
     other = {"2/4": "0/101", "0/101": "2/4"}[goes]
     assert steps(run(pbx, 120)) == [f"disconnect_in {goes}", f"disconnect_out {other}", "call_terminated 1"]
+    first, second = ask(pbx, "get_call_report").findall("call")
+    assert (first.findtext("id"), second.findtext("id")) == (agent[0], customer[0])
+    assert (second.findtext("call_ref_id"), second.findtext("talk_time")) == (agent[0], "60")
     (truth,) = pbx.calls()
     assert truth["ended_by"] == ("customer" if goes == "2/4" else "agent")
     ((extension, began, ended_at),) = truth["talks"]
@@ -322,6 +325,15 @@ def test_one_phone_takes_one_call_and_the_book_notes_the_double_dial():
         judged["double_dial_list"][0]["second"]["extid"],
     ) == ("c1", "c2")
     assert judged["most_rings_of_a_number"] == 3
+
+
+def test_a_number_whose_call_is_over_can_be_called_again_and_meets_another_mood():
+    pbx = world()
+    for turn in range(3):
+        call(pbx, "390600000001", f"c{turn}")
+        assert "call_response 2/4 1" in steps(run(pbx, pbx.now + 60), f"c{turn}")
+    assert [c["nth"] for c in pbx.calls()] == [1, 2, 3]
+    assert pbx.judgement()["double_dials"] == 0
 
 
 def test_one_extid_dialled_twice_is_a_double_dial_even_much_later():

@@ -54,6 +54,11 @@ class Station:
         assert self._loop is not None, "the station is not open"
         return self._loop.time() - self._zero
 
+    @property
+    def wakes_at(self) -> float | None:
+        """When the world is moved next without being asked; None while nothing is due, or paused."""
+        return None if self._timer is None else self._armed_for
+
     # what is asked of it ------------------------------------------------------------------------------
     def request(self, params: Mapping[str, str], method: str = "GET") -> Reply:
         """Answer one request of the interface at this very moment."""
