@@ -168,14 +168,15 @@ def _elsewhere(data: DataFolder, *, durable: bool) -> Path:
     """A folder of its own outside the data folder, with a note saying whose it is."""
     _sweep_throwaways()
     parent = Path(tempfile.gettempdir())
-    if durable:
+    lasting = durable and not data.path.is_relative_to(parent)  # what is below /tmp is not meant to last
+    if lasting:
         with contextlib.suppress(OSError):  # a read-only system: then the temporary folder has to do
             LASTING.mkdir(mode=0o755, parents=True, exist_ok=True)
             LASTING.chmod(0o755)
             parent = LASTING if os.access(LASTING, os.W_OK) else parent
     folder = Path(tempfile.mkdtemp(prefix=PREFIX, dir=parent))
     folder.chmod(0o711)
-    (folder / "owner").write_text(f"{data.path}\n{'durable' if durable else 'throwaway'}\n", "utf-8")
+    (folder / "owner").write_text(f"{data.path}\n{'lasting' if lasting else 'throwaway'}\n", "utf-8")
     return folder
 
 
