@@ -32,10 +32,10 @@ def all_checks(session: Session, application: Application) -> Iterator[Check]:
     now = database_now(session)
     yield from check_processes(session, now)
     yield from check_campaigns(session, now)
-    yield from check_events(session, now, list(application.settings.pbx), application.settings.web.address)
     yield from check_pbx_reads(session, now, application)
-    yield from check_imports(session, now)
+    yield from check_events(session, now, list(application.settings.pbx), application.settings.web.address)
     yield from check_commands(session, now)
+    yield from check_imports(session, now)
 
 
 def check_schema(application: Application) -> Check:
@@ -176,5 +176,5 @@ def check_commands(session: Session, now: datetime) -> Iterator[Check]:
         select(func.count()).select_from(Attempt).where(Attempt.state == "ordered", Attempt.not_after < late)
     )
     if waiting or unsent:
-        told = f"{waiting} commands and {unsent} orders wait to be sent to a PBX"
+        told = f"{unsent} orders and {waiting} commands wait to be sent to a PBX"
         yield Check("events", False, told, "workers are down or too few: start `dialer worker`, look into its log")

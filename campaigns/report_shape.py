@@ -33,11 +33,12 @@ class Period:
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """One column. `kind` is text, count, share, seconds, moment or day."""
+    """One column. `kind` is text, count, share, seconds, moment or day; `aside` ones are not in tables for people."""
 
     key: str
     title: str
     kind: str = "text"
+    aside: bool = False
 
     @property
     def is_number(self) -> bool:
@@ -55,6 +56,12 @@ class Report:
     rows: Sequence[Mapping[str, Any]]
     total: Mapping[str, Any] | None = None
     notes: Sequence[str] = field(default_factory=tuple)
+
+    @property
+    def shown(self) -> Sequence[Column]:
+        """The columns of a table for people: the campaign is named above it when there is only one."""
+        alone = self.period.campaign is not None
+        return [column for column in self.columns if not column.aside and not (alone and column.key == "campaign")]
 
     def as_json(self) -> dict[str, Any]:
         """Return one object: the period, the rows, the total."""
@@ -92,7 +99,7 @@ class Report:
         if column.kind == "count":
             return f"{value:,}"
         if column.kind == "moment":
-            return f"{value.astimezone(self.period.zone):%Y-%m-%d %H:%M:%S}"
+            return f"{value.astimezone(self.period.zone):%d %b %H:%M:%S}"
         return str(value)
 
 

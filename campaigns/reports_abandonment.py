@@ -41,15 +41,15 @@ _COLUMNS = (
     Column("day", "Day", "day"),
     Column("campaign", "Campaign"),
     Column("answered", "Answered", "count"),
-    Column("joined", "Joined in time", "count"),
-    Column("abandoned", "Abandoned", "count"),
-    Column("hung_up", "Hung up first", "count"),
-    Column("rate", "Rate D/(D+L)", "share"),
-    Column("rate_of_answered", "D/answered", "share"),
+    Column("joined", "Joined", "count"),
+    Column("abandoned", "Lost", "count"),
+    Column("hung_up", "Hung up", "count"),
+    Column("rate", "Rate", "share"),
+    Column("rate_of_answered", "Of all", "share"),
     Column("ceiling", "Limit", "share"),
     Column("waited_p50", "Wait p50", "seconds"),
-    Column("waited_p95", "Wait p95", "seconds"),
-    Column("waited_max", "Wait max", "seconds"),
+    Column("waited_p95", "p95", "seconds"),
+    Column("waited_max", "max", "seconds"),
 )
 
 

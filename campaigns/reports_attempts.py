@@ -27,7 +27,7 @@ _QUERY = text(
 _COLUMNS = (
     Column("ordered_at", "When", "moment"),
     Column("campaign", "Campaign"),
-    Column("contact", "Contact"),
+    Column("contact", "Contact", aside=True),
     Column("number", "Number"),
     Column("who", "Who"),
     Column("attempt_no", "Try", "count"),
@@ -36,8 +36,8 @@ _COLUMNS = (
     Column("waited", "Waited", "seconds"),
     Column("talk", "Talked", "seconds"),
     Column("agent", "Agent"),
-    Column("gateway", "Gateway"),
-    Column("ref", "Reference"),
+    Column("gateway", "Gateway", aside=True),
+    Column("ref", "Reference", aside=True),
     Column("trouble", "Trouble"),
 )
 

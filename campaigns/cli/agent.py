@@ -85,7 +85,7 @@ def assign(context: CliContext, campaign: str, agents: str, as_json: bool) -> No
         output.print_json({"campaign": found.name, "spec": str(spec), **counts})
         return
     click.echo(
-        f"campaign {found.name} has {change.total} agents: {len(change.added)} added, {len(change.removed)} removed"
+        f"campaign {found.name} has {output.count(change.total, 'agent')}: {len(change.added)} added, {len(change.removed)} removed"
     )
 
 

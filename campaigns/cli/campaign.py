@@ -82,7 +82,9 @@ def create(context: CliContext, /, as_json: bool, **given: Any) -> None:
         return
     for warning in [unseen] if unseen else []:
         output.note(f"warning: {warning}")
-    click.echo(f"campaign {row.name} is written as a draft, with {change.total if change else 0} agents")
+    click.echo(
+        f"campaign {row.name} is written as a draft, with {output.count(change.total if change else 0, 'agent')}"
+    )
     output.note(f"next: dialer list import {_typed(row.name)} FILE, then dialer campaign start {_typed(row.name)}")
 
 
@@ -254,7 +256,7 @@ def _move(context: CliContext, verb: str, done: str, name: str, why: str, as_jso
     if not moved.changed:
         click.echo(f"campaign {found.name} is already {found.state}")
     else:
-        going = f"; {busy} calls in progress go on to their end" if busy and found.state != "running" else ""
+        going = f"; {output.count(busy, 'call')} in progress until the end" if busy and found.state != "running" else ""
         click.echo(f"campaign {found.name} is {done}{going}")
     for sentence in warnings:
         output.note(f"warning: {sentence}")

@@ -99,26 +99,27 @@ def import_file(
     with context.application() as app, app.transaction() as session:
         campaign_id, region = _where(session, campaign, country, "")
         added = add_file(
-            session, file, country=region, campaign_id=campaign_id, reason=reason, who=who(), now=database_now(session)
-        )
+            session, file, country=region, campaign_id=campaign_id, reason=reason, who=who(),
+            now=database_now(session), data_dir=app.data_dir,
+        )  # fmt: skip
     if as_json:
         refused = [{"line": one.line, "value": one.value, "reason": one.reason} for one in added.refused]
         output.print_json(
             {
                 "rows": added.rows, "accepted": added.accepted, "rejected": added.rejected,
-                "duplicates": added.duplicates, "refused": refused,
+                "duplicates": added.duplicates, "reject_file": added.reject_file, "refused": refused,
             }
         )  # fmt: skip
     else:
         click.echo(
-            f"{output.clean(file.name)}: {output.count(added.rows, 'row')}, {added.accepted:,} added, {added.rejected:,} rejected, "
-            f"{added.duplicates:,} there already"
+            f"{output.clean(file.name)}: {output.count(added.rows, 'row')}, {added.accepted:,} added, "
+            f"{added.rejected:,} rejected, {added.duplicates:,} there already"
         )
         if added.refused:
             rows = [[one.line, one.value, one.reason] for one in added.refused[:10]]
             output.print_table([("Line", "right"), "Value", "Why, and what to do"], rows)
-        if added.rejected > 10:
-            output.note(f"and {added.rejected - 10:,} more: --json tells up to 1,000")
+        if added.reject_file:
+            click.echo(f"rows not taken, with what to do: {added.reject_file}")
     if added.rejected:
         raise click.exceptions.Exit(3)
 

@@ -54,7 +54,7 @@ def doctor(context: CliContext, as_json: bool) -> None:
         listed = [check.as_json() for check in checks]
         output.print_json({"ok": code == 0, "faults": faults, "warnings": warnings, "checks": listed})
     elif faults or warnings:
-        click.echo(f"\n{faults} faults, {warnings} warnings")
+        click.echo(f"\n{output.count(faults, 'fault')}, {output.count(warnings, 'warning')}")
     else:
         click.echo("\nall is well")
     if code:

@@ -49,16 +49,23 @@ def confirm(question: str, yes: bool) -> None:
     """Ask before something is lost; without a terminal to ask on, insist on --yes."""
     if yes:
         return
+    from dialer.errors import BadInput
+
     if not sys.stdin.isatty():
-        raise click.UsageError(f"{question.rstrip('?')}: there is no terminal to ask on; repeat with --yes")
+        raise BadInput(f"{question} There is no terminal to ask on: repeat with --yes")
     if not click.confirm(question, default=False, err=True):
         click.echo("nothing was changed", err=True)
         raise click.exceptions.Exit(1)
 
 
+def on_a_terminal() -> bool:
+    """Whether a person looks at what we print."""
+    return sys.stdout.isatty()
+
+
 def print_json(data: Mapping[str, Any], *, one_line: bool = False) -> None:
     """Print one object: on one line for programs, indented for a person at a terminal."""
-    indent = 2 if sys.stdout.isatty() and not one_line else None
+    indent = 2 if on_a_terminal() and not one_line else None
     click.echo(json.dumps(data, indent=indent, ensure_ascii=False, default=_plain_json))
 
 
@@ -81,32 +88,36 @@ def console(*, stderr: bool = False) -> Console:
     return Console(stderr=stderr, file=stream, width=width, highlight=False, soft_wrap=False)
 
 
-def table(columns: Sequence[Column], rows: Sequence[Sequence[Any]], *, title: str = "") -> Table:
+def table(columns: Sequence[Column], rows: Sequence[Sequence[Any]]) -> Table:
     """Build a table; a column given as (name, "right") is aligned right."""
     from rich import box
     from rich.table import Table
 
-    title = f"\n{title}" if title else title
-    built = Table(
-        box=box.SIMPLE_HEAD,
-        title=title or None,
-        title_justify="left",
-        title_style="bold",
-        pad_edge=False,
-        show_edge=False,
-    )
-    for column in columns:
+    built = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False, padding=(0, 1, 0, 0))
+    shown = [[cell if _is_rich(cell) else plain(cell) for cell in row] for row in rows]
+    for index, column in enumerate(columns):
         name, justify = column if isinstance(column, tuple) else (column, "left")
-        # Figures are short and must stay whole; text may be folded.
-        built.add_column(name, justify=justify, overflow="fold", no_wrap=justify == "right")  # type: ignore[arg-type]
-    for row in rows:
-        built.add_row(*(cell if _is_rich(cell) else plain(cell) for cell in row))
+        heads = (len(word) for word in name.split())
+        least = max([*heads, *(_least(row[index], whole=justify == "right") for row in shown)], default=0)
+        built.add_column(name, justify=justify, overflow="fold", min_width=least)  # type: ignore[arg-type]
+    for row in shown:
+        built.add_row(*row)
     return built
 
 
+def _least(cell: Any, *, whole: bool) -> int:
+    """How narrow a cell may become: figures stay whole, text is folded between words."""
+    told = cell.plain if hasattr(cell, "plain") else str(cell)
+    return len(told) if whole else min(16, max((len(word) for word in told.split()), default=0))
+
+
 def print_table(columns: Sequence[Column], rows: Sequence[Sequence[Any]], *, title: str = "") -> None:
-    """Print a table on stdout."""
-    console().print(table(columns, rows, title=title))
+    """Print a table on stdout, under its title."""
+    out = console()
+    if title:
+        out.print()
+        out.print(heading(title))
+    out.print(table(columns, rows))
 
 
 def plain(value: Any) -> Any:

@@ -89,7 +89,9 @@ def check(context: CliContext, name: str, as_json: bool) -> None:
         if trouble is None:
             faults = sum(not one.ok and one.fatal for one in findings)
             click.echo(
-                f"PBX {name} is fit for calling" if good else f"PBX {name} is not fit for calling: {faults} faults"
+                f"PBX {name} is fit for calling"
+                if good
+                else f"PBX {name} is not fit for calling: {output.count(faults, 'fault')}"
             )
     if trouble is not None:
         raise trouble

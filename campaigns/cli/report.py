@@ -68,15 +68,17 @@ def _print(made: Report) -> None:
         output.note(f"{title}: nothing happened in this period")
         return
     columns: list[output.Column] = [
-        (column.title, "right") if column.is_number else column.title for column in made.columns
+        (column.title, "right") if column.is_number else column.title for column in made.shown
     ]
-    rows: list[list[Any]] = [[made.cell(column, row) for column in made.columns] for row in made.rows]
+    rows: list[list[Any]] = [[made.cell(column, row) for column in made.shown] for row in made.rows]
     if made.total is not None:
         total = made.total
-        rows.append([Text(made.cell(column, total), style="bold") for column in made.columns])
-    built = output.table(columns, rows, title=title)
+        rows.append([Text(made.cell(column, total), style="bold") for column in made.shown])
+    built = output.table(columns, rows)
     if made.total is not None:
         built.rows[-2].end_section = True
-    output.console().print(built)
+    out = output.console()
+    out.print(output.heading(title))
+    out.print(built)
     for sentence in made.notes:
         output.note(f"note: {sentence}")

@@ -137,8 +137,7 @@ def _contacts(one: CampaignLive) -> Text:
 def _pace(one: CampaignLive) -> Text:
     if one.pace is None:
         return Text("no decision yet", style="dim")
-    calls = "1 call" if one.pace.calls == 1 else f"{one.pace.calls} calls"
-    told = Text(f"{calls}: {output.clean(one.pace.why)}")
+    told = Text(output.clean(one.pace.why))
     if one.pace.age > STALE:
         told.append(
             f"   decided {output.seconds(one.pace.age)} ago", style="yellow" if one.state == "running" else "dim"

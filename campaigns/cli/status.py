@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
@@ -49,7 +48,7 @@ def status(context: CliContext, campaign: str | None, watch: bool, as_json: bool
             return
         from campaigns.cli.screen import screen
 
-        if not (watch and sys.stdout.isatty()):
+        if not (watch and output.on_a_terminal()):
             output.console().print(screen(look(), rows=1000))
             return
         _live(app, look)

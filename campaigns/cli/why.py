@@ -72,7 +72,7 @@ def _campaign(
     out.print(head)
     for sentence in holding:
         out.print(Text(f"✗ {output.clean(sentence)}", style="red"))
-    if decided is not None:
+    if decided is not None and found.state == "running":
         out.print(
             output.plain(f"  last decision, {output.ago(decided.until_at, now)}: {decided.calls} calls, {decided.why}")
         )

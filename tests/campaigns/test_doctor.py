@@ -256,7 +256,7 @@ def test_orders_that_wait_are_told(session: Session) -> None:
     assert faults(doctor_rows.check_commands(session, NOW)) == {}
     factories.attempt(session, state=CallState.ORDERED, not_after=NOW - timedelta(seconds=30))
     assert list(faults(doctor_rows.check_commands(session, NOW))) == [
-        "0 commands and 1 orders wait to be sent to a PBX"
+        "1 orders and 0 commands wait to be sent to a PBX"
     ]
 
 
