@@ -12,7 +12,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -76,6 +76,7 @@ class Stage:
     application: Application
     book: "Book"
     dashboard: str
+    redis_url: str
 
 
 @contextmanager
@@ -105,18 +106,19 @@ def stage(plan: DemoPlan, watch: Watch) -> Iterator[Stage]:
         book = Book(f"http://127.0.0.1:{pbx_port}")
         _until(lambda: _answers(f"{dashboard}/readyz"), 60.0, "the web process did not come up", plan)
         _until(lambda: _answers(f"{book.address}/_control/state"), 60.0, "the simulated PBX did not come up", plan)
-        yield Stage(wired.application, book, dashboard)
+        yield Stage(wired.application, book, dashboard, wired.redis_url)
 
 
 @contextmanager
 def demo(plan: DemoPlan, watch: Watch) -> Iterator[tuple[DemoResults, str]]:
     """Run the demo to its results; the processes live on until the block ends. Yields results and dashboard."""
     with stage(plan, watch) as set_up:
-        yield _run(plan, set_up.application, set_up.book, watch), set_up.dashboard
+        yield run_campaign(plan, set_up, watch), set_up.dashboard
 
 
-def _run(plan: DemoPlan, application: Application, book: "Book", watch: Watch) -> DemoResults:
+def run_campaign(plan: DemoPlan, on: Stage, watch: Watch) -> DemoResults:
     """As a campaign manager would: create, import, start, look on, stop."""
+    application, book = on.application, on.book
     create(plan, application)
     imported = import_contacts(plan, application, watch)
     if plan.most is not None:
@@ -282,6 +284,10 @@ class Book:
     def read(self) -> dict[str, object]:
         found: dict[str, object] = self._client.get("/_control/book").json()
         return found
+
+    def tell(self, what: str, told: Mapping[str, object]) -> None:
+        """Change the simulated PBX while it runs, for example its faults."""
+        self._client.post(f"/_control/{what}", json=told).raise_for_status()
 
     def communications(self) -> int:
         state = self._client.get("/_control/state").json()
