@@ -23,7 +23,6 @@ _COPY = (
 )
 # A tab or a line end in a description, and every backslash, would end or change a cell.
 _ESCAPES = str.maketrans({"\\": "\\\\", "\n": "\\n", "\r": "\\r", "\t": "\\t"})
-_NEEDS_ESCAPE = ("\\", "\n", "\r", "\t")
 _NULL = "\\N"
 _ALREADY_THERE = text("""
     SELECT DISTINCT k.phone, l.name FROM contacts k JOIN lists l ON l.id = k.list_id
@@ -107,9 +106,10 @@ def copy_lines(rows: Iterable[tuple[int, GoodRow]], campaign_id: int, list_id: i
         told = f"{first}\t{last}\t{company}\t"
         if "\\" in told:  # there are no line ends or tabs in these three
             told = "".join(f"{part.translate(_ESCAPES)}\t" for part in (first, last, company))
-        rest = description, custom
-        if any(sign in cell for cell in rest for sign in _NEEDS_ESCAPE):
-            description, custom = (cell.translate(_ESCAPES) for cell in rest)
+        if "\\" in custom:  # nor in JSON
+            custom = custom.translate(_ESCAPES)
+        if "\\" in description or not description.isprintable():
+            description = description.translate(_ESCAPES)
         yield (
             f"{campaign_id}\t{list_id}\t{line}\t{phone}\t{phone2 or _NULL}\t{told}{description}\t{custom}\t"
             f"{due_date or _NULL}\t{period_id or _NULL}\t{next_at or at_once}\n"

@@ -95,19 +95,21 @@ class Judge:
             last_name=text(cells[columns.last_name]) if columns.last_name >= 0 else "",
             company=text(cells[columns.company]) if columns.company >= 0 else "",
             description=lines(cells[columns.description]) if columns.description >= 0 else "",
-            custom=self._kept(cells, lines) if self._custom else "{}",
+            custom=self._kept(cells, lines, plain) if self._custom else "{}",
             due_date=due.day if due is not None else None,
             period_id=due.period_id if due is not None else None,
             next_at=due.next_at if due is not None else None,
         )
 
-    def _kept(self, cells: list[str], clean: Callable[[str], str]) -> str:
+    def _kept(self, cells: list[str], clean: Callable[[str], str], plain: bool) -> str:
         """Return the columns we have no field for, as a JSON object of those that hold something."""
-        return (
-            "{"
-            + ", ".join(f"{name}{_quoted(text)}" for index, name in self._custom if (text := clean(cells[index])))
-            + "}"
-        )
+        kept = []
+        for index, name in self._custom:
+            text = clean(cells[index])
+            if text:
+                simple = plain and '"' not in text and "\\" not in text
+                kept.append(f'{name}"{text}"' if simple else f"{name}{_quoted(text)}")
+        return f"{{{', '.join(kept)}}}"
 
     def _shape(self, record: Record, whole: str) -> list[Problem]:
         """Return what is wrong with the row as a row, before anything in it is understood."""

@@ -8,9 +8,9 @@ import csv
 import io
 from collections import deque
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
+from typing import NamedTuple
 
 from campaigns.import_encoding import Encoding
 from dialer.errors import BadInput
@@ -24,8 +24,7 @@ _ROW_TOO_LONG = "row longer than the limit"
 DELIMITERS = {",": "comma", ";": "semicolon", "|": "bar", "\t": "tab"}
 
 
-@dataclass(frozen=True, slots=True)
-class Record:
+class Record(NamedTuple):
     """One data row. `broken`: why it could not be taken apart; `cells` is then our best reading of its first line."""
 
     line: int
