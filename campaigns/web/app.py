@@ -36,7 +36,6 @@ def create_app(
     """Return the web application of this process.
 
     `queue_check` raises when the queue cannot be reached; `announce` is told the one-time tokens for the pages.
-    `app.state.live.close()` ends the live streams: call it when told to stop, or browsers hold the server up.
     """
     metrics = WebMetrics()
     ringer = Ringer(application.doorbell, lost=metrics.doorbell_lost)
@@ -74,7 +73,6 @@ def create_app(
         redoc_url=None,
         redirect_slashes=False,  # it would repeat a webhook's secret in a Location header
     )
-    app.state.live = live
     # First, and plain: the path every event takes.
     app.router.routes.insert(
         0, Route("/webhooks/{pbx}/{secret}", WebhookReceiver(admission, application.pbxes, event_log, metrics))

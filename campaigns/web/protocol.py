@@ -56,6 +56,12 @@ class BoundedHttpProtocol(HttpToolsProtocol):
         elif self._timer is None and not self.transport.is_closing():
             self._timer = self.loop.call_later(HEAD_SECONDS, self._too_slow)
 
+    def shutdown(self) -> None:
+        """The server is told to stop. A live stream never ends by itself: it is cut, and the browser comes back."""
+        super().shutdown()
+        if self.cycle is not None and self.cycle.chunked_encoding and not self.cycle.response_complete:
+            self.transport.close()
+
     def on_message_begin(self) -> None:
         super().on_message_begin()
         self._head_open, self._head_bytes = True, 0

@@ -145,7 +145,6 @@ def serve(application: Application) -> Iterator[Running]:
     try:
         yield Running(server.servers[0].sockets[0].getsockname()[1], application, server)
     finally:
-        app.state.live.close()
         server.should_exit = True
         thread.join(20)
         assert not thread.is_alive()

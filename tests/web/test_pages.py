@@ -1,5 +1,7 @@
+import http.client
 import json
 import re
+import time
 from datetime import timedelta
 from html.parser import HTMLParser
 
@@ -14,7 +16,7 @@ from campaigns.web import templating
 from dialer.calls import CallState
 from tests import factories
 
-from .conftest import Browser, Running, browse
+from .conftest import Browser, Running, browse, serve, wait_until
 
 HOSTILE = "<script>alert(1)</script>\"'&{{7*7}}"
 
@@ -279,8 +281,6 @@ def test_milliseconds_are_written_for_people(value: float | None, words: str) ->
 
 
 def read_events(running: Running, path: str, count: int) -> list[tuple[str, object]]:
-    import http.client
-
     connection = http.client.HTTPConnection("127.0.0.1", running.port, timeout=20)
     connection.request("GET", path)
     reply = connection.getresponse()
@@ -333,9 +333,6 @@ def test_a_database_that_is_away_is_told_in_the_stream(running: Running, monkeyp
 
 
 def test_who_looks_on_is_counted_and_forgotten_when_gone(running: Running) -> None:
-    import http.client
-
-    from .conftest import wait_until
 
     connection = http.client.HTTPConnection("127.0.0.1", running.port, timeout=20)
     connection.request("GET", "/api/v1/live")
@@ -345,6 +342,18 @@ def test_who_looks_on_is_counted_and_forgotten_when_gone(running: Running) -> No
     reply.close()
     connection.close()
     wait_until(lambda: running.number("dialer_live_clients") == 0)
+
+
+def test_a_server_told_to_stop_does_not_wait_for_those_who_look_on(web: Application) -> None:
+    with serve(web) as running:
+        connection = http.client.HTTPConnection("127.0.0.1", running.port, timeout=20)
+        connection.request("GET", "/api/v1/live")
+        reply = connection.getresponse()
+        reply.readline()
+        began = time.monotonic()
+    # `serve` has stopped the server; it gives requests five seconds to end.
+    assert time.monotonic() - began < 4
+    connection.close()
 
 
 def test_more_lookers_on_than_can_be_fed_are_told_so(running: Running, monkeypatch: pytest.MonkeyPatch) -> None:
