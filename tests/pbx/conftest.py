@@ -23,7 +23,7 @@ def server() -> Iterator[ScriptedServer]:
 @pytest.fixture
 def pbx_settings(server: ScriptedServer) -> PbxSettings:
     return PbxSettings(
-        url=server.url, token_env="TOKEN", reception_ivr=17, waiting_ivr=18, abandon_ivr=19, gateways=(4,), timeout=0.6
+        url=server.url, token_env="TOKEN", reception_ivr=17, waiting_ivr=18, abandon_ivr=19, gateways=(4,), timeout=10.0
     )
 
 

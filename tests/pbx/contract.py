@@ -97,6 +97,7 @@ COMMANDS: Mapping[str, Prepare] = {
 }
 READS: tuple[str, ...] = ("gateways", "users", "current_calls", "call_report")
 
+SLACK = 5.0  # seconds a busy machine may take on top
 NEVER_SENT = (Fault.NOT_LISTENING,)
 REFUSED = (Fault.REFUSES, Fault.NOT_FOUND, Fault.REDIRECT)
 UNKNOWN = (
@@ -136,7 +137,13 @@ def ask(rig: Rig, read: str) -> Any:
 
 
 class PbxContract:
-    """Subclass it, name the class `Test...`, and add a `rig` fixture."""
+    """Subclass it, name the class `Test...`, and add a `rig` fixture (which may ask for `patience`)."""
+
+    @pytest.fixture
+    def patience(self, request: pytest.FixtureRequest) -> float:
+        """The time-out to open the PBX with: short only where it is waited for, for a busy machine is slow."""
+        fault = request.node.callspec.params.get("fault") if hasattr(request.node, "callspec") else None
+        return 0.6 if fault in (Fault.SILENCE, Fault.DRIP) else 10.0
 
     @pytest.fixture(autouse=True)
     def _skip_what_it_cannot_show(self, request: pytest.FixtureRequest, rig: Rig) -> None:
@@ -184,7 +191,7 @@ class PbxContract:
         began = time.monotonic()
         with pytest.raises(OutcomeUnknown) as caught:
             send()
-        assert time.monotonic() - began < rig.patience + 1
+        assert time.monotonic() - began < rig.patience + SLACK
         self._is_a_sentence(rig, caught.value)
         assert rig.received() == before + 1, "a command is never sent twice"
 
@@ -286,7 +293,7 @@ class PbxContract:
         began = time.monotonic()
         with pytest.raises((PbxUnavailable, PbxNonsense)):
             rig.pbx.gateways()
-        assert time.monotonic() - began < 2 * rig.patience + 1
+        assert time.monotonic() - began < 2 * rig.patience + SLACK
 
     @pytest.mark.parametrize("fault", [Fault.SERVER_ERROR, Fault.CUT])
     def test_a_read_is_asked_again_after_a_passing_fault(self, rig: Rig, fault: Fault) -> None:
@@ -322,11 +329,11 @@ class PbxContract:
 
     def test_a_megabyte_of_query_is_looked_at_and_not_believed(self, rig: Rig) -> None:
         payload = Payload("GET", "event_type=1&event=4&" + "x=1&" * 250_000, b"{" * 500_000, "application/json")
-        began = time.monotonic()
+        began = time.thread_time()
         assert rig.pbx.keys(payload) == EventKeys()
         with pytest.raises(EventTrouble):
             rig.pbx.read(payload)
-        assert time.monotonic() - began < 0.5
+        assert time.thread_time() - began < 0.5
 
     # what it says of itself ---------------------------------------------------------------------------
 

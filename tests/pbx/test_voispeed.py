@@ -548,9 +548,9 @@ def test_printed_times_are_read_in_the_usual_forms(text: str, read: datetime | N
 def test_a_report_of_a_thousand_calls_is_read_quickly(server: ScriptedServer, voispeed: VoispeedPbx) -> None:
     row = sample("call_report.xml").split(b"<call>")[1]
     server.now = reply(b"<result><outcome>0</outcome>" + (b"<call>" + row) * 1000 + b"</result>")
-    began = time.perf_counter()
+    began = time.thread_time()
     assert len(voispeed.services.get_call_report()) == 1000
-    assert time.perf_counter() - began < 3
+    assert time.thread_time() - began < 3
 
 
 # the directory --------------------------------------------------------------------------------------------

@@ -68,7 +68,7 @@ class ScriptedRig:
 
 class TestVoispeedKeepsTheContract(PbxContract):
     @pytest.fixture
-    def rig(self, server: ScriptedServer, pbx_settings: PbxSettings) -> Iterator[ScriptedRig]:
-        rig = ScriptedRig(server, pbx_settings)
+    def rig(self, server: ScriptedServer, pbx_settings: PbxSettings, patience: float) -> Iterator[ScriptedRig]:
+        rig = ScriptedRig(server, pbx_settings.model_copy(update={"timeout": patience}))
         yield rig
         rig.pbx.close()

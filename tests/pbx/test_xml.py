@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from dialer.pbx.voispeed_calls import current_call
 from dialer.pbx.xml import MAX_BYTES, Node, XmlTrouble, parse
 from tests.pbx.scripted import sample
 
@@ -179,10 +180,10 @@ XXE = b'<!DOCTYPE r [<!ENTITY x SYSTEM "file:///etc/passwd">]>'
     ],
 )
 def test_what_is_no_reply_is_refused_with_a_reason_and_quickly(body: bytes, why: str) -> None:
-    began = time.perf_counter()
+    began = time.thread_time()
     with pytest.raises(XmlTrouble, match=why) as caught:
         parse(body, records=("call",))
-    assert time.perf_counter() - began < 2
+    assert time.thread_time() - began < 2
     assert str(caught.value).isprintable()
 
 
@@ -204,11 +205,11 @@ def test_what_is_no_reply_is_refused_with_a_reason_and_quickly(body: bytes, why:
 )
 def test_the_forgiving_reading_takes_linear_time(filling: bytes) -> None:
     body = b"<result><bad" + filling * ((MAX_BYTES - 100) // len(filling)) + b"</result>"
-    began = time.perf_counter()
+    began = time.thread_time()
     with contextlib.suppress(XmlTrouble):
         parse(body, records=("call",))
-    # A quadratic reading of a megabyte would take minutes; this allows for a busy machine.
-    assert time.perf_counter() - began < 5
+    # A quadratic reading of a megabyte would take minutes. Processor time: the machine may be busy.
+    assert time.thread_time() - began < 20
 
 
 PIECES = st.sampled_from(
@@ -257,20 +258,22 @@ def test_whatever_comes_there_is_a_tree_or_our_error(body: bytes) -> None:
             assert said.isprintable()
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=400, deadline=None)
 @given(
-    at=st.integers(0, 2000), junk=st.sampled_from([b"<", b">", b"", b"</", b"\x00", b" ", b"&"]), gone=st.integers(0, 6)
+    at=st.integers(0, len(sample("current_calls.xml"))),
+    junk=st.sampled_from([b"<", b">", b"", b"</", b"\x00", b" ", b"&", b"</call>", b"<call>"]),
+    gone=st.integers(0, 6),
 )
-def test_a_damaged_list_keeps_every_call_or_is_refused(at: int, junk: bytes, gone: int) -> None:
-    """One damage anywhere: the calls' ids are all still there, or the list is refused."""
+def test_one_damage_anywhere_loses_none_of_our_calls_or_the_list(at: int, junk: bytes, gone: int) -> None:
+    """Each call of ours is still found by its id or by our reference, or the list is refused."""
     body = sample("current_calls.xml")
-    at %= len(body)
-    damaged = body[:at] + junk + body[at + gone :]
     try:
-        root = parse(damaged, records=("call",))
+        root = parse(body[:at] + junk + body[at + gone :], records=("call",))
     except XmlTrouble:
         return
-    calls = [call for call in root.all("call") if call.children]
-    inside = b"<id>" in body[max(0, at - 40) : at + 40] or b"external_id" in body[max(0, at - 40) : at + 40]
-    # A damage to an id itself can make it another id; the adapter refuses ids it cannot read.
-    assert len(calls) == 3 or inside
+    calls = [current_call(node) for node in root.all("call") if node.children]
+    if None in calls:
+        return  # the adapter refuses such a list
+    found = {(call.id, call.ref) for call in calls if call is not None}
+    for call_id, ref in (("9001", "4711"), ("9002", "4712")):
+        assert any(call_id == seen_id or ref == seen_ref for seen_id, seen_ref in found)
