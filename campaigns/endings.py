@@ -7,7 +7,6 @@ attempt's as well (order of locks: attempt, leg, agent).
 from datetime import datetime, timedelta
 from itertools import takewhile
 
-from dialer.retries import RetryRules, after, counts_against_cap
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
@@ -17,6 +16,7 @@ from campaigns.models import AgentLeg, Assignment, Attempt, Campaign, Contact
 from dialer.abandonment import rule_pack
 from dialer.calls import CallState, Facts, conclude
 from dialer.pbx.base import CallOutcome
+from dialer.retries import RetryRules, after, counts_against_cap
 
 # An agent whose phone did this is not called again until they show a sign of life.
 _AGENTS_OWN_DOING = (CallState.NO_ANSWER, CallState.REJECTED, CallState.BUSY, CallState.UNAVAILABLE, CallState.HUNG_UP)

@@ -2,7 +2,7 @@
 
 import logging
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 
 import stamina.instrumentation
@@ -16,9 +16,10 @@ from campaigns.installation import ensure_installation
 from dialer.errors import ServiceUnreachable, SettingsError
 from dialer.pbx.base import Pbx
 from dialer.pbx.registry import open_pbx
-from dialer.settings import Settings
+from dialer.settings import PbxSettings, Settings, secret
 from workers.broker import QueueDoorbell, WakeUpBroker, build_broker
 from workers.embedded import services_for
+from workers.redaction import register_secret
 
 log = structlog.get_logger(__name__)
 # A read that fails for good is noted with its PBX; each try in between is not worth a line.
@@ -49,6 +50,7 @@ def wire(settings: Settings, *, process: str, queue: bool = True, migrate: bool 
         try:
             _schema(engine, settings, migrate)
             for name, pbx_settings in settings.pbx.items():
+                _keep_out_of_logs(name, pbx_settings)
                 pbxes[name] = open_pbx(name, pbx_settings)
             broker = build_broker(redis_url) if queue else None
             doorbell: Doorbell = SilentDoorbell()
@@ -68,6 +70,15 @@ def wire(settings: Settings, *, process: str, queue: bool = True, migrate: bool 
             for pbx in pbxes.values():
                 pbx.close()
             engine.dispose()
+
+
+def _keep_out_of_logs(name: str, settings: PbxSettings) -> None:
+    """Tell the logs what must never be in them. What cannot be read now is complained of where it is needed."""
+    for which in ("token", "webhook_secret", "webhook_secret_previous"):
+        with suppress(SettingsError):
+            value = secret(settings, name, which)
+            if value is not None:
+                register_secret(value)
 
 
 def _schema(engine: object, settings: Settings, migrate: bool | None) -> None:

@@ -84,9 +84,8 @@ def assign(context: CliContext, campaign: str, agents: str, as_json: bool) -> No
         counts = {"added": len(change.added), "removed": len(change.removed), "agents": change.total}
         output.print_json({"campaign": found.name, "spec": str(spec), **counts})
         return
-    click.echo(
-        f"campaign {found.name} has {output.count(change.total, 'agent')}: {len(change.added)} added, {len(change.removed)} removed"
-    )
+    has = output.count(change.total, "agent")
+    click.echo(f"campaign {found.name} has {has}: {len(change.added)} added, {len(change.removed)} removed")
 
 
 # What people say of themselves ---------------------------------------------------------------------------

@@ -46,6 +46,7 @@ def fault_response(request: Request, status: int, sentence: str, *, enter: bool 
         return PlainTextResponse(sentence + "\n", status)
     if path.startswith("/api/"):
         return JSONResponse({"error": sentence}, status)
+    sentence = sentence[:1].upper() + sentence[1:] + ("" if sentence.endswith((".", "!", "?")) else ".")
     title = _TITLES.get(status, "That did not work")
     context = {"title": title, "sentence": sentence, "enter": enter, "status": status}
     return templates.TemplateResponse(request, "fault.html", context, status_code=status)

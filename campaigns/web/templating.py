@@ -90,13 +90,22 @@ def with_code(sentence: str) -> Markup:
 
 def abandonment_words(spent: Abandonment) -> str:
     """What the ceiling leaves, in words."""
+    if not spent.abandoned + spent.met:
+        return "○ nobody has answered yet"
     if spent.over:
-        return f"▲ above the ceiling: {spent.to_meet} people must be met before one may be abandoned"
+        return f"▲ above the ceiling until {spent.to_meet} more people were met"
     if spent.calls_left == 0:
-        return "■ at the ceiling: only for agents who are free"
+        return f"■ none to spare until {spent.to_meet} more people were met"
     if spent.calls_left is None:
         return "✓ no ceiling"
     return f"✓ {spent.calls_left} more may be abandoned ({spent.abandoned} so far)"
+
+
+def abandonment_level(spent: Abandonment) -> str:
+    """How it stands, for the colour beside the words."""
+    if spent.over:
+        return "bad"
+    return "warn" if spent.calls_left == 0 and spent.met else "good"
 
 
 templates = Jinja2Templates(directory=HERE / "templates")
@@ -104,5 +113,9 @@ templates.env.filters.update(
     whole=whole, percent=percent, milliseconds=milliseconds, duration=duration, because=because, with_code=with_code
 )
 templates.env.globals.update(
-    campaign_states=CAMPAIGN_STATES, agent_states=AGENT_STATES, outcomes=OUTCOMES, abandonment_words=abandonment_words
+    campaign_states=CAMPAIGN_STATES,
+    agent_states=AGENT_STATES,
+    outcomes=OUTCOMES,
+    abandonment_words=abandonment_words,
+    abandonment_level=abandonment_level,
 )

@@ -31,7 +31,8 @@ def ordered(session: Session, running: Campaign, life: str = "10 s") -> Attempt:
     attempt = factories.attempt(session, running, state=CallState.ORDERED, sent_at=None)
     session.execute(
         text(
-            "UPDATE attempts SET ordered_at = clock_timestamp(), not_after = clock_timestamp() + CAST(:life AS interval)"
+            "UPDATE attempts SET ordered_at = clock_timestamp(), "
+            "not_after = clock_timestamp() + CAST(:life AS interval)"
         ),
         {"life": life},
     )

@@ -12,7 +12,9 @@ from sqlalchemy.orm import Session
 from campaigns.application import Application
 from campaigns.db import database_now
 from campaigns.models import Campaign, PaceDecision, PbxStatus, ProcessBeat
+from campaigns.tallies import Abandonment, Window
 from campaigns.web import templating
+from dialer.abandonment import Budget
 from dialer.calls import CallState
 from tests import factories
 
@@ -176,8 +178,8 @@ def test_a_draft_says_what_its_next_step_is(browser: Browser, session: Session) 
 @pytest.mark.parametrize(
     ("path", "status", "sentence"),
     [
-        ("/campaigns/sprnig", 404, "there is no campaign named"),
-        ("/campaigns/%00", 404, "there is no campaign named"),
+        ("/campaigns/sprnig", 404, "There is no campaign named"),
+        ("/campaigns/%00", 404, "There is no campaign named"),
         ("/nowhere", 404, "There is no such page"),
         ("/static/nowhere.js", 404, "There is no such page"),
         ("/static/../app.py", 404, "There is no such page"),
@@ -252,7 +254,7 @@ def test_the_api_describes_itself(browser: Browser) -> None:
 
 def test_python_and_the_browser_write_numbers_in_the_same_words(browser: Browser) -> None:
     script = (templating.STATIC / "format.js").read_text()
-    for words in ("more may be abandoned", "at the ceiling: only for agents who are free", "no ceiling"):
+    for words in ("more may be abandoned", "none to spare until", "above the ceiling until", "nobody has answered yet"):
         assert words in script
     assert json.loads(browser.get("/words.json").text)["outcome"] == templating.OUTCOMES
     assert set(templating.OUTCOMES) == {str(state) for state in CallState if state in _final()}
@@ -270,6 +272,52 @@ def _final() -> tuple[CallState, ...]:
 )
 def test_a_duration_is_written_for_people(value: float | None, words: str) -> None:
     assert templating.duration(value).replace("\u00a0", " ") == words
+
+
+@pytest.mark.parametrize(
+    ("abandoned", "met", "level", "words"),
+    [
+        (0, 0, "good", "○ nobody has answered yet"),
+        (0, 100, "good", "✓ 3 more may be abandoned (0 so far)"),
+        (3, 100, "warn", "■ none to spare until 30 more people were met"),
+        (4, 100, "bad", "▲ above the ceiling until 62 more people were met"),
+    ],
+)
+def test_what_the_ceiling_leaves_is_said_in_words(abandoned: int, met: int, level: str, words: str) -> None:
+    budget = Budget(abandoned, met, 0.03)
+    window = Window("last 24 h", factories.NOW, factories.NOW)
+    spent = Abandonment(window, 0.03, abandoned, met, budget.rate, budget.over, budget.left, budget.to_meet)
+
+    assert (templating.abandonment_level(spent), templating.abandonment_words(spent)) == (level, words)
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+def test_colours_are_told_apart_by_people_who_see_little_contrast(theme: str) -> None:
+    css = (templating.STATIC / "dialer.css").read_text()
+    blocks = re.findall(r":root \{([^}]*)\}", css)
+    colours: dict[str, str] = {}
+    for block in blocks[: 1 if theme == "light" else 2]:
+        colours |= dict(re.findall(r"--([a-z-]+): (#[0-9a-f]{6});", block))
+    pairs = [(front, back) for front in ("text", "muted", "link", "good", "warn", "bad") for back in ("card", "page")]
+    pairs += [(name, f"{name}-back") for name in ("good", "warn", "bad")]
+    pairs += [("text", "quiet-back"), ("warn", "quiet-back"), ("card", "link")]
+    lines = [(name, "card") for name in colours if name.startswith("series-")]
+
+    assert len(lines) == 4
+    assert {pair: contrast(colours, *pair) for pair in pairs if contrast(colours, *pair) < 4.5} == {}
+    assert {pair: contrast(colours, *pair) for pair in lines if contrast(colours, *pair) < 3} == {}
+
+
+def contrast(colours: dict[str, str], front: str, back: str) -> float:
+    """The ratio of WCAG 2."""
+
+    def luminance(colour: str) -> float:
+        parts = [int(colour[at : at + 2], 16) / 255 for at in (1, 3, 5)]
+        linear = [part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in parts]
+        return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
+
+    light, dark = sorted((luminance(colours[front]), luminance(colours[back])), reverse=True)
+    return (light + 0.05) / (dark + 0.05)
 
 
 @pytest.mark.parametrize(("value", "words"), [(None, "–"), (85.4, "85 ms"), (1200, "1.20 s")])

@@ -62,7 +62,7 @@ def test_every_message_arrives_once(broker: WakeUpBroker, worker: Worker, heard:
 def test_an_idle_worker_is_woken_not_polled(
     broker: WakeUpBroker, worker: Worker, heard: list[tuple[float, object]]
 ) -> None:
-    """A stock worker is asleep for up to a second by now. Loose, because machines are busy: the figure is in benchmarks."""
+    """A stock worker is asleep for up to a second by now. The bound is loose; the figure is in benchmarks/."""
     bell = QueueDoorbell(broker, complain=lambda why: pytest.fail(why))
     delays = []
     for number in range(8):

@@ -21,12 +21,13 @@ export function duration(value) {
 
 export function abandonmentLevel(spent) {
   if (spent.over) return "bad";
-  return spent.calls_left === 0 ? "warn" : "good";
+  return spent.calls_left === 0 && spent.met ? "warn" : "good";
 }
 
 export function abandonmentWords(spent) {
-  if (spent.over) return `▲ above the ceiling: ${spent.to_meet} people must be met before one may be abandoned`;
-  if (spent.calls_left === 0) return "■ at the ceiling: only for agents who are free";
+  if (!(spent.abandoned + spent.met)) return "○ nobody has answered yet";
+  if (spent.over) return `▲ above the ceiling until ${spent.to_meet} more people were met`;
+  if (spent.calls_left === 0) return `■ none to spare until ${spent.to_meet} more people were met`;
   if (spent.calls_left == null) return "✓ no ceiling";
   return `✓ ${spent.calls_left} more may be abandoned (${spent.abandoned} so far)`;
 }
