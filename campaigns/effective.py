@@ -95,6 +95,8 @@ def without_password(url: str) -> str:
     if ":" in user:
         user = user.partition(":")[0] + ":***"
     query = "&".join(_query_part(part) for part in parts.query.split("&")) if parts.query else ""
+    if (f"{user}{at}{host}", query, "") == (parts.netloc, parts.query, parts.fragment):
+        return url  # as it was written: putting it together again would lose the slashes of unix:///
     return urlunsplit((parts.scheme, f"{user}{at}{host}", parts.path, query, ""))
 
 

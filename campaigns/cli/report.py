@@ -28,7 +28,10 @@ dialer report attempts --campaign spring --from 2026-03-01 --to 2026-04-01 --for
 @click.option("--campaign", help="Of this campaign. Default: of all.")
 @click.option("--from", "since", type=Moment(), help="Beginning: a day, or a day and a time. Default: today.")
 @click.option("--to", "until", type=Moment(), help="End; not included, so the day after the last. Default: now.")
-@click.option("--format", "form", type=click.Choice(["table", "csv", "json"]), default="table", show_default=True)
+@click.option(
+    "--format", "form", type=click.Choice(["table", "csv", "json"]), default="table", show_default=True,
+    help="How to print it; csv is safe to open in a spreadsheet.",
+)  # fmt: skip
 @output.json_option
 @click.pass_obj
 def report(
