@@ -191,7 +191,7 @@ def _party(node: Node, side: str) -> Party:
     of = foreign_id(node.get(f"{side}_id"))
     # Before anybody is connected the fields are empty, or 0 by way of filling them: user 0 is nobody.
     return Party(
-        type=number(node.get(f"{side}_type")) if of not in (None, "0") else None,
+        type=number(node.get(f"{side}_type")),
         id=of if of != "0" else None,
         number=inert(node.get(f"{side}_number") or "", 40),
         description=inert(node.get(f"{side}_desc") or "", 80),
