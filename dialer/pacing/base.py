@@ -37,7 +37,10 @@ class PaceEvent:
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """A campaign's agents and calls at one moment, read from rows. Elapsed times are in seconds."""
+    """A campaign's agents and calls at one moment, read from rows. Elapsed times are in seconds.
+
+    They are kept to a tenth, so that what is decided on is exactly what is stored, and can be replayed.
+    """
 
     idle: int = 0  # ready, not parked yet
     parked: int = 0  # waiting on the line: a join away from a customer
@@ -51,6 +54,13 @@ class Snapshot:
     presence_age: float | None = 0.0  # since the PBX last said who is at work; None: it never did
     events_age: float = 0.0  # of the oldest event nobody has handled yet
     budget: Budget = field(default_factory=lambda: Budget(0, 0, 0.03))
+
+    def __post_init__(self) -> None:
+        for name in ("talking", "wrapping", "ringing"):
+            object.__setattr__(self, name, tuple(round(elapsed, 1) for elapsed in getattr(self, name)))
+        object.__setattr__(self, "events_age", round(self.events_age, 1))
+        if self.presence_age is not None:
+            object.__setattr__(self, "presence_age", round(self.presence_age, 1))
 
     @property
     def free(self) -> int:
@@ -70,25 +80,24 @@ class Snapshot:
         return max(0, own)
 
     def as_json(self) -> dict[str, Any]:
-        """Return what is stored with a decision, so that it can be replayed."""
-        kept: dict[str, Any] = {
+        """Return what is stored with a decision."""
+        return {
             "idle": self.idle,
             "parked": self.parked,
-            "talking": [round(elapsed, 1) for elapsed in self.talking],
-            "wrapping": [round(elapsed, 1) for elapsed in self.wrapping],
-            "ringing": [round(elapsed, 1) for elapsed in self.ringing],
+            "talking": list(self.talking),
+            "wrapping": list(self.wrapping),
+            "ringing": list(self.ringing),
             "waiting": self.waiting,
             "in_message": self.in_message,
             "free_lines": self.free_lines,
             "max_lines": self.max_lines,
-            "presence_age": None if self.presence_age is None else round(self.presence_age, 1),
-            "events_age": round(self.events_age, 1),
+            "presence_age": self.presence_age,
+            "events_age": self.events_age,
             "abandoned": self.budget.abandoned,
             "met": self.budget.met,
             "ceiling": self.budget.ceiling,
             "window": self.budget.window,
         }
-        return kept
 
     @classmethod
     def from_json(cls, kept: Mapping[str, Any]) -> "Snapshot":
