@@ -2,8 +2,9 @@
 
     python benchmarks/receiver.py --database-url postgresql://dialer@127.0.0.1:5432/postgres
 
-The server, the load generator and PostgreSQL share this machine. Three figures are taken in turn, several times:
-the receiver; the event log alone (the same group commit without HTTP); HTTP alone (the same endpoint without the
+The server, the load generator and PostgreSQL share this machine. Four figures are taken in turn, several times:
+the receiver as fast as it answers; the event log alone (the same group commit without HTTP); the receiver at a
+steady rate, for the time an event waits on a day like any other; HTTP alone (the same endpoint without the
 insert). Then the server is killed with SIGKILL in the middle of the load, and every event it had answered 200 is
 looked for in the table.
 """
@@ -24,7 +25,6 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
-from urllib.parse import parse_qs
 
 import psycopg
 import uvloop
@@ -33,7 +33,9 @@ from sqlalchemy.engine import make_url
 from campaigns import schema
 from campaigns.db import engine_for, session_factory
 from campaigns.event_log import EventLog, RawEvent, connection_string
-from dialer.pbx.base import EventKeys, Payload
+from dialer.pbx.base import Payload
+from dialer.pbx.registry import open_pbx
+from dialer.settings import PbxSettings, Settings
 
 SECRET = "a-secret-of-the-benchmark-0123456789"
 EVENT = (
@@ -41,14 +43,6 @@ EVENT = (
     "&outcome=1&calling_type=2&calling_id=4&called_type=3&called_id=17&connected_type=3&connected_id=17"
     "&time=2026-03-02%2010%3A00%3A00&extid=bench-c{id}"
 )
-
-
-class QueryKeys:
-    """Reads ids from a query as the VOIspeed adapter does."""
-
-    def keys(self, payload: Payload) -> EventKeys:
-        fields = parse_qs(payload.query)
-        return EventKeys(fields.get("extid", [None])[0], fields.get("call_id", [None])[0])
 
 
 class NoLog(EventLog):
@@ -75,32 +69,24 @@ def serve(database: str, port: int, *, keep: bool) -> None:
 
     import campaigns.web.app as web
     from campaigns.application import Application
-    from campaigns.web.protocol import BoundedHttpProtocol
-    from dialer.settings import PbxSettings, Settings
+    from campaigns.web.protocol import uvicorn_options
 
-    os.environ["BENCH_SECRET"] = SECRET
     if not keep:
         web.EventLog = NoLog  # type: ignore[misc]
-    pbx = PbxSettings(url="http://127.0.0.1:9/", webhook_secret_env="BENCH_SECRET")
+    pbx = pbx_settings()
     engine = engine_for(database)
     application = Application(
         settings=Settings(pbx={"main": pbx}),
         engine=engine,
         sessions=session_factory(engine),
-        pbxes={"main": QueryKeys()},  # type: ignore[dict-item]
+        pbxes={"main": open_pbx("main", pbx)},
     )
-    uvicorn.run(
-        web.create_app(application),
-        host="127.0.0.1",
-        port=port,
-        http=BoundedHttpProtocol,
-        loop="uvloop",
-        ws="none",
-        access_log=False,
-        log_level="warning",
-        proxy_headers=False,
-        server_header=False,
-    )
+    uvicorn.run(web.create_app(application), host="127.0.0.1", port=port, loop="uvloop", **uvicorn_options())
+
+
+def pbx_settings() -> PbxSettings:
+    os.environ["BENCH_SECRET"] = os.environ["BENCH_TOKEN"] = SECRET
+    return PbxSettings(url="http://127.0.0.1:9/", webhook_secret_env="BENCH_SECRET", token_env="BENCH_TOKEN")
 
 
 @contextmanager
@@ -137,6 +123,13 @@ class Client(asyncio.Protocol):
         if time.perf_counter() >= self.load.until:
             self.load.finished(self)
             return
+        wait = self.load.wait(self)
+        if wait > 0:
+            asyncio.get_running_loop().call_later(wait, self.send_now)
+        else:
+            self.send_now()
+
+    def send_now(self) -> None:
         self.id = self.load.next_id()
         self.sent = time.perf_counter()
         path = f"/webhooks/main/{SECRET}?" + EVENT.format(id=self.id)
@@ -160,7 +153,11 @@ class Client(asyncio.Protocol):
 
 
 class Load:
-    def __init__(self, seconds: float) -> None:
+    """So many connections, each as fast as it is answered, or all of them together at a steady rate."""
+
+    def __init__(self, seconds: float, rate: float) -> None:
+        self.rate = rate
+        self._turn = time.perf_counter()
         self.until = time.perf_counter() + seconds
         self.answered: list[int] = []
         self.seconds: list[float] = []
@@ -168,6 +165,13 @@ class Load:
         self._id = 0
         self._open: set[Client] = set()
         self._done = asyncio.Event()
+
+    def wait(self, client: Client) -> float:  # noqa: ARG002
+        """How long this connection rests before its next event, so that all keep the rate."""
+        if not self.rate:
+            return 0.0
+        self._turn = max(self._turn + 1 / self.rate, time.perf_counter() - 0.1)
+        return self._turn - time.perf_counter()
 
     def next_id(self) -> int:
         self._id += 1
@@ -188,9 +192,9 @@ class Load:
         return time.perf_counter() - began
 
 
-def load(port: int, connections: int, seconds: float, out: str) -> None:
+def load(port: int, connections: int, seconds: float, rate: float, out: str) -> None:
     async def main() -> None:
-        running = Load(seconds)
+        running = Load(seconds, rate)
         took = await running.run(port, connections)
         result = {
             "events": len(running.answered),
@@ -205,10 +209,12 @@ def load(port: int, connections: int, seconds: float, out: str) -> None:
 
 
 @contextmanager
-def load_process(port: int, connections: int, seconds: float) -> Iterator[tuple[subprocess.Popen[bytes], Path]]:
+def load_process(
+    port: int, connections: int, seconds: float, rate: float = 0.0
+) -> Iterator[tuple[subprocess.Popen[bytes], Path]]:
     with tempfile.TemporaryDirectory() as folder:
         out = Path(folder) / "load.json"
-        command = [sys.executable, __file__, "load", str(port), str(connections), str(seconds), str(out)]
+        command = [sys.executable, __file__, "load", str(port), str(connections), str(seconds), str(rate), str(out)]
         process = subprocess.Popen(command, env={**os.environ, "PYTHONPATH": str(Path(__file__).parent.parent)})
         try:
             yield process, out
@@ -221,11 +227,13 @@ def load_process(port: int, connections: int, seconds: float) -> Iterator[tuple[
 # The measurements ---------------------------------------------------------------------------------------
 
 
-def receiver(database: str, connections: int, seconds: float, *, keep: bool = True) -> dict[str, Any]:
+def receiver(
+    database: str, connections: int, seconds: float, *, keep: bool = True, rate: float = 0.0
+) -> dict[str, Any]:
     empty(database)
     with server(database, keep=keep) as (_, port):
         for warm in (1.0, seconds):
-            with load_process(port, connections, warm) as (process, out):
+            with load_process(port, connections, warm, rate) as (process, out):
                 process.wait(warm + 30)
                 result: dict[str, Any] = json.loads(out.read_text())
     result["per_second"] = result["events"] / result["seconds"]
@@ -242,11 +250,11 @@ def log_alone(database: str, connections: int, seconds: float) -> dict[str, Any]
     took: list[float] = []
 
     async def feed(log: EventLog, until: float) -> None:
-        keys = QueryKeys()
+        pbx = open_pbx("main", pbx_settings())
         while time.perf_counter() < until:
             payload = Payload("GET", EVENT.format(id=len(took)))
             began = time.perf_counter()
-            await log.keep(RawEvent("main", payload, keys.keys(payload)))
+            await log.keep(RawEvent("main", payload, pbx.keys(payload)))
             took.append(time.perf_counter() - began)
 
     async def main() -> float:
@@ -351,6 +359,7 @@ def main() -> None:
     parser.add_argument("--connections", type=int, default=64)
     parser.add_argument("--seconds", type=float, default=8.0)
     parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--rate", type=float, default=500.0, help="events/s of the steady run")
     parser.add_argument("--kills", type=int, default=5)
     parser.add_argument("--json", type=Path, help="write every figure here")
     options = parser.parse_args()
@@ -360,6 +369,7 @@ def main() -> None:
             row = {
                 "receiver": receiver(database, options.connections, options.seconds),
                 "log alone": log_alone(database, options.connections, options.seconds),
+                "steady": receiver(database, options.connections, options.seconds, rate=options.rate),
                 "HTTP alone": receiver(database, options.connections, options.seconds, keep=False),
             }
             figures["rounds"].append({**row, "load average": round(os.getloadavg()[0], 1)})
@@ -378,6 +388,6 @@ if __name__ == "__main__":
     if sys.argv[1:2] == ["serve"]:
         serve(sys.argv[2], int(sys.argv[3]), keep=sys.argv[4] == "keep")
     elif sys.argv[1:2] == ["load"]:
-        load(int(sys.argv[2]), int(sys.argv[3]), float(sys.argv[4]), sys.argv[5])
+        load(int(sys.argv[2]), int(sys.argv[3]), float(sys.argv[4]), float(sys.argv[5]), sys.argv[6])
     else:
         main()

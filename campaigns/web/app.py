@@ -1,7 +1,9 @@
 """The web process as one ASGI application: receiver, pages, JSON API, health. `workers.server` serves it."""
 
+import gc
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from functools import cache
 
 from fastapi import FastAPI
 from sqlalchemy.exc import SQLAlchemyError
@@ -25,6 +27,16 @@ from campaigns.web.stream import LiveStream
 from campaigns.web.templating import STATIC
 from campaigns.web.webhooks import WebhookReceiver
 from dialer.errors import DialerError
+
+
+@cache
+def _spare_what_stays() -> None:
+    """Tell the collector, once, that what was loaded to start stays until the end.
+
+    Otherwise it walks through all of it again and again: a tenth of a second each time in which no event is answered.
+    """
+    gc.collect()
+    gc.freeze()
 
 
 def create_app(
@@ -55,6 +67,7 @@ def create_app(
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        _spare_what_stays()
         ringer.start()
         await event_log.start()
         access.open_door()

@@ -29,7 +29,7 @@ _WRONG_HOST = (
     "This server does not answer to that name. Use the address it was started with, "
     "or set web.public_url to the address people use."
 )
-_STRANGER = "Sign in first: the console where the web process was started shows a one-time token."
+_STRANGER = "The console where the web process was started shows a one-time token."
 
 
 class Guard:
