@@ -349,13 +349,17 @@ def test_an_interrupt_during_a_request_passes_through_without_the_librarys_frame
         pass
 
     def interrupted(_request: httpx.Request) -> httpx.Response:
-        raise Interrupted
+        try:
+            raise RuntimeError("https://pbx?token=t")
+        except RuntimeError:
+            raise Interrupted  # noqa: B904 - as it happens when a thread is interrupted in a handler
 
     client = PbxHttp("main", pbx_settings, environ={"TOKEN": "t"}, transport=httpx.MockTransport(interrupted))
     with pytest.raises(Interrupted) as caught:
         client.command({}, letters)
     files = [entry.path for entry in caught.traceback]
     assert not any("httpx" in str(file) for file in files)
+    assert caught.value.__context__ is None
 
 
 def test_anything_a_library_may_raise_leaves_a_command_unknown(pbx_settings: PbxSettings) -> None:
