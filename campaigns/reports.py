@@ -6,7 +6,7 @@ rows. Days are those of the campaign's time zone.
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from datetime import date, datetime, time, timedelta
+from datetime import date, datetime, time
 from zoneinfo import ZoneInfo
 
 from sqlalchemy.orm import Session
@@ -55,7 +55,7 @@ def period(
     found = lifecycle.get(session, campaign) if campaign else None
     zone = ZoneInfo(usual_time_zone(found.country, found.time_zone) if found else "UTC")
     start = _moment(since if since is not None else now.astimezone(zone).date(), zone)
-    end = _moment(until, zone) if until is not None else max(now, start + timedelta(microseconds=1))
+    end = _moment(until, zone) if until is not None else now.astimezone(zone)
     if start >= end:
         raise BadInput(
             f"the period ends before it begins: {start:%Y-%m-%d %H:%M} to {end:%Y-%m-%d %H:%M}; "

@@ -125,6 +125,8 @@ def test_a_report_begins_today_and_ends_now_unless_it_is_told(world: World) -> N
 def test_a_period_that_ends_before_it_begins_is_refused_with_what_the_end_means(world: World) -> None:
     with pytest.raises(BadInput, match=r"--to is the first moment that no longer belongs"):
         world.report("outcomes", since=date(2026, 3, 3), until=date(2026, 3, 3))
+    with pytest.raises(BadInput, match="ends before it begins"):
+        world.report("outcomes", since=date(2026, 3, 3), until=None)  # tomorrow
 
 
 def test_there_are_only_the_reports_there_are(world: World) -> None:
