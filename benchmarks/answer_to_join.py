@@ -85,10 +85,10 @@ def main() -> None:
             speed=given.speed,
             answer_probability=0.4,
         )
-        with demo.stage(plan, lambda progress: None) as stage:
+        with demo.stage(plan, demo.unwatched) as stage:
             app = stage.application
             demo.create(plan, app)
-            demo.import_contacts(plan, app, lambda progress: None)
+            demo.import_contacts(plan, app, demo.unwatched)
             switch(app, "start")
             load(app, 20)
             began, ended, calls = load(app, given.seconds)

@@ -126,7 +126,8 @@ class View:
         served = (CallState.ANSWERED, CallState.HELD)
         on_the_way = (CallState.ORDERED, CallState.SENDING, CallState.UNKNOWN, CallState.PLACED, CallState.RINGING)
         return Snapshot(
-            idle=len(states.get("ready", [])) + len(states.get("parking", [])),
+            # Only whom the PBX is parking already: their seconds are fewer than a customer's ring.
+            idle=len(states.get("parking", [])),
             parked=len(states.get("parked", [])),
             talking=tuple(states.get("talking", []) + states.get("assigned", [])),
             wrapping=tuple(states.get("wrap_up", [])),

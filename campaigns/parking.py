@@ -17,6 +17,8 @@ from dialer.settings import TimingSettings
 
 # Nothing to dial for this long: agents are let off the line. Calls to come park them again.
 IDLE_LINE = timedelta(seconds=20)
+# A whole shift that logs in at nine is parked over some seconds: one tick must not hold up the next.
+MOST_AT_ONCE = 20
 
 
 def park(session: Session, campaign: Campaign, *, now: datetime, timing: TimingSettings) -> list[str]:
@@ -31,7 +33,8 @@ def park(session: Session, campaign: Campaign, *, now: datetime, timing: TimingS
             (Agent.not_before.is_(None)) | (Agent.not_before <= now),
             ~select(AgentLeg.id).where(AgentLeg.agent_id == Agent.id, AgentLeg.ended_at.is_(None)).exists(),
         )
-        .order_by(Agent.id)
+        .order_by(Agent.idle_since.nulls_first(), Agent.id)
+        .limit(MOST_AT_ONCE)
         .with_for_update(**ROW_LOCK_OR_SKIP, of=Agent)
         .execution_options(populate_existing=True)
     ).all()

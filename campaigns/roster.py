@@ -128,10 +128,18 @@ def refresh_groups(
             chosen = resolve(parse(campaign.agents_spec), users, pbx)
         except NotFound:
             continue
+        if _as_it_stands(session, campaign, chosen):
+            continue  # as nearly always: an upsert would lock every agent, just when a customer needs one
         change = _set(session, campaign, chosen, now=database_now(session), who=who)
         if change.added or change.removed:
             changes.append(change)
     return changes
+
+
+def _as_it_stands(session: Session, campaign: Campaign, chosen: Sequence[PbxUser]) -> bool:
+    members = select(Agent.user_id).join(CampaignAgent, CampaignAgent.agent_id == Agent.id)
+    known = session.scalars(members.where(CampaignAgent.campaign_id == campaign.id))
+    return set(known) == {user.id for user in chosen}
 
 
 def _set(session: Session, campaign: Campaign, chosen: Sequence[PbxUser], *, now: datetime, who: str) -> RosterChange:

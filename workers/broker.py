@@ -6,9 +6,11 @@ Dramatiq's own scripts and data layout stay as they are. Two methods of its priv
 version is pinned and `tests/workers/test_broker.py` holds the contract.
 """
 
+import queue
 import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any, cast
 
 import dramatiq
@@ -156,6 +158,33 @@ class QueueDoorbell:
             # Do not make every caller wait for a server that is away.
             self._away_until = self._monotonic() + 1.0
             self._complain(f"Redis is away ({type(exc).__name__}): calls go on, found by the second look")
+
+
+class PatientDoorbell:
+    """Hands every ring to a thread of its own: whoever rings never waits for Redis. A full queue drops the ring."""
+
+    def __init__(self, bell: QueueDoorbell, size: int = 10_000) -> None:
+        self._bell = bell
+        self._rings: queue.Queue[tuple[Callable[..., None], tuple[object, ...]]] = queue.Queue(size)
+        threading.Thread(target=self._ring, name="doorbell", daemon=True).start()
+
+    def look(self, pbx: str, ref: str | None, call_id: str | None) -> None:
+        self._put(self._bell.look, pbx, ref, call_id)
+
+    def place(self, ref: str) -> None:
+        self._put(self._bell.place, ref)
+
+    def run_import(self, import_id: int) -> None:
+        self._put(self._bell.run_import, import_id)
+
+    def _put(self, ring: Callable[..., None], *args: object) -> None:
+        with suppress(queue.Full):  # a hint; the second look finds the row
+            self._rings.put_nowait((ring, args))
+
+    def _ring(self) -> None:
+        while True:
+            ring, args = self._rings.get()
+            ring(*args)
 
 
 # The first argument of every message. A worker that meets another version leaves the row to those who know it.

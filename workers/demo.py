@@ -54,6 +54,7 @@ class DemoPlan:
     seed: int = 1
     faults: str = ""
     answer_probability: float = 0.4
+    lines: int | None = None  # None: three for each agent
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +68,10 @@ class Progress:
 
 
 Watch = Callable[[Progress], None]
+
+
+def unwatched(_progress: Progress) -> None:
+    """For runs that nobody looks at."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -328,7 +333,7 @@ def _simulator(plan: DemoPlan, port: int, webhook: str, given: dict[str, str]) -
     return [
         *(sys.executable, "-m", "workers.command", "pbx", "simulator"),
         *("--port", str(port), "--webhook-url", webhook, "--token", given["DEMO_PBX_TOKEN"]),
-        *("--agents", str(plan.agents), "--lines", str(max(10, plan.agents * 3))),
+        *("--agents", str(plan.agents), "--lines", str(plan.lines or max(10, plan.agents * 3))),
         *("--speed", str(plan.speed), "--seed", str(plan.seed), "--faults", plan.faults),
         *("--answer-probability", str(plan.answer_probability)),
     ]

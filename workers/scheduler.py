@@ -25,6 +25,7 @@ from campaigns.pbx_status import poll
 from campaigns.sweeping import sweep
 from dialer.settings import Settings
 from workers.beat import Beat
+from workers.broker import PatientDoorbell, QueueDoorbell
 from workers.wiring import wire
 
 log = structlog.get_logger(__name__)
@@ -170,6 +171,8 @@ def run_scheduler(settings: Settings) -> int:
     for name in (signal.SIGTERM, signal.SIGINT):
         signal.signal(name, lambda *_: stop.set())
     with wire(settings, process="scheduler") as wired:
+        if isinstance(wired.application.doorbell, QueueDoorbell):
+            wired.application.doorbell = PatientDoorbell(wired.application.doorbell)  # no tick waits for Redis
         scheduler = Scheduler(wired.application)
         calendar = _calendar(scheduler, settings)
         beat = Beat(wired.application, "scheduler", scheduler.figures)

@@ -29,7 +29,7 @@ def run(
     chosen: DemoPlan, mischief: Mischief | None = None, on_ready: Callable[[Stage], None] | None = None
 ) -> DemoResults:
     """A campaign from its list to rest, with `mischief(stage, seconds since the start)` four times a second."""
-    with demo.stage(chosen, lambda progress: None) as stage:
+    with demo.stage(chosen, demo.unwatched) as stage:
         if on_ready is not None:
             on_ready(stage)
         moments = iter(range(1_000_000))

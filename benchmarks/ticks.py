@@ -1,0 +1,102 @@
+"""One scheduler and one worker carrying many agents at life speed: how late are the ticks, and what does it cost?
+
+    .venv/bin/python benchmarks/ticks.py [--agents 200] [--lines 400] [--minutes 10]
+
+Prints the lateness of the ticks (p50, p99, max, in ms), the calls carried, and the CPU each process took.
+"""
+
+import argparse
+import json
+import resource
+import tempfile
+import time
+from pathlib import Path
+
+from answer_to_join import contacts, figures, now, switch, waits
+from sqlalchemy import text
+
+from campaigns.application import Application
+from workers import demo
+
+CARRIED = text(
+    """
+    SELECT count(*) AS attempts, count(joined_at) AS joined, count(*) FILTER (WHERE state = 'abandoned') AS abandoned,
+           (SELECT count(*) FROM logged_events) AS events
+    FROM attempts
+    """
+)
+OPEN = text("SELECT count(*) FROM attempts WHERE ended_at IS NULL")
+BEATS = text("SELECT kind, name, details FROM process_beats ORDER BY kind")
+
+
+def cpu_seconds(pid: int) -> float:
+    """User and system time of a process so far; 0 where the system does not tell."""
+    try:
+        fields = Path(f"/proc/{pid}/stat").read_text("ascii").rsplit(")", 1)[1].split()
+    except OSError:
+        return 0.0
+    return (int(fields[11]) + int(fields[12])) / 100
+
+
+def beats(application: Application) -> dict[str, tuple[int, dict[str, object]]]:
+    with application.transaction() as session:
+        return {row.kind: (int(row.name.rsplit(":", 1)[1]), row.details) for row in session.execute(BEATS)}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--agents", type=int, default=200)
+    parser.add_argument("--lines", type=int, default=400)
+    parser.add_argument("--minutes", type=float, default=10)
+    given = parser.parse_args()
+    with tempfile.TemporaryDirectory(prefix="ticks-") as folder:
+        plan = demo.DemoPlan(
+            contacts=contacts(Path(folder), 20_000),
+            folder=Path(folder),
+            agents=given.agents,
+            lines=given.lines,
+            speed=1.0,
+            answer_probability=0.25,
+        )
+        with demo.stage(plan, demo.unwatched) as stage:
+            app = stage.application
+            demo.create(plan, app)
+            demo.import_contacts(plan, app, demo.unwatched)
+            switch(app, "start")
+            began, before, most = now(app), {kind: cpu_seconds(pid) for kind, (pid, _) in beats(app).items()}, 0
+            end = time.monotonic() + given.minutes * 60
+            while time.monotonic() < end:
+                time.sleep(2)
+                with app.transaction() as session:
+                    most = max(most, session.execute(OPEN).scalar_one())
+            alive = beats(app)
+            cost = {
+                kind: round((cpu_seconds(pid) - before.get(kind, 0.0)) / given.minutes / 60, 3)
+                for kind, (pid, _) in alive.items()
+            }
+            joins = figures(waits(app, began, now(app)))
+            with app.transaction() as session:
+                carried = dict(session.execute(CARRIED).one()._mapping)
+            switch(app, "stop")
+    scheduler = alive["scheduler"][1]
+    print(
+        json.dumps(
+            {
+                "agents": given.agents,
+                "lines": given.lines,
+                "minutes": given.minutes,
+                "ticks": scheduler["ticks"],
+                "late_ms": scheduler["late_ms"],
+                "most_calls_at_once": most,
+                **carried,
+                "answer_to_join_ms": joins,
+                "cpu_of_one_core": cost,
+                "own_memory_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024,
+            },
+            indent=1,
+        )
+    )
+
+
+if __name__ == "__main__":
+    main()
