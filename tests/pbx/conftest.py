@@ -13,6 +13,13 @@ pytest.register_assert_rewrite("tests.pbx.contract")
 TOKEN = "canary-5f1c9a7e"
 
 
+def last_asked(server: ScriptedServer) -> dict[str, str]:
+    """The arguments of the newest request, without the token, which is always there."""
+    params = dict(server.requests[-1].params)
+    assert params.pop("token") == TOKEN
+    return params
+
+
 @pytest.fixture
 def server() -> Iterator[ScriptedServer]:
     running = ScriptedServer()
