@@ -29,6 +29,21 @@ WAITS = text(
     WHERE t.join_sent_at > :since AND t.join_sent_at <= :until ORDER BY 1
     """
 )
+# The worst ones, taken apart: milliseconds after the answer (or, for the agent, before it).
+SLOWEST = text(
+    """
+    SELECT round(extract(epoch FROM t.held_at - t.answered_at) * 1000) AS held,
+           round(extract(epoch FROM s.agent_free_at - t.answered_at) * 1000) AS agent_free,
+           round(extract(epoch FROM s.assigned_at - t.answered_at) * 1000) AS assigned,
+           round(extract(epoch FROM c.due_at - t.answered_at) * 1000) AS ordered,
+           round(extract(epoch FROM t.join_sent_at - t.answered_at) * 1000) AS sent
+    FROM attempts t
+    JOIN LATERAL (SELECT * FROM assignments WHERE attempt_id = t.id ORDER BY id LIMIT 1) s ON true
+    JOIN LATERAL (SELECT * FROM commands WHERE ref = t.ref AND kind = 'join' ORDER BY id LIMIT 1) c ON true
+    WHERE t.join_sent_at > :since
+    ORDER BY t.join_sent_at - greatest(t.answered_at, s.agent_free_at) DESC LIMIT 12
+    """
+)
 OPEN = text("SELECT count(*) FROM attempts WHERE ended_at IS NULL")
 
 
@@ -42,6 +57,11 @@ def contacts(folder: Path, number: int) -> Path:
 def waits(application: Application, since: object, until: object) -> list[float]:
     with application.transaction() as session:
         return [float(ms) for ms in session.scalars(WAITS, {"since": since, "until": until})]
+
+
+def slowest(application: Application, since: object) -> list[dict[str, object]]:
+    with application.transaction() as session:
+        return [dict(row._mapping) for row in session.execute(SLOWEST, {"since": since})]
 
 
 def now(application: Application) -> object:

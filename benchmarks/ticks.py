@@ -12,7 +12,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from answer_to_join import contacts, figures, now, switch, waits
+from answer_to_join import contacts, figures, now, slowest, switch, waits
 from sqlalchemy import text
 
 from campaigns.application import Application
@@ -74,6 +74,7 @@ def main() -> None:
                 kind: round((cpu_seconds(pid) - before.get(kind, 0.0)) / given.minutes / 60, 3)
                 for kind, (pid, _) in alive.items()
             }
+            worst = slowest(app, began)
             joins = figures(waits(app, began, now(app)))
             with app.transaction() as session:
                 carried = dict(session.execute(CARRIED).one()._mapping)
@@ -90,6 +91,7 @@ def main() -> None:
                 "most_calls_at_once": most,
                 **carried,
                 "answer_to_join_ms": joins,
+                "slowest_ms_after_the_answer": [{k: float(v or 0) for k, v in row.items()} for row in worst],
                 "cpu_of_one_core": cost,
                 "own_memory_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024,
             },

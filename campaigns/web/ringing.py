@@ -52,6 +52,8 @@ class Ringer:
         """Have each call of these kept events looked at. Returns at once and never fails."""
         with self._changed:
             for event in events:
+                if event.keys.can_wait:
+                    continue
                 call = (event.pbx, event.keys.ref, event.keys.call_id)
                 if len(self._calls) < self._capacity:
                     self._calls[call] = None

@@ -125,6 +125,9 @@ class EventKeys:
     ref: str | None = None
     call_id: str | None = None
     request_id: str | None = None
+    # Nobody waits for this one (a phone rings, the PBX calls somebody): the second look is soon enough, and the
+    # call's next event brings it along.
+    can_wait: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -78,6 +78,7 @@ class VoispeedEvents:
             ref=foreign_id(first(fields, _REF)),
             call_id=foreign_id(first(fields, call_fields)),
             request_id=foreign_id(fields.get("request_id")),
+            can_wait=_can_wait(fields),
         )
 
     def read(self, payload: Payload) -> CallEvent:
@@ -261,3 +262,16 @@ def _direction(fields: Fields, otherwise: ExtendedEvent) -> ExtendedEvent:
     if sender and not recipient:
         return ExtendedEvent.DISCONNECT_IN
     return otherwise
+
+
+_PATIENT_NAMES = ("call_out", "call_progress", "call_in", "dtmf_out", "call_held", "call_retrieved")
+_PATIENT_CODES = ("1", "2", "3", "8", "11", "12")
+
+
+def _can_wait(fields: Mapping[str, str]) -> bool:
+    name = fields.get("event_name", "").lower()
+    if name == "cmd_failed":
+        return False
+    if fields.get("event_type") == USER or name in _PATIENT_NAMES:
+        return True
+    return not name and fields.get("event") in _PATIENT_CODES
