@@ -41,7 +41,7 @@ def pages_router(live: LiveStream, access: Access) -> APIRouter:
     async def door(request: Request) -> Response:
         return templates.TemplateResponse(request, "enter.html", {"needed": access.needs_token})
 
-    @router.post("/enter")
+    @router.post("/enter", max_body_size=4096)
     async def enter(request: Request, token: Annotated[str, Form(max_length=200)] = "") -> Response:
         if not _from_our_page(request):
             return fault_response(request, 403, "The form must be sent from this server's own page.", enter=True)

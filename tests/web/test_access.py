@@ -93,6 +93,10 @@ def test_a_wrong_token_opens_nothing(open_to_all: Browser, wrong: str) -> None:
     assert "set-cookie" not in answer.headers
 
 
+def test_a_form_without_end_is_not_read(open_to_all: Browser) -> None:
+    assert open_to_all.post("/enter", data={"token": "x" * 100_000}).status_code == 413
+
+
 def test_after_ten_wrong_tokens_not_even_the_right_one_opens_for_a_minute(
     open_to_all: Browser, console: list[str]
 ) -> None:
