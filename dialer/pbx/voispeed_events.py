@@ -6,7 +6,7 @@ the same.
 """
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from dialer.errors import EventTrouble
