@@ -36,7 +36,9 @@ def test_every_contact_imported_is_accounted_for_once(session: Session, campaign
     reached.state, reached.closed_because, reached.next_at = "closed", "reached", None
     later.next_at = NOW + timedelta(hours=2)
     live.state, live.next_at = "live", None
+    elsewhere = factories.campaign(session)
     session.add(DoNotCall(number=forbidden.phone, source="person"))
+    session.add(DoNotCall(number=free.phone, source="person", campaign_id=elsewhere.id))  # binds that one alone
     for _ in range(2):
         factories.attempt(
             session, campaign, contact=tried, state=CallState.BUSY, sent_at=NOW - timedelta(hours=1), ended_at=NOW
@@ -44,7 +46,7 @@ def test_every_contact_imported_is_accounted_for_once(session: Session, campaign
     factories.attempt(
         session, campaign, contact=rested, state=CallState.BUSY, sent_at=NOW - timedelta(minutes=4), ended_at=NOW
     )
-    factories.attempt(session, factories.campaign(session), number=ringing.phone, state=CallState.RINGING)
+    factories.attempt(session, elsewhere, number=ringing.phone, state=CallState.RINGING)
     assert counted(session, campaign) == {
         "reached": 1,
         "being called, or spoken with, now": 1,

@@ -198,6 +198,30 @@ def test_an_import_that_a_worker_has_is_waited_for_and_not_run_twice(
     assert (done.state, done.accepted) == ("done", 2)
 
 
+def test_an_import_whose_worker_is_slow_but_alive_is_left_to_it(
+    timed: Application, session: Session, campaign: Campaign, mixed: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    job = submitted(timed, mixed)
+    row = session.get_one(Import, job.id)
+    row.state, row.heartbeat_at = "running", datetime.now(UTC)
+    session.commit()
+    looks = 0
+    real = importing._look
+
+    def look(app: Application, import_id: int) -> tuple[Import, bool]:
+        nonlocal looks
+        looks += 1
+        if looks == 4:
+            row.state = "done"
+            session.commit()
+        return real(app, import_id)
+
+    monkeypatch.setattr(importing, "_look", look)
+    monkeypatch.setattr(importing, "_run", lambda *_: pytest.fail("ran here what a worker has"))
+    assert importing.finish(timed, job.id, show=False).state == "done"
+    assert looks == 4
+
+
 def test_a_worker_that_does_not_come_is_waited_for_only_so_long(
     timed: Application, session: Session, campaign: Campaign, mixed: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
