@@ -29,10 +29,10 @@ MAX_CONTENT_TYPE = 200
 _RETRY_PAUSES = (0.0, 0.05, 0.1, 0.2, 0.4)
 
 _INSERT = """
-INSERT INTO logged_events (pbx, received_at, ref, call_id, method, query, body, content_type)
-SELECT pbx, clock_timestamp() - make_interval(secs => waited), ref, call_id, method, query, body, content_type
-FROM unnest(%b::text[], %b::float8[], %b::text[], %b::text[], %b::text[], %b::text[], %b::bytea[], %b::text[])
-     WITH ORDINALITY AS e(pbx, waited, ref, call_id, method, query, body, content_type, place)
+INSERT INTO logged_events (pbx, received_at, ref, call_id, can_wait, method, query, body, content_type)
+SELECT pbx, clock_timestamp() - make_interval(secs => waited), ref, call_id, can_wait, method, query, body, content_type
+FROM unnest(%b::text[], %b::float8[], %b::text[], %b::text[], %b::bool[], %b::text[], %b::text[], %b::bytea[], %b::text[])
+     WITH ORDINALITY AS e(pbx, waited, ref, call_id, can_wait, method, query, body, content_type, place)
 ORDER BY place
 """
 
@@ -283,6 +283,7 @@ def _columns(batch: Sequence[_Waiting], now: float) -> tuple[list[Any], ...]:
         [now - waiting.since for waiting in batch],
         [_key(event.keys.ref) for event in events],
         [_key(event.keys.call_id) for event in events],
+        [event.keys.can_wait for event in events],
         [event.payload.method for event in events],
         [event.payload.query for event in events],
         [event.payload.body for event in events],

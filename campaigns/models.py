@@ -330,7 +330,7 @@ class LoggedEvent(Base):
 
     __tablename__ = "logged_events"
     __table_args__ = (
-        Index("ix_logged_events_unhandled", "id", postgresql_where=text("handled_at IS NULL")),
+        Index("ix_logged_events_unhandled", "can_wait", "id", postgresql_where=text("handled_at IS NULL")),
         Index("ix_logged_events_ref", "ref"),
         Index("ix_logged_events_received", "received_at"),
     )
@@ -340,6 +340,7 @@ class LoggedEvent(Base):
     source: Mapped[str] = mapped_column(Text, default="webhook", server_default="webhook")  # webhook | sweep
     ref: Mapped[str | None] = mapped_column(Text)
     call_id: Mapped[str | None] = mapped_column(Text)
+    can_wait: Mapped[bool] = mapped_column(default=False, server_default=text("false"))  # nobody was rung for it
     method: Mapped[str] = mapped_column(Text)
     query: Mapped[str] = mapped_column(Text)  # percent-encoded, so any byte survives
     body: Mapped[bytes] = mapped_column(LargeBinary, default=b"", server_default=text("''::bytea"))

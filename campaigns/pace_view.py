@@ -39,7 +39,7 @@ _VIEW = text(
       (SELECT json_agg(json_build_array(t.gateway, t.campaign_id, t.sent_at)) FROM attempts t
         WHERE t.ended_at IS NULL AND t.pbx = c.pbx AND t.campaign_id <> c.id) AS others,
       (SELECT extract(epoch FROM CAST(:now AS timestamptz) - min(e.received_at)) FROM logged_events e
-        WHERE e.handled_at IS NULL AND e.pbx = c.pbx) AS events_age,
+        WHERE e.handled_at IS NULL AND NOT e.can_wait AND e.pbx = c.pbx) AS events_age,
       EXISTS (SELECT 1 FROM contacts k WHERE k.campaign_id = c.id AND k.state = 'open'
                 AND k.next_at <= CAST(:now AS timestamptz) + interval '3 seconds') AS due
     FROM campaigns c WHERE c.id = :campaign_id

@@ -27,15 +27,22 @@ log = structlog.get_logger(__name__)
 MOST_FAILURES = 5
 # Younger than this, its queue message is most likely on its way.
 _YOUNG = timedelta(milliseconds=120)
+# Events nobody was rung for: a phone that rings a second ago is soon enough, and few at a time.
+_PATIENT = timedelta(milliseconds=600)
 # An import is left to its queue message for so long.
 _IMPORT_AGE = timedelta(seconds=3)
 
 _UNHANDLED = text(
     """
-    SELECT pbx, ref, CASE WHEN ref IS NULL THEN call_id END AS call_id, min(id) AS first
-    FROM logged_events
-    WHERE handled_at IS NULL AND received_at < :before
-    GROUP BY 1, 2, 3 ORDER BY 4 LIMIT 200
+    SELECT pbx, ref, call_id FROM (
+        SELECT pbx, ref, CASE WHEN ref IS NULL THEN call_id END AS call_id, min(id) AS first
+        FROM logged_events WHERE handled_at IS NULL AND NOT can_wait AND received_at < :before
+        GROUP BY 1, 2, 3 ORDER BY 4 LIMIT 200) AS urgent
+    UNION ALL
+    SELECT pbx, ref, call_id FROM (
+        SELECT pbx, ref, CASE WHEN ref IS NULL THEN call_id END AS call_id, min(id) AS first
+        FROM logged_events WHERE handled_at IS NULL AND can_wait AND received_at < :patient
+        GROUP BY 1, 2, 3 ORDER BY 4 LIMIT 25) AS patient
     """
 )
 _SET_ASIDE = text(
@@ -104,7 +111,8 @@ class SecondLook:
             return _Found(
                 unserved=limits.unserved(session, now, self._timing),
                 events=[
-                    (row.pbx, row.ref, row.call_id) for row in session.execute(_UNHANDLED, {"before": now - _YOUNG})
+                    (row.pbx, row.ref, row.call_id)
+                    for row in session.execute(_UNHANDLED, {"before": now - _YOUNG, "patient": now - _PATIENT})
                 ],
                 commands=pbx_commands.due(session, now - _YOUNG),
                 waiting=assigning.waiting(session),

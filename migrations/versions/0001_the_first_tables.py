@@ -123,6 +123,7 @@ def upgrade() -> None:
         sa.Column("source", sa.Text(), server_default="webhook", nullable=False),
         sa.Column("ref", sa.Text(), nullable=True),
         sa.Column("call_id", sa.Text(), nullable=True),
+        sa.Column("can_wait", sa.Boolean(), server_default=sa.text("false"), nullable=False),
         sa.Column("method", sa.Text(), nullable=False),
         sa.Column("query", sa.Text(), nullable=False),
         sa.Column("body", sa.LargeBinary(), server_default=sa.text("''::bytea"), nullable=False),
@@ -136,7 +137,7 @@ def upgrade() -> None:
     op.create_index(
         "ix_logged_events_unhandled",
         "logged_events",
-        ["id"],
+        ["can_wait", "id"],
         unique=False,
         postgresql_where=sa.text("handled_at IS NULL"),
     )
