@@ -47,9 +47,15 @@ _VIEW = text(
 )
 _BUDGET = text(
     """
-    SELECT count(*) FILTER (WHERE state IN ('abandoned', 'message')) AS abandoned,
-           count(*) FILTER (WHERE joined_at IS NOT NULL) AS met
-    FROM attempts WHERE campaign_id = :campaign_id AND answered_at > :since
+    SELECT count(*) FILTER (WHERE state IN ('abandoned', 'message') OR late) AS abandoned,
+           count(*) FILTER (WHERE joined_at IS NOT NULL AND NOT late) AS met
+    FROM (
+        SELECT state, joined_at, coalesce(extract(epoch FROM joined_at - answered_at) > answer_limit, false) AS late
+        FROM attempts WHERE campaign_id = :campaign_id AND answered_at > :since
+        UNION ALL  -- found abandoned by the PBX's report alone: nobody told us when it was answered
+        SELECT state, joined_at, false FROM attempts
+        WHERE campaign_id = :campaign_id AND answered_at IS NULL AND state = 'abandoned' AND ended_at > :since
+    ) AS answered
     """
 )
 

@@ -139,8 +139,9 @@ def _close_missing(
             oldest = _oldest(application, refs)
             report = {past.ref: past for past in pbx.call_report(oldest) if past.ref}
         except PbxError as exc:
+            # The list of calls was good, so these are over; how they ended is then judged by what we heard.
             note_trouble(application, pbx.name, str(exc))
-            return 0
+            refs = _long_missing(application, refs, asked_at)
     closed = 0
     for ref in refs:
         with application.transaction() as session:
@@ -148,6 +149,19 @@ def _close_missing(
             if call is not None and call.ended_at is None:
                 closed += _missing(session, call, report.get(ref), timing, asked_at)
     return closed
+
+
+# Without a report, a call must have been silent for so long before it is closed on the word of the list alone.
+WITHOUT_REPORT = timedelta(seconds=60)
+
+
+def _long_missing(application: Application, refs: Sequence[str], asked_at: datetime) -> list[str]:
+    found: list[str] = []
+    with application.transaction() as session:
+        for table in (Attempt, AgentLeg):
+            quiet = func.coalesce(table.heard_at, table.sent_at, table.ordered_at)
+            found += session.scalars(select(table.ref).where(table.ref.in_(refs), quiet < asked_at - WITHOUT_REPORT))
+    return found
 
 
 def _oldest(application: Application, refs: Sequence[str]) -> datetime:

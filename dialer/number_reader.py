@@ -6,6 +6,7 @@ number, in `dialer.number_plans`; a number outside what is understood there is r
 """
 
 import re
+from functools import lru_cache
 
 import phonenumbers
 from phonenumbers.phonemetadata import PhoneMetadata
@@ -14,11 +15,13 @@ from dialer.number_plans import MOST, abroad_from, plan_of
 from dialer.numbers import Number, NumberProblem, calling_code, known_country, normalise
 
 SHORTEST = 7  # digits of a national number; shorter ones may be services and are always read carefully
+UNSEEN = 4  # last digits which rules on carrier codes and the like surely never look at
 _LONGEST = 26
 
 # What the short way understands; everything else takes the careful one.
 _PLAIN = re.compile(r"\+?[0-9(][0-9 ().\-]{5,24}")
 _LIKE_A_DECIMAL = re.compile(r"\+?[0-9]{6,}\.[0-9]{1,2}")
+_LITERAL = re.compile(r"([0-9]+)(?:\[([0-9]+)\])?")  # 0, 180020, 183[12]
 _DROP = str.maketrans("", "", " ().-")
 
 
@@ -88,34 +91,45 @@ class NumberReader:
             return 0
         if isinstance(number, str):
             nationals.append(number[1 + len(str(code)) :])
-        trunk, unseen = _trunk_prefix(code)
-        if unseen < MOST and not isinstance(number, str):
-            return 0  # how else it might have been read is more than is understood here
-        nationals += [one[len(trunk) :] for one in nationals if trunk and one.startswith(trunk)]
+        trunks = {*_trunks(phonenumbers.region_code_for_country_code(code)), *_trunks(self._region)}
+        if None in trunks:
+            most = min(most, UNSEEN)
+            if not isinstance(number, str):
+                return 0  # how else it might have been read is more than is understood here
+        for one in list(nationals):
+            for trunk in filter(None, trunks):
+                # Whether it begins with the trunk prefix must be settled by what is kept.
+                alike = next(
+                    (at for at, pair in enumerate(zip(one, trunk, strict=False)) if pair[0] != pair[1]), len(trunk)
+                )
+                most = min(most, len(one) - min(alike + 1, len(trunk)))
+                if alike == len(trunk):
+                    nationals.append(one[alike:])
         # A number without its zero was also judged with it (a lost zero).
         nationals += ["0" + one for one in nationals]
-        shortest = min(map(len, nationals))
-        if shortest < SHORTEST:
+        if min(map(len, nationals)) < SHORTEST:
             return 0
         plan = plan_of(code)
-        free = min([most, unseen, shortest - len(trunk), *(plan.free(one) for one in nationals)])
+        free = min([most, *(plan.free(one) for one in nationals)])
         if free > 0 and isinstance(number, str) and number[-free:] != digits[-free:]:
             return 0
         return free
 
 
-def _trunk_prefix(code: int) -> tuple[str, int]:
-    """Return what people dial before a national number, and how many last digits its rules surely never look at."""
-    literal, most = "", MOST
-    for region in phonenumbers.COUNTRY_CODE_TO_REGION_CODE.get(code, ()):
-        metadata = PhoneMetadata.metadata_for_region(region, None)
-        prefix = (metadata.national_prefix_for_parsing if metadata is not None else None) or ""
-        if prefix.isdigit() or not prefix:
-            literal = prefix or literal
-        else:
-            literal = (metadata.national_prefix if metadata is not None else None) or literal
-            most = min(most, 4)  # carrier codes and the like look at the first digits only
-    return literal, most
+@lru_cache(maxsize=512)
+def _trunks(region: str) -> tuple[str | None, ...]:
+    """Return what people in `region` dial before a national number; None when it is more than some fixed digits."""
+    metadata = PhoneMetadata.metadata_for_region(region, None)
+    if metadata is None:
+        return (None,)
+    pattern = metadata.national_prefix_for_parsing or ""
+    found: list[str | None] = []
+    for part in pattern.replace("(", "").replace(")", "").split("|") if pattern else []:
+        simple = _LITERAL.fullmatch(part)
+        if simple is None or "?:" in pattern or metadata.national_prefix_transform_rule:
+            return (metadata.national_prefix, None)
+        found += [simple[1] + digit for digit in simple[2]] if simple[2] else [simple[1]]
+    return tuple(found)
 
 
 def _plain(number: Number | NumberProblem) -> str | NumberProblem:

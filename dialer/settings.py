@@ -285,7 +285,9 @@ def _sentences(exc: ValidationError, path: Path | None) -> str:
         else:
             told = str(error["msg"]).removeprefix("Value error, ")
             given = error.get("input")
-            shown = f" (given: {given!r})" if isinstance(given, str | int | float | bool) else ""
+            # An address may carry a password; it is shown nowhere.
+            secret = "url" in str(error["loc"][-1])
+            shown = f" (given: {given!r})" if isinstance(given, str | int | float | bool) and not secret else ""
             lines.append(f"  {place}: {told}{shown}")
     count = "one value is wrong" if len(lines) == 1 else f"{len(lines)} values are wrong"
     return f"{where}: {count}\n" + "\n".join(lines)

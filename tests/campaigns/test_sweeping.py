@@ -208,3 +208,20 @@ def test_a_leg_nobody_wants_is_hung_up_again_until_it_ends(
     agent.state = "parked"
     session.flush()
     assert limits.overlong(session, later, application.settings.timing) == []
+
+
+def test_a_report_that_never_works_does_not_keep_calls_open_for_ever(
+    application: Application, session: Session, pbx: FakePbx, running: Campaign
+) -> None:
+    attempt = factories.attempt(session, running, state=CallState.RINGING)
+
+    def too_long(since: object) -> list[PastCall]:
+        raise PbxNonsense("main", "the answer is longer than 1 MiB")
+
+    pbx.call_report = too_long  # type: ignore[method-assign]
+    heard(session, "attempts", 30)
+    assert sweep(application, "main").closed == 0
+    heard(session, "attempts", 90)
+    assert sweep(application, "main").closed == 1
+    session.refresh(attempt)
+    assert attempt.state == CallState.FAILED
