@@ -31,8 +31,9 @@ _RETRY_PAUSES = (0.0, 0.05, 0.1, 0.2, 0.4)
 _INSERT = """
 INSERT INTO logged_events (pbx, received_at, ref, call_id, can_wait, method, query, body, content_type)
 SELECT pbx, clock_timestamp() - make_interval(secs => waited), ref, call_id, can_wait, method, query, body, content_type
-FROM unnest(%b::text[], %b::float8[], %b::text[], %b::text[], %b::bool[], %b::text[], %b::text[], %b::bytea[], %b::text[])
-     WITH ORDINALITY AS e(pbx, waited, ref, call_id, can_wait, method, query, body, content_type, place)
+FROM unnest(
+    %b::text[], %b::float8[], %b::text[], %b::text[], %b::bool[], %b::text[], %b::text[], %b::bytea[], %b::text[]
+) WITH ORDINALITY AS e(pbx, waited, ref, call_id, can_wait, method, query, body, content_type, place)
 ORDER BY place
 """
 

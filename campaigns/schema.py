@@ -1,14 +1,17 @@
 """Bring a database to the newest schema, one process at a time."""
 
-from pathlib import Path
+from __future__ import annotations
 
-from alembic import command
-from alembic.config import Config
-from alembic.migration import MigrationContext
-from alembic.script import ScriptDirectory
-from sqlalchemy import Engine, text
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from sqlalchemy import text
 
 import migrations
+
+if TYPE_CHECKING:
+    from alembic.config import Config
+    from sqlalchemy import Engine
 
 # Any constant does; it keeps two hosts from migrating at once. Released with the transaction.
 _MIGRATION_LOCK = 0x0D1A1E12
@@ -16,6 +19,8 @@ _MIGRATION_LOCK = 0x0D1A1E12
 
 def alembic_config() -> Config:
     """Return Alembic's configuration for our migrations, wherever the package is installed."""
+    from alembic.config import Config  # half a second to load, and only migrating needs it
+
     config = Config()
     config.set_main_option("script_location", str(Path(migrations.__file__).parent))
     return config
@@ -23,15 +28,16 @@ def alembic_config() -> Config:
 
 def newest() -> str:
     """Return the revision this code was written for."""
-    head = ScriptDirectory.from_config(alembic_config()).get_current_head()
-    assert head is not None
-    return head
+    return migrations.HEAD
 
 
 def current(engine: Engine) -> str | None:
     """Return the revision the database is at; None for an empty one."""
     with engine.connect() as connection:
-        return MigrationContext.configure(connection).get_current_revision()
+        if connection.execute(text("SELECT to_regclass('alembic_version')")).scalar_one() is None:
+            return None
+        found: str | None = connection.execute(text("SELECT version_num FROM alembic_version")).scalar_one_or_none()
+        return found
 
 
 def upgrade(engine: Engine, revision: str = "head") -> None:
@@ -45,6 +51,8 @@ def downgrade(engine: Engine, revision: str = "base") -> None:
 
 
 def _run(engine: Engine, direction: str, revision: str) -> None:
+    from alembic import command
+
     config = alembic_config()
     with engine.begin() as connection:
         connection.execute(text("SET LOCAL lock_timeout = '60s'"))

@@ -11,7 +11,7 @@ from campaigns.cli.root import build_cli
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from campaigns.application import Application
+    from campaigns.application import Application, Doorbell
     from dialer.settings import Settings
 
 _RUNNING = "Running"
@@ -50,8 +50,30 @@ class Context:
         from workers.wiring import wire
 
         configure_logging(self.settings.log.model_copy(update={"level": "WARNING"}), "cli")
-        with wire(self.settings, process="cli") as wired:
+        with wire(self.settings, process="cli", queue=False) as wired:
+            wired.application.doorbell = _LateDoorbell(wired.redis_url)
             yield wired.application
+
+
+class _LateDoorbell:
+    """Reaches for Redis when something is to be rung, which is seldom: an import, mostly."""
+
+    def __init__(self, redis_url: str) -> None:
+        self._redis_url = redis_url
+
+    def look(self, pbx: str, ref: str | None, call_id: str | None) -> None:
+        self._bell().look(pbx, ref, call_id)
+
+    def place(self, ref: str) -> None:
+        self._bell().place(ref)
+
+    def run_import(self, import_id: int) -> None:
+        self._bell().run_import(import_id)
+
+    def _bell(self) -> Doorbell:
+        from workers.broker import QueueDoorbell, build_broker
+
+        return QueueDoorbell(build_broker(self._redis_url), complain=lambda _: None)
 
 
 def main() -> None:

@@ -1,11 +1,12 @@
 """Settings into an Application: the one place where the parts are put together."""
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from threading import Lock
+from typing import TYPE_CHECKING
 
-import stamina.instrumentation
 import structlog
 from sqlalchemy import text
 
@@ -17,13 +18,13 @@ from dialer.errors import ServiceUnreachable, SettingsError
 from dialer.pbx.base import Pbx
 from dialer.pbx.registry import open_pbx
 from dialer.settings import PbxSettings, Settings, secret
-from workers.broker import QueueDoorbell, WakeUpBroker, build_broker
 from workers.embedded import services_for
 from workers.redaction import register_secret
 
+if TYPE_CHECKING:
+    from workers.broker import WakeUpBroker
+
 log = structlog.get_logger(__name__)
-# A read that fails for good is noted with its PBX; each try in between is not worth a line.
-stamina.instrumentation.set_on_retry_hooks([])
 # A tick that is skipped because the last one still waits for a slow PBX is what we want.
 logging.getLogger("apscheduler").setLevel(logging.ERROR)
 
@@ -33,9 +34,40 @@ class Wired:
     """An application and, when it was asked for, the broker behind its doorbell."""
 
     application: Application
-    broker: WakeUpBroker | None
+    broker: "WakeUpBroker | None"
     database_url: str
     redis_url: str
+
+
+class _Pbxes(Mapping[str, Pbx]):
+    """The PBXs of the settings, each opened when it is first asked for: most commands ask for none."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings.pbx
+        self._open: dict[str, Pbx] = {}
+        self._lock = Lock()
+
+    def __getitem__(self, name: str) -> Pbx:
+        import stamina.instrumentation  # comes with the HTTP client, which most commands never need
+
+        with self._lock:
+            if name not in self._open:
+                settings = self._settings[name]
+                _keep_out_of_logs(name, settings)
+                self._open[name] = open_pbx(name, settings)
+                # A read that fails for good is noted with its PBX; each try in between is not worth a line.
+                stamina.instrumentation.set_on_retry_hooks([])
+            return self._open[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._settings)
+
+    def __len__(self) -> int:
+        return len(self._settings)
+
+    def close(self) -> None:
+        for pbx in self._open.values():
+            pbx.close()
 
 
 @contextmanager
@@ -46,15 +78,16 @@ def wire(settings: Settings, *, process: str, queue: bool = True, migrate: bool 
     """
     with services_for(settings) as (database_url, redis_url):
         engine = engine_for(database_url, pool_size=settings.database.pool_size, application_name=f"dialer {process}")
-        pbxes: dict[str, Pbx] = {}
+        pbxes = _Pbxes(settings)
         try:
             _schema(engine, settings, migrate)
-            for name, pbx_settings in settings.pbx.items():
-                _keep_out_of_logs(name, pbx_settings)
-                pbxes[name] = open_pbx(name, pbx_settings)
-            broker = build_broker(redis_url) if queue else None
+            broker = None
             doorbell: Doorbell = SilentDoorbell()
-            if broker is not None:
+            if queue:
+                list(pbxes.values())  # what is wrong with a PBX's settings is said at the start
+                from workers.broker import QueueDoorbell, build_broker
+
+                broker = build_broker(redis_url)
                 doorbell = QueueDoorbell(broker, complain=lambda why: log.warning("doorbell", why=why))
             application = Application(
                 settings=settings,
@@ -67,8 +100,7 @@ def wire(settings: Settings, *, process: str, queue: bool = True, migrate: bool 
             if broker is not None:
                 broker.close()
         finally:
-            for pbx in pbxes.values():
-                pbx.close()
+            pbxes.close()
             engine.dispose()
 
 
@@ -97,7 +129,7 @@ def _schema(engine: object, settings: Settings, migrate: bool | None) -> None:
     ensure_installation(engine)
 
 
-def check_redis(broker: WakeUpBroker) -> None:
+def check_redis(broker: "WakeUpBroker") -> None:
     """Raise ServiceUnreachable when Redis does not answer."""
     import redis
 

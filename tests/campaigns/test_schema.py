@@ -2,6 +2,7 @@ import psycopg.errors
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
+from alembic.script import ScriptDirectory
 from sqlalchemy import Engine, text
 from sqlalchemy.exc import DBAPIError
 
@@ -18,6 +19,15 @@ def differences(engine: Engine) -> list[object]:
 def test_migrations_from_empty_equal_the_models(engine: Engine) -> None:
     assert differences(engine) == []
     assert schema.current(engine) == schema.newest()
+
+
+def test_the_revision_we_compare_with_is_alembics_newest() -> None:
+    assert schema.newest() == ScriptDirectory.from_config(schema.alembic_config()).get_current_head()
+
+
+def test_an_empty_database_is_at_no_revision(engine: Engine) -> None:
+    schema.downgrade(engine)
+    assert schema.current(engine) is None
 
 
 def test_the_comparison_notices_a_missing_column(engine: Engine) -> None:

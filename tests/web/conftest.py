@@ -34,7 +34,8 @@ class Reader:
 
     def keys(self, payload: Payload) -> EventKeys:
         fields = parse_qs(payload.query or payload.body.decode("latin-1"))
-        return EventKeys(fields.get("extid", [None])[0], fields.get("call_id", [None])[0])
+        patient = fields.get("event_name") == ["call_progress"]
+        return EventKeys(fields.get("extid", [None])[0], fields.get("call_id", [None])[0], can_wait=patient)
 
 
 @dataclass

@@ -182,6 +182,14 @@ def test_the_doorbell_rings_after_the_commit_for_the_call_of_the_event(running: 
     wait_until(lambda: bell.looks == [("main", "d-c7", "9001")])
 
 
+def test_an_event_nobody_waits_for_is_logged_and_does_not_ring(running: Running, bell: Bell) -> None:
+    running.get(f"{HOOK}?event_name=call_progress&extid=d-c7")
+    running.get(f"{HOOK}?event_name=call_response&extid=d-c8")
+
+    wait_until(lambda: bell.looks == [("main", "d-c8", None)])
+    assert [(event.ref, event.can_wait) for event in running.events()] == [("d-c7", True), ("d-c8", False)]
+
+
 def test_a_doorbell_that_hangs_or_fails_costs_no_reply(running: Running, bell: Bell) -> None:
     bell.held, bell.broken = threading.Event(), True
 
