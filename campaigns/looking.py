@@ -23,8 +23,10 @@ def look(application: Application, pbx: str, ref: str | None, call_id: str | Non
         return  # taken out of the settings; the rows stay for when it comes back
     with application.transaction() as session:
         commands = reactions.react(session, adapter, ref, call_id, now=database_now(session))
-        parked = PARKED in session.info
+        parked, others = PARKED in session.info, session.info.get(reactions.TOLD_OF, ())
     carry_out(application, commands)
+    for other in others:
+        look(application, pbx, other, None)
     if parked:
         serve_waiting(application, pbx)
 

@@ -19,6 +19,8 @@ from dialer.errors import EventTrouble
 from dialer.pbx.base import CallEvent, CallOutcome, Heard, Payload, Pbx, Role
 
 AnyCall = Attempt | AgentLeg
+# Set in `session.info`: calls whose events came under another's reference and wait to be looked at.
+TOLD_OF = "told of"
 NOBODYS = "no call of ours has this reference or call id"
 
 
@@ -126,8 +128,9 @@ def _apply_logged(session: Session, pbx: Pbx, call: Attempt | AgentLeg, logged: 
         return
     owner = _true_owner(session, call, event)
     if owner is not None:
-        # It names this call, and tells of another: that call's next look finds it.
+        # It names this call, and tells of another, which is looked at next.
         logged.ref, logged.call_id = owner, event.call_id
+        session.info.setdefault(TOLD_OF, set()).add(owner)
         session.flush()
         return
     if isinstance(call, Attempt):

@@ -36,12 +36,12 @@ _UNHANDLED = text(
     """
     SELECT pbx, ref, call_id FROM (
         SELECT pbx, ref, CASE WHEN ref IS NULL THEN call_id END AS call_id, min(id) AS first
-        FROM logged_events WHERE handled_at IS NULL AND NOT can_wait AND received_at < :before
+        FROM logged_events WHERE handled_at IS NULL AND NOT can_wait AND received_at < :before AND pbx = ANY(:known)
         GROUP BY 1, 2, 3 ORDER BY 4 LIMIT 200) AS urgent
     UNION ALL
     SELECT pbx, ref, call_id FROM (
         SELECT pbx, ref, CASE WHEN ref IS NULL THEN call_id END AS call_id, min(id) AS first
-        FROM logged_events WHERE handled_at IS NULL AND can_wait AND received_at < :patient
+        FROM logged_events WHERE handled_at IS NULL AND can_wait AND received_at < :patient AND pbx = ANY(:known)
         GROUP BY 1, 2, 3 ORDER BY 4 LIMIT 25) AS patient
     """
 )
@@ -108,12 +108,11 @@ class SecondLook:
     def _see(self) -> "_Found":
         with self._application.transaction() as session:
             now = database_now(session)
+            # Of a PBX that was taken out of the settings nothing can be read; its rows wait for it to come back.
+            told = {"before": now - _YOUNG, "patient": now - _PATIENT, "known": list(self._application.pbxes)}
             return _Found(
                 unserved=limits.unserved(session, now, self._timing),
-                events=[
-                    (row.pbx, row.ref, row.call_id)
-                    for row in session.execute(_UNHANDLED, {"before": now - _YOUNG, "patient": now - _PATIENT})
-                ],
+                events=[(row.pbx, row.ref, row.call_id) for row in session.execute(_UNHANDLED, told)],
                 commands=pbx_commands.due(session, now - _YOUNG),
                 waiting=assigning.waiting(session),
                 orders=placing.overdue(session, age=0.25),

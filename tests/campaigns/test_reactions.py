@@ -306,7 +306,6 @@ def test_a_transfer_told_under_the_agents_reference_is_the_customers(
             other_call_id=leg.pbx_call_id,
         ),
     )
-    looking.look(application, "main", attempt.ref, None)
     session.expire_all()
     assert (attempt.state, agent.state) == (CallState.JOINED, "talking")
 
