@@ -81,7 +81,7 @@ class SecondLook:
         self._failures: Counter[_Key] = Counter()
         self._complained: dict[str, float] = {}
         self._importer = ThreadPoolExecutor(1, thread_name_prefix="import")
-        self._import_under_way: Future[None] | None = None
+        self.import_under_way: Future[None] | None = None
 
     def run(self, stop: Event) -> None:
         """Look every `second_look` seconds."""
@@ -165,8 +165,8 @@ class SecondLook:
 
     def _import(self, import_id: int) -> None:
         """Its queue message was lost, or its worker: done here, one at a time, beside the looking."""
-        if self._import_under_way is None or self._import_under_way.done():
-            self._import_under_way = self._importer.submit(run_one_import, self._application, import_id)
+        if self.import_under_way is None or self.import_under_way.done():
+            self.import_under_way = self._importer.submit(run_one_import, self._application, import_id)
 
     def _hang_up(self, ref: str) -> None:
         commands: list[int | None] = []

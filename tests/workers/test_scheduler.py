@@ -1,0 +1,188 @@
+"""Leaders, their leases, and what one tick does."""
+
+import pytest
+from sqlalchemy import select, text
+from sqlalchemy.orm import Session
+
+from campaigns.application import Application
+from campaigns.models import Agent, AgentLeg, Attempt, Campaign, Command, PaceDecision
+from campaigns.pbx_status import note_trouble
+from dialer.calls import CallState
+from tests import factories
+from tests.fakes import FakePbx
+from workers.scheduler import Scheduler
+
+
+@pytest.fixture
+def pbx(application: Application) -> FakePbx:
+    fake = FakePbx()
+    application.pbxes = {"main": fake}
+    return fake
+
+
+@pytest.fixture
+def running(session: Session) -> Campaign:
+    made = factories.campaign(session, mode="progressive")
+    factories.lines(session)
+    session.execute(text("UPDATE pbx_status SET read_at = clock_timestamp()"))
+    session.commit()
+    return made
+
+
+def leading(application: Application, holder: str = "one") -> Scheduler:
+    made = Scheduler(application, holder)
+    made.renew()
+    return made
+
+
+def tick(scheduler: Scheduler, campaign: Campaign) -> None:
+    scheduler._tick(campaign.id)
+
+
+def run_out(session: Session) -> None:
+    session.execute(text("UPDATE leases SET expires_at = clock_timestamp() - interval '1 s'"))
+    session.commit()
+
+
+def test_one_leads_and_the_other_stands_by_until_the_lease_runs_out(
+    application: Application, session: Session, pbx: FakePbx, running: Campaign
+) -> None:
+    first, second = leading(application, "one"), leading(application, "two")
+    assert (list(first._claims), list(second._claims)) == ([running.id], [])
+    run_out(session)
+    second.renew()
+    assert second._claims[running.id].fence == first._claims[running.id].fence + 1
+    first.renew()
+    assert first._claims == {}
+
+
+def test_a_scheduler_that_was_asleep_orders_nothing_under_its_old_claim(
+    application: Application, session: Session, pbx: FakePbx, running: Campaign
+) -> None:
+    factories.parked_agent(session, running)
+    factories.contact(session, running)
+    session.commit()
+    asleep = leading(application, "one")
+    run_out(session)
+    leading(application, "two")
+    tick(asleep, running)
+    assert session.scalars(select(Attempt.id)).all() == []
+    assert asleep._claims == {}, "and it knows now"
+
+
+def test_a_scheduler_that_could_not_renew_is_not_confident(application: Application, pbx: FakePbx) -> None:
+    scheduler = leading(application)
+    assert scheduler.confident
+    application.clock.sleep(application.settings.timing.lease)
+    assert not scheduler.confident
+
+
+def test_a_tick_calls_one_contact_for_each_parked_agent(
+    application: Application, session: Session, pbx: FakePbx, running: Campaign
+) -> None:
+    for _ in range(2):
+        factories.parked_agent(session, running)
+    for _ in range(5):
+        factories.contact(session, running)
+    session.commit()
+    scheduler = leading(application)
+    tick(scheduler, running)
+    tick(scheduler, running)
+    assert len(session.scalars(select(Attempt.id)).all()) == 2
+    decisions = session.scalars(select(PaceDecision).order_by(PaceDecision.id)).all()
+    assert [(decision.calls, decision.ordered) for decision in decisions] == [(2, 2), (0, 0)]
+    assert "2 agents free" in decisions[0].why
+    assert decisions[0].snapshot["parked"] == 2
+
+
+def test_equal_decisions_in_a_row_are_one_row(
+    application: Application, session: Session, pbx: FakePbx, running: Campaign
+) -> None:
+    scheduler = leading(application)
+    for _ in range(5):
+        tick(scheduler, running)
+    decision = session.scalars(select(PaceDecision)).one()
+    assert (decision.calls, decision.why) == (0, "0: no contact is due")
+
+
+def test_ready_agents_are_parked_when_there_is_somebody_to_call(
+    application: Application, session: Session, pbx: FakePbx, running: Campaign
+) -> None:
+    factories.agent(session, running)
+    session.commit()
+    scheduler = leading(application)
+    tick(scheduler, running)
+    assert session.scalars(select(AgentLeg.id)).all() == [], "nobody to call: nobody is rung"
+    factories.contact(session, running)
+    session.commit()
+    tick(scheduler, running)
+    assert session.scalars(select(AgentLeg.state)).all() == [CallState.ORDERED]
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        ("UPDATE pbx_status SET read_at = clock_timestamp() - interval '61 s'", "last said"),
+        ("UPDATE pbx_status SET read_at = NULL", "not said yet"),
+        (
+            "INSERT INTO logged_events (pbx, method, query, received_at) "
+            "VALUES ('main', 'GET', '', clock_timestamp() - interval '11 s')",
+            "not handled yet",
+        ),
+    ],
+)
+def test_what_is_not_known_is_not_dialled_on(
+    application: Application, session: Session, pbx: FakePbx, running: Campaign, change: str, reason: str
+) -> None:
+    factories.parked_agent(session, running)
+    factories.contact(session, running)
+    session.execute(text(change))
+    session.commit()
+    tick(leading(application), running)
+    assert session.scalars(select(Attempt.id)).all() == []
+    assert reason in session.scalars(select(PaceDecision.why)).one()
+
+
+def test_a_pbx_in_trouble_is_left_alone_and_the_reason_is_shown(
+    application: Application, session: Session, pbx: FakePbx, running: Campaign
+) -> None:
+    factories.parked_agent(session, running)
+    factories.contact(session, running)
+    session.commit()
+    note_trouble(application, "main", "answered HTML")
+    tick(leading(application), running)
+    assert session.scalars(select(Attempt.id)).all() == []
+    assert "answered HTML" in session.scalars(select(PaceDecision.why)).one()
+
+
+def test_orders_without_a_reply_stop_the_next_ones(
+    application: Application, session: Session, pbx: FakePbx, running: Campaign
+) -> None:
+    for _ in range(3):
+        factories.parked_agent(session, running)
+        factories.attempt(session, running, state=CallState.UNKNOWN)
+    factories.contact(session, running)
+    session.commit()
+    tick(leading(application), running)
+    assert "no reply" in session.scalars(select(PaceDecision.why)).one()
+
+
+def test_a_stopped_campaign_lets_its_agents_off_the_line(
+    application: Application, session: Session, pbx: FakePbx, running: Campaign
+) -> None:
+    agent, leg = factories.parked_agent(session, running)
+    running.state = "stopped"
+    session.execute(text("UPDATE campaigns SET state = 'stopped', state_at = clock_timestamp() - interval '1 min'"))
+    session.commit()
+    tick(leading(application), running)
+    session.expire_all()
+    assert pbx.commands("hang_up") == [leg.pbx_call_id]
+    assert session.get_one(Agent, agent.id).state == "ready"
+    assert session.scalars(select(Command.state)).all() == ["accepted"]
+
+
+def test_a_step_that_fails_does_not_end_the_scheduler(application: Application, pbx: FakePbx) -> None:
+    scheduler = leading(application)
+    scheduler._guard("nonsense", lambda: 1 / 0)
+    scheduler.renew()
+    assert scheduler.confident
