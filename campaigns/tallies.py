@@ -13,12 +13,11 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 from sqlalchemy import text
 from sqlalchemy.orm import Session
 
+from campaigns import pace_view
 from campaigns.models import Campaign
-from dialer.abandonment import Budget, rule_pack
+from dialer.abandonment import rule_pack
 from dialer.errors import NotFound
 
-# An answer comes this long after its order at the latest: lets the index on the order's time find answers.
-_RING_AT_MOST = timedelta(hours=1)
 _SHARE = 10.0  # one part counting, nine parts rest
 
 
@@ -207,31 +206,15 @@ def _occupancy(session: Session, campaign_id: int, window: Window) -> float | No
     return round(busy / (busy + row.waiting), 4) if busy + row.waiting > 0 else None
 
 
-# As `dialer.abandonment.figures` counts ended calls: who was met only after the limit is abandoned. Calls that
-# still go on are counted as soon as it is certain where they will be: when the agent came, or the message did.
-_ANSWERS = text(
-    """
-    SELECT count(*) FILTER (WHERE joined_at - answered_at > limit_
-                            OR joined_at IS NULL AND (state = 'abandoned' OR message_at IS NOT NULL)) AS abandoned,
-           count(*) FILTER (WHERE joined_at - answered_at <= limit_) AS met
-    FROM (SELECT state, joined_at, answered_at, message_at, make_interval(secs => answer_limit) AS limit_
-          FROM attempts
-          WHERE campaign_id = :campaign AND ordered_at >= :ordered AND answered_at >= :since AND answered_at <= :now
-         ) AS answered
-    """
-)
-
-
 def _abandonment(session: Session, campaign: Campaign, now: datetime) -> Abandonment:
+    """The budget the pacer keeps to, from the same count."""
     try:
         pack = rule_pack(campaign.rule_pack)
         length, ceiling = pack.window, min(campaign.max_abandonment, pack.ceiling)
     except NotFound:  # a pack of a newer release: its campaign is shown all the same
         length, ceiling = timedelta(hours=24), campaign.max_abandonment
     window = Window(f"last {length.total_seconds() / 3600:.0f} h", now - length, now)
-    values = {"campaign": campaign.id, "since": window.since, "ordered": window.since - _RING_AT_MOST, "now": now}
-    row = session.execute(_ANSWERS, values).one()
-    budget = Budget(row.abandoned, row.met, ceiling, window.name)
+    budget = pace_view.budget(session, campaign.id, window.since, ceiling, window.name)
     return Abandonment(
         window=window,
         ceiling=ceiling,
