@@ -26,7 +26,7 @@ from campaigns.sweeping import sweep
 from dialer.settings import Settings
 from workers.beat import Beat
 from workers.broker import PatientDoorbell, QueueDoorbell
-from workers.wiring import wire
+from workers.wiring import settle_memory, wire
 
 log = structlog.get_logger(__name__)
 
@@ -179,6 +179,7 @@ def run_scheduler(settings: Settings) -> int:
         scheduler.renew()
         calendar.start()
         beat.start()
+        settle_memory()
         log.info("scheduler ready", holder=scheduler.holder)
         try:
             while not stop.is_set():

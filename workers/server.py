@@ -3,6 +3,7 @@
 import uvicorn
 
 from campaigns.web.app import create_app
+from campaigns.web.protocol import uvicorn_options
 from dialer.errors import ServiceUnreachable
 from dialer.settings import Settings
 from workers.beat import Beat
@@ -30,13 +31,7 @@ def _serve(app: object, settings: Settings) -> None:
         host=settings.web.host,
         port=settings.web.port,
         loop="uvloop",
-        http="httptools",
-        access_log=False,  # it would write the webhook's secret
-        log_config=None,
-        server_header=False,
-        proxy_headers=False,
-        timeout_graceful_shutdown=3,
-        backlog=2048,
+        **uvicorn_options(),
     )
     try:
         uvicorn.Server(config).run()
