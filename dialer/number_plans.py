@@ -2,7 +2,7 @@
 
 A plan comes as regular expressions (ranges of landlines, mobiles, premium services...). Here they become one
 automaton per country code, so the question has an exact answer and no table of exceptions to keep: in Italy
-`342 1234567` is settled after three digits, in Barbados some numbers only at the ninth.
+`342 1234567` is settled after three digits, in Barbados `246 521 4002` only after seven.
 """
 
 from functools import lru_cache
