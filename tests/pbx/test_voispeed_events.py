@@ -366,7 +366,7 @@ def test_what_cannot_be_an_id_is_not_taken_for_one(bad: str) -> None:
 
 def test_the_call_of_a_user_event_is_found_under_its_own_name() -> None:
     keys = reader().keys(Payload("GET", "event_type=2&event=14&usercallid=78&call_id=9&extid=X1&request_id=5"))
-    assert keys == EventKeys("X1", "78", "5")
+    assert keys == EventKeys("X1", "78", "5", can_wait=True)
 
 
 def test_the_printed_time_is_kept_as_it_is() -> None:
