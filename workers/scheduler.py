@@ -15,7 +15,7 @@ from apscheduler.executors.pool import ThreadPoolExecutor  # type: ignore[import
 from apscheduler.schedulers.background import BackgroundScheduler  # type: ignore[import-untyped]
 from sqlalchemy import select
 
-from campaigns import agents, leases, retention
+from campaigns import agents, importing, leases, retention
 from campaigns.application import Application
 from campaigns.db import database_now
 from campaigns.gate import Claim, LeaseLost
@@ -140,9 +140,11 @@ class Scheduler:
             agents.send_home(session, now=now)
 
     def nightly(self) -> None:
-        """Delete what is older than its retention."""
+        """Delete what is older than its retention, and files no import wants any more."""
         with self._application.transaction() as session:
-            removed = retention.prune(session, now=database_now(session), days=self._timing.retention_days)
+            now = database_now(session)
+            removed = retention.prune(session, now=now, days=self._timing.retention_days)
+            removed["files"] = importing.forget_strays(session, self._application.data_dir, now)
         log.info("retention", **removed)
 
     def figures(self) -> dict[str, object]:
