@@ -125,7 +125,7 @@ def _assign(session: Session, attempt: Attempt, now: datetime) -> Assignment | N
     return assignment
 
 
-def waiting(session: Session, *, pbx: str | None = None, limit: int = 20) -> list[str]:
+def waiting(session: Session, *, pbx: str | None = None, limit: int = 200) -> list[str]:
     """References of answered customers nobody has taken yet, longest wait first."""
     query = (
         select(Attempt.ref)

@@ -10,7 +10,7 @@ from itertools import takewhile
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from campaigns import agents, ledger
+from campaigns import agents, ledger, pbx_commands
 from campaigns.db import ROW_LOCK
 from campaigns.models import AgentLeg, Assignment, Attempt, Campaign, Contact
 from dialer.abandonment import rule_pack
@@ -96,13 +96,15 @@ def close_leg(session: Session, leg: AgentLeg, state: CallState, *, now: datetim
     leg.state, leg.ended_at = state, now
     if state is CallState.COMPLETED:
         return
-    assignment = open_assignment_of_leg(session, leg.id)
+    # The agent first: whoever gives them a customer at this moment holds that lock.
     agent = agents.locked(session, leg.agent_id)
+    assignment = open_assignment_of_leg(session, leg.id)
     if assignment is not None:
         attempt = session.get_one(Attempt, assignment.attempt_id)
         if attempt.joined_at is not None:
             return  # they talk: the conversation's end frees the agent
         assignment.ended_at, assignment.result = now, "agent lost"
+        pbx_commands.withdraw_join(session, assignment.id, now=now)
     if agent.state not in agents.WORKING:
         return
     agents.lose_leg(session, agent, now=now, reason=reason, by_agent=state in _AGENTS_OWN_DOING)
@@ -127,6 +129,7 @@ def release_assignment(session: Session, assignment: Assignment, result: str, *,
     leg = session.get_one(AgentLeg, assignment.leg_id, with_for_update=ROW_LOCK, populate_existing=True)
     agent = agents.locked(session, assignment.agent_id)
     assignment.ended_at, assignment.result = now, result
+    pbx_commands.withdraw_join(session, assignment.id, now=now)
     if agent.state != "assigned":
         return
     if leg.ended_at is None and leg.state == CallState.HELD:

@@ -45,6 +45,8 @@ def run_out(session: Session, pbx: Pbx, attempt: Attempt, *, now: datetime) -> l
         in_flight = join is not None and join.state in ("sending", "accepted", "unknown")
         if in_flight and join is not None and now < (join.sent_at or now) + JOIN_GRACE:
             return []
+        if join is not None and join.state == "due" and not pbx_commands.withdraw_join(session, assignment.id, now=now):
+            return []  # claimed this instant: on its way after all
         endings.release_assignment(session, assignment, "time over", now=now)
     attempt.message_at = now
     attempt.state = advance(CallState(attempt.state), Signal.MESSAGE)
@@ -68,19 +70,25 @@ def overlong(session: Session, now: datetime, timing: TimingSettings) -> list[st
     message = now - timedelta(seconds=timing.message_limit)
     talk = now - timedelta(seconds=timing.talk_limit)
     ring = now - timedelta(seconds=timing.agent_ring_limit)
+    rings = now - timedelta(seconds=3 * timing.ring_limit)
     found = list(
         session.scalars(
             select(Attempt.ref).where(
                 Attempt.ended_at.is_(None),
                 ((Attempt.state == CallState.MESSAGE) & (Attempt.message_at < message))
-                | ((Attempt.state == CallState.JOINED) & (Attempt.joined_at < talk)),
+                | ((Attempt.state == CallState.JOINED) & (Attempt.joined_at < talk))
+                # The PBX should have given up long ago, and still lists it.
+                | (
+                    Attempt.state.in_((CallState.UNKNOWN, CallState.PLACED, CallState.RINGING))
+                    & (Attempt.sent_at < rings)
+                ),
             )
         )
     )
     found += session.scalars(
         select(AgentLeg.ref).where(
             AgentLeg.ended_at.is_(None),
-            AgentLeg.state.in_((CallState.PLACED, CallState.RINGING)),
+            AgentLeg.state.in_((CallState.PLACED, CallState.RINGING, CallState.ANSWERED)),
             AgentLeg.sent_at < ring,
         )
     )

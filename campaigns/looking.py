@@ -16,12 +16,12 @@ from campaigns.models import AgentLeg
 MOST_TRIES = 5
 
 
-def look(application: Application, pbx: str, ref: str | None, call_id: str | None) -> None:
+def look(application: Application, pbx: str, ref: str | None, call_id: str | None, *, hurry: bool = False) -> None:
     """Bring one call up to date and do what follows from it."""
     adapter = application.pbxes.get(pbx)
     if adapter is None:
         return  # taken out of the settings; the rows stay for when it comes back
-    with application.transaction() as session:
+    with application.transaction(hurry=hurry) as session:
         commands = reactions.react(session, adapter, ref, call_id, now=database_now(session))
         parked, others = PARKED in session.info, session.info.get(reactions.TOLD_OF, ())
     carry_out(application, commands)
@@ -45,9 +45,9 @@ def carry_out(application: Application, commands: Sequence[int]) -> None:
         queue = again
 
 
-def serve(application: Application, ref: str) -> list[int]:
+def serve(application: Application, ref: str, *, hurry: bool = False) -> list[int]:
     """Offer one waiting customer to the agents; returns the commands to send."""
-    with application.transaction() as session:
+    with application.transaction(hurry=hurry) as session:
         call = reactions.locked_call(session, ref)
         if call is None or isinstance(call, AgentLeg):
             return []

@@ -10,7 +10,7 @@ from typing import Any
 from sqlalchemy import update
 from sqlalchemy.orm import Session
 
-from campaigns import gate, looking, pace_view, parking
+from campaigns import gate, pace_view, parking
 from campaigns.application import Application
 from campaigns.db import database_now
 from campaigns.gate import Claim, Passed
@@ -46,35 +46,38 @@ class Pacing:
 
 def tick(application: Application, pacing: Pacing, claim: Claim) -> list[str]:
     """Order the calls this moment asks for; returns their references. LeaseLost when another leads."""
-    with application.transaction() as session:
-        now = database_now(session)
-        view = pace_view.read(session, pacing.campaign_id, now)
-        if view is None:
-            return []
-        refs, commands = _act(application, session, pacing, view, claim, now)
+    try:
+        with application.transaction() as session:
+            now = database_now(session)
+            view = pace_view.read(session, pacing.campaign_id, now)
+            refs = _act(application, session, pacing, view, claim, now) if view else []
+    except Exception:
+        pacing.last = None  # it may not be in the database
+        raise
     for ref in refs:
         application.doorbell.place(ref)
-    looking.carry_out(application, commands)
     return refs
 
 
 def _act(
     application: Application, session: Session, pacing: Pacing, view: View, claim: Claim, now: datetime
-) -> tuple[list[str], list[int]]:
+) -> list[str]:
     timing = application.settings.timing
     if view.state != "running":
         if now - view.state_at < PAUSE_GRACE:
-            return [], []
-        return [], parking.let_go(session, pacing.campaign_id, now=now, reason=f"campaign {view.state}")
+            return []
+        # Ordered here and sent by the second look: a slow PBX must not hold up the ticks of other campaigns.
+        parking.let_go(session, pacing.campaign_id, now=now, reason=f"campaign {view.state}")
+        return []
     campaign = session.get_one(Campaign, pacing.campaign_id, populate_existing=True)
     busy = view.due or bool(view.open)
     pacing.idle_since = None if busy else pacing.idle_since or now
     legs: list[str] = []
-    commands: list[int] = []
+    parking.let_go(session, campaign.id, now=now, reason="works elsewhere", strangers_only=True)
     if view.due:
         legs = parking.park(session, campaign, now=now, timing=timing)
     elif pacing.idle_since and now - pacing.idle_since > parking.IDLE_LINE:
-        commands = parking.let_go(session, campaign.id, now=now, reason="nobody to call")
+        parking.let_go(session, campaign.id, now=now, reason="nobody to call")
     _learn(session, pacing, view, _staleness(application), now)
     allowed = (
         [str(gateway) for gateway in application.settings.pbx[view.pbx].gateways]
@@ -89,7 +92,7 @@ def _act(
         calls = min(pace.calls, MOST_AT_ONCE)
         passed = gate.order(session, campaign.id, calls, lines, claim, now=now, timing=timing)
     _write_down(session, pacing, pace, passed, snapshot, claim, view, now)
-    return [*passed.refs, *legs], commands
+    return [*passed.refs, *legs]
 
 
 def _staleness(application: Application) -> Staleness:

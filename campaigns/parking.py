@@ -5,7 +5,7 @@ An agent who is parked ahead of the answer is joined by one PBX command and not 
 
 from datetime import datetime, timedelta
 
-from sqlalchemy import select, text
+from sqlalchemy import select, text, true
 from sqlalchemy.orm import Session
 
 from campaigns import agents, pbx_commands
@@ -67,8 +67,15 @@ def park(session: Session, campaign: Campaign, *, now: datetime, timing: TimingS
     return refs
 
 
-def let_go(session: Session, campaign_id: int, *, now: datetime, reason: str) -> list[int]:
-    """Take the parked agents of a campaign off the line; returns the commands to send."""
+def let_go(
+    session: Session, campaign_id: int, *, now: datetime, reason: str, strangers_only: bool = False
+) -> list[int]:
+    """Take the parked agents of a campaign off the line, or only those who work for it no more.
+
+    Returns the commands ordered; the second look sends them.
+    """
+    member = (CampaignAgent.campaign_id == campaign_id) & (CampaignAgent.agent_id == AgentLeg.agent_id)
+    stranger = ~select(CampaignAgent.agent_id).where(member).exists()
     legs = session.scalars(
         select(AgentLeg)
         .join(Agent, Agent.id == AgentLeg.agent_id)
@@ -77,6 +84,7 @@ def let_go(session: Session, campaign_id: int, *, now: datetime, reason: str) ->
             AgentLeg.ended_at.is_(None),
             AgentLeg.state == CallState.HELD,
             Agent.state == "parked",
+            stranger if strangers_only else true(),
         )
         .order_by(AgentLeg.id)
         .with_for_update(**ROW_LOCK_OR_SKIP, of=AgentLeg)

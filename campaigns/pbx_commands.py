@@ -74,6 +74,17 @@ def _order(
     )
 
 
+def withdraw_join(session: Session, assignment_id: int, *, now: datetime) -> bool:
+    """Take back the join of an assignment nobody has begun to send; whether there was one to take back."""
+    withdrawn = session.scalar(
+        update(Command)
+        .where(Command.kind == "join", Command.about == assignment_id, Command.state == "due")
+        .values(state="not_sent", answer="withdrawn", done_at=now)
+        .returning(Command.id)
+    )
+    return withdrawn is not None
+
+
 def join_of(session: Session, ref: str, assignment_id: int) -> Command | None:
     """The join ordered for this assignment, as it stands in the database now."""
     query = select(Command).where(Command.ref == ref, Command.kind == "join", Command.about == assignment_id)

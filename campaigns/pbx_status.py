@@ -18,22 +18,30 @@ from dialer.pbx.base import Feature
 def poll(application: Application, name: str) -> bool:
     """Read lines and agents of one PBX and correct our record; False when the PBX could not be read."""
     pbx = application.pbxes[name]
+    with application.transaction() as session:
+        asked_at = database_now(session)  # what is sent from here on may be missing in the answer
     try:
         gateways = pbx.gateways() if Feature.LINES in pbx.features else []
         users = pbx.users() if Feature.PRESENCE in pbx.features else []
     except PbxError as exc:
-        note_trouble(application, name, str(exc))
+        note_trouble(application, name, exc.why)
         return False
     with application.transaction() as session:
         now = database_now(session)
         values = {
-            "read_at": now,
+            "read_at": asked_at,
             "gateways": [asdict(gateway) for gateway in gateways],
             "trouble": "",
             "trouble_at": None,
         }
         session.execute(
-            insert(PbxStatus).values(pbx=name, **values).on_conflict_do_update(index_elements=["pbx"], set_=values)
+            insert(PbxStatus)
+            .values(pbx=name, **values)
+            .on_conflict_do_update(
+                index_elements=["pbx"],
+                set_=values,
+                where=(PbxStatus.read_at.is_(None)) | (PbxStatus.read_at < asked_at),
+            )
         )
         roster.refresh_groups(session, name, users)
         by_presence = application.settings.agent_login == "presence"

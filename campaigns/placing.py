@@ -6,6 +6,7 @@ four ends: accepted, refused (never rang), not sent, and unknown; unknown is not
 """
 
 from datetime import datetime
+from typing import Any
 
 from sqlalchemy import func, select, text
 from sqlalchemy.orm import Session
@@ -24,12 +25,16 @@ class TooLate(DialerError):
     """The order's time was over before it was sent. Nothing left us."""
 
 
+# Between the claim and the send: what was stopped meanwhile must not ring (I7), however slow the connection.
+SEND_WITHIN = 1.5
+
 # The last look at the rules that may change between the gate and now: stop means stop (I7).
 _CLAIM_ATTEMPT = text(
     """
     UPDATE attempts SET state = 'sending', sent_at = clock_timestamp()
     WHERE ref = :ref AND state = 'ordered' AND not_after > clock_timestamp()
       AND EXISTS (SELECT 1 FROM campaigns c WHERE c.id = attempts.campaign_id AND c.state = 'running')
+      AND EXISTS (SELECT 1 FROM contacts k WHERE k.id = attempts.contact_id AND k.state = 'live')
       AND NOT EXISTS (SELECT 1 FROM do_not_call d WHERE d.number = attempts.number
                       AND (d.campaign_id IS NULL OR d.campaign_id = attempts.campaign_id))
     RETURNING extract(epoch FROM not_after - clock_timestamp())
@@ -50,13 +55,16 @@ def place(application: Application, ref: str) -> CallState | None:
     # Read before the row's time is, so that whatever happens in between counts against us.
     started = application.clock.monotonic()
     with application.transaction() as session:
+        known = _find(session, ref)
+        if known is None or known.pbx not in application.pbxes:
+            return give_up(session, ref)
         left = session.scalar(_CLAIM_LEG if is_leg(ref) else _CLAIM_ATTEMPT, {"ref": ref})
         if left is None:
             return give_up(session, ref)
         call = _find(session, ref)
         order = _order(session, call)
     pbx = application.pbxes[call.pbx]
-    deadline = started + float(left)
+    deadline = started + min(float(left), SEND_WITHIN)
 
     def last_look() -> None:
         if application.clock.monotonic() > deadline:
@@ -77,10 +85,10 @@ def give_up(session: Session, ref: str) -> CallState | None:
     return _finish(session, call, Signal.EXPIRED, now)
 
 
-def _find(session: Session, ref: str, *, lock: bool = False) -> Attempt | AgentLeg:
+def _find(session: Session, ref: str, *, lock: bool = False) -> Any:
     table: type[Attempt] | type[AgentLeg] = AgentLeg if is_leg(ref) else Attempt
     query = select(table).where(table.ref == ref).execution_options(populate_existing=True)
-    return session.scalars(query.with_for_update(**ROW_LOCK) if lock else query).one_or_none()  # type: ignore[return-value]
+    return session.scalars(query.with_for_update(**ROW_LOCK) if lock else query).one_or_none()
 
 
 def _order(session: Session, call: Attempt | AgentLeg) -> CustomerOrder | AgentOrder:

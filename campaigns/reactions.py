@@ -5,7 +5,7 @@ and a call's outcome is concluded from facts, not from the order they came in. T
 message, hang up) are rows, sent after the commit.
 """
 
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from sqlalchemy import select, text, update
 from sqlalchemy.orm import Session
@@ -110,6 +110,8 @@ def _without_call(session: Session, pbx: Pbx, call_id: str | None, *, now: datet
             if owner is not None:
                 logged.ref = owner
                 return react(session, pbx, owner, None, now=now)
+            if _too_early(session, event, logged, now):
+                continue
             logged.trouble = "" if event.heard in (Heard.OTHER, Heard.ARRIVED) else NOBODYS
         logged.handled_at = now
     return []
@@ -126,6 +128,11 @@ def _apply_logged(session: Session, pbx: Pbx, call: Attempt | AgentLeg, logged: 
     except EventTrouble as exc:
         logged.trouble, logged.handled_at = str(exc)[:500], now
         return
+    if call.pbx != pbx.name:
+        logged.trouble, logged.handled_at = f"this call is on PBX {call.pbx}, not on the one that speaks of it", now
+        return
+    if event.request_id != call.request_id and _too_early(session, event, logged, now):
+        return
     owner = _true_owner(session, call, event)
     if owner is not None:
         # It names this call, and tells of another, which is looked at next.
@@ -138,6 +145,18 @@ def _apply_logged(session: Session, pbx: Pbx, call: Attempt | AgentLeg, logged: 
     else:
         _apply_to_leg(session, call, event, at=logged.received_at, now=now)
     logged.handled_at = now
+
+
+# The failure of a command may be told before we have written down what the PBX called it.
+REQUEST_LIFE = timedelta(seconds=3)
+
+
+def _too_early(session: Session, event: CallEvent, logged: LoggedEvent, now: datetime) -> bool:
+    """Whether a failed command may still turn out to be ours: its event is left for the next look."""
+    if event.heard is not Heard.COMMAND_FAILED or event.request_id is None:
+        return False
+    ours = ref_of_call(session, logged.pbx, None, event.request_id) is not None
+    return not ours and now - logged.received_at < REQUEST_LIFE
 
 
 def _true_owner(session: Session, call: Attempt | AgentLeg, event: CallEvent) -> str | None:

@@ -23,7 +23,8 @@ _QUERY = text(
         SELECT campaign, ceiling, state, CAST(at AT TIME ZONE :zone AS date) AS day,
                CAST(extract(epoch FROM waited) AS float) AS waited,
                joined_at IS NOT NULL AND coalesce(waited <= limit_, true) AS joined,
-               waited > limit_ OR joined_at IS NULL AND (state = 'abandoned' OR message_at IS NOT NULL) AS abandoned
+               waited > limit_ OR joined_at IS NULL AND (state IN ('abandoned', 'message')
+                   OR state <> 'hung_up' AND message_at IS NOT NULL) AS abandoned
         FROM answered WHERE at >= :start AND at < :end)
     SELECT day, campaign, min(ceiling) AS ceiling, count(*) AS answered,
            count(*) FILTER (WHERE joined) AS joined,

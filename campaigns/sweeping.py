@@ -61,7 +61,7 @@ def sweep(application: Application, name: str, suspects: set[str] | None = None)
     try:
         live = pbx.current_calls()
     except PbxError as exc:
-        note_trouble(application, name, str(exc))
+        note_trouble(application, name, exc.why)
         return Swept(open=len(calls))
     by_ref = {call.ref: call for call in live if call.ref}
     by_id = {call.call_id: call for call in live if not call.ref}
@@ -140,7 +140,7 @@ def _close_missing(
             report = {past.ref: past for past in pbx.call_report(oldest) if past.ref}
         except PbxError as exc:
             # The list of calls was good, so these are over; how they ended is then judged by what we heard.
-            note_trouble(application, pbx.name, str(exc))
+            note_trouble(application, pbx.name, exc.why)
             refs = _long_missing(application, refs, asked_at)
     closed = 0
     for ref in refs:
@@ -184,7 +184,8 @@ def _missing(
         _learn_from_report(call, past, now)
     elif CallState(call.state) in (CallState.SENDING, CallState.UNKNOWN, CallState.PLACED):
         call.state = advance(CallState(call.state), Signal.NO_REPLY)
-        cool_down = timing.start_limit if call.state == CallState.PLACED else timing.unknown_cool_down
+        # Accepted is not done either: a PBX may carry an order out late.
+        cool_down = max(timing.start_limit, timing.unknown_cool_down)
         if now < (call.sent_at or call.ordered_at) + timedelta(seconds=cool_down):
             return False
         call.trouble = call.trouble or "the PBX took the order and knows nothing of it"
@@ -203,6 +204,8 @@ def _missing(
 def _learn_from_report(call: Attempt | AgentLeg, past: PastCall, now: datetime) -> None:
     """Fill in what the lost events would have told; times are worked back from the report's seconds."""
     over = call.over_at or call.heard_at or now
+    if call.joined_at is not None and past.talk_time:
+        over = call.joined_at + timedelta(seconds=past.talk_time)
     call.over_at = over
     call.final_outcome = call.final_outcome or str(past.outcome)
     call.pbx_call_id = call.pbx_call_id or past.call_id

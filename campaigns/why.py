@@ -270,8 +270,12 @@ def holding(session: Session, campaign: Campaign, *, now: datetime) -> list[str]
     if lease is None and state.allowed:
         found.append("no scheduler leads it: start `dialer scheduler`, or everything with `dialer up`")
     status = session.execute(
-        text("SELECT read_at, trouble FROM pbx_status WHERE pbx = :pbx"), {"pbx": campaign.pbx}
+        text("SELECT read_at, trouble, gateways FROM pbx_status WHERE pbx = :pbx"), {"pbx": campaign.pbx}
     ).one_or_none()
+    usable = [one for one in (status.gateways if status else []) if one["enabled"] and one["registered"]]
+    if status is not None and status.read_at is not None and not usable and not status.trouble:
+        shown = f"no gateway of PBX {campaign.pbx} is enabled and registered, so there is no line to call on"
+        found.append(f"{shown}: `dialer pbx check {campaign.pbx}` names them")
     if status is not None and status.trouble:
         found.append(f"PBX {campaign.pbx}: {status.trouble}")
     elif state.allowed and (status is None or status.read_at is None or now - status.read_at > timedelta(seconds=30)):

@@ -1,6 +1,7 @@
 """What the queue can ask for: an id in, one function called. Running any of them twice is harmless."""
 
 from contextlib import suppress
+from threading import BoundedSemaphore
 
 import dramatiq
 import structlog
@@ -18,6 +19,7 @@ log = structlog.get_logger(__name__)
 
 def declare(broker: WakeUpBroker, application: Application) -> None:
     """Tell the broker what to run for each message."""
+    placing_slots = BoundedSemaphore(max(1, application.settings.worker_threads // 2))
 
     def known(version: int) -> bool:
         # The row it speaks of is looked at again by a worker of its own version.
@@ -33,8 +35,12 @@ def declare(broker: WakeUpBroker, application: Application) -> None:
         broker=broker, actor_name="place", queue_name=CALLS, priority=10, max_retries=0, max_age=HINT_LIFE_MS
     )
     def _place(version: int, ref: str) -> None:
-        if known(version):
-            place(application, ref)
+        # A PBX that hangs must leave threads for the answered: the order is found again by the second look.
+        if known(version) and placing_slots.acquire(blocking=False):
+            try:
+                place(application, ref)
+            finally:
+                placing_slots.release()
 
     @dramatiq.actor(
         broker=broker, actor_name="run_import", queue_name=BULK, priority=20, max_retries=0, time_limit=3_600_000

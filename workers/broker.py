@@ -133,7 +133,7 @@ class QueueDoorbell:
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         self._broker = broker
-        self._complain = complain
+        self.complain = complain
         self._monotonic = monotonic
         self._away_until = 0.0
 
@@ -157,7 +157,7 @@ class QueueDoorbell:
         except (redis.RedisError, dramatiq.errors.BrokerError) as exc:
             # Do not make every caller wait for a server that is away.
             self._away_until = self._monotonic() + 1.0
-            self._complain(f"Redis is away ({type(exc).__name__}): calls go on, found by the second look")
+            self.complain(f"Redis is away ({type(exc).__name__}): calls go on, found by the second look")
 
 
 class PatientDoorbell:
@@ -184,7 +184,10 @@ class PatientDoorbell:
     def _ring(self) -> None:
         while True:
             ring, args = self._rings.get()
-            ring(*args)
+            try:
+                ring(*args)
+            except Exception as exc:  # the thread must live: a lost ring is found again, a dead thread is not
+                self._bell.complain(f"a ring failed ({type(exc).__name__}); the second look finds the row")
 
 
 # The first argument of every message. A worker that meets another version leaves the row to those who know it.

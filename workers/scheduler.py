@@ -1,25 +1,28 @@
 """The scheduler process: leases, pacing ticks, and the calendar.
 
 One live leader per campaign; the others stand by and take over when its lease runs out. The ticks run on a loop
-of their own, which skips what it is late for; APScheduler runs what follows the calendar or a slow interval.
+of their own, which skips what it is late for; polls and sweeps repeat by the stopwatch, and APScheduler runs what
+follows the calendar.
 """
 
 import os
 import secrets
 import signal
 import socket
-from threading import Event
+from collections.abc import Callable
+from datetime import timedelta
+from functools import partial
+from threading import Event, Thread
 
 import structlog
-from apscheduler.executors.pool import ThreadPoolExecutor  # type: ignore[import-untyped]
 from apscheduler.schedulers.background import BackgroundScheduler  # type: ignore[import-untyped]
-from sqlalchemy import select
+from sqlalchemy import delete, select
 
 from campaigns import agents, importing, leases, retention
 from campaigns.application import Application
 from campaigns.db import database_now
 from campaigns.gate import Claim, LeaseLost
-from campaigns.models import AgentLeg, Campaign
+from campaigns.models import AgentLeg, Campaign, ProcessBeat
 from campaigns.ordering import Pacing, tick
 from campaigns.pbx_status import poll
 from campaigns.sweeping import sweep
@@ -28,6 +31,8 @@ from workers.beat import Beat
 from workers.broker import PatientDoorbell, QueueDoorbell
 from workers.wiring import settle_memory, wire
 
+# A process that was killed said no goodbye; after so long its supervisor has started another.
+FORGOTTEN = timedelta(minutes=1)
 log = structlog.get_logger(__name__)
 
 
@@ -43,6 +48,7 @@ class Scheduler:
         self._pbx_claims: set[str] = set()
         self._pacing: dict[int, Pacing] = {}
         self._suspects: dict[str, set[str]] = {}
+        self._readable: dict[str, bool] = {}
         self._due: dict[int, float] = {}
         self.late: list[float] = []
         self.ticks = 0
@@ -120,24 +126,51 @@ class Scheduler:
 
     # slow intervals and the calendar -----------------------------------------------------------------
 
-    def poll(self) -> None:
-        """Read lines and agents of every PBX we lead."""
-        for name in sorted(self._pbx_claims):
-            poll(self._application, name)
+    def poll(self, name: str) -> None:
+        """Read lines and agents of a PBX, if we lead it."""
+        if name not in self._pbx_claims:
+            return
+        good = poll(self._application, name)
+        if good != self._readable.get(name, True):
+            log.log(
+                20 if good else 30,
+                "PBX can be read again" if good else "PBX cannot be read: no calls",
+                pbx=name,
+                remedy="" if good else f"dialer pbx check {name}",
+            )
+        self._readable[name] = good
 
-    def sweep(self) -> None:
-        """Ask every PBX we lead for the calls we have not heard of."""
-        for name in sorted(self._pbx_claims):
-            found = sweep(self._application, name, self._suspects.setdefault(name, set()))
-            if found.closed:
-                log.info("swept", pbx=name, open=found.open, missing=found.missing, closed=found.closed)
+    def sweep(self, name: str) -> None:
+        """Ask a PBX for the calls we have not heard of, if we lead it."""
+        if name not in self._pbx_claims:
+            return
+        found = sweep(self._application, name, self._suspects.setdefault(name, set()))
+        if found.closed:
+            log.info("swept", pbx=name, open=found.open, missing=found.missing, closed=found.closed)
+
+    def start_loops(self, stop: Event) -> None:
+        """Run what repeats by the stopwatch, each on a thread of its own: neither a slow PBX nor a host whose clock
+        steps back keeps the others from running."""
+        for name in self._application.pbxes:
+            self._loop(stop, f"poll {name}", self._timing.presence_poll, partial(self.poll, name))
+            self._loop(stop, f"sweep {name}", self._timing.sweep, partial(self.sweep, name))
+        self._loop(stop, "people", 0.5, self.people)
+
+    def _loop(self, stop: Event, what: str, seconds: float, step: Callable[[], object]) -> None:
+        def repeat() -> None:
+            self._guard(what, step)
+            while not stop.wait(seconds):
+                self._guard(what, step)
+
+        Thread(target=repeat, name=what, daemon=True).start()
 
     def people(self) -> None:
-        """End wrap-ups whose limit is over, and send home whom no campaign needs."""
+        """End wrap-ups whose limit is over, send home whom no campaign needs, forget processes long gone."""
         with self._application.transaction() as session:
             now = database_now(session)
             agents.end_wrap_ups(session, now)
             agents.send_home(session, now=now)
+            session.execute(delete(ProcessBeat).where(ProcessBeat.beat_at < now - FORGOTTEN))
 
     def nightly(self) -> None:
         """Delete what is older than its retention, and files no import wants any more."""
@@ -176,10 +209,11 @@ def run_scheduler(settings: Settings) -> int:
         if isinstance(wired.application.doorbell, QueueDoorbell):
             wired.application.doorbell = PatientDoorbell(wired.application.doorbell)  # no tick waits for Redis
         scheduler = Scheduler(wired.application)
-        calendar = _calendar(scheduler, settings)
+        calendar = _calendar(scheduler)
         beat = Beat(wired.application, "scheduler", scheduler.figures)
         scheduler.renew()
         calendar.start()
+        scheduler.start_loops(stop)
         beat.start()
         settle_memory()
         log.info("scheduler ready", holder=scheduler.holder)
@@ -193,20 +227,8 @@ def run_scheduler(settings: Settings) -> int:
     return 0
 
 
-def _calendar(scheduler: Scheduler, settings: Settings) -> BackgroundScheduler:
-    """APScheduler, in memory: its jobs are the same in every process, and the leases say who acts."""
-    calendar = BackgroundScheduler(
-        timezone="UTC",
-        executors={"default": ThreadPoolExecutor(4)},
-        job_defaults={"coalesce": True, "max_instances": 1, "misfire_grace_time": 5},
-    )
-    timing = settings.timing
-
-    def safely(name: str, step: object) -> object:
-        return lambda: scheduler._guard(name, step)
-
-    calendar.add_job(safely("poll", scheduler.poll), "interval", seconds=timing.presence_poll)
-    calendar.add_job(safely("sweep", scheduler.sweep), "interval", seconds=timing.sweep)
-    calendar.add_job(safely("people", scheduler.people), "interval", seconds=0.5)
-    calendar.add_job(safely("nightly", scheduler.nightly), "cron", hour=3, minute=17)
+def _calendar(scheduler: Scheduler) -> BackgroundScheduler:
+    """APScheduler, for what follows the calendar; in memory: every process has the same jobs."""
+    calendar = BackgroundScheduler(timezone="UTC", job_defaults={"coalesce": True, "max_instances": 1})
+    calendar.add_job(lambda: scheduler._guard("nightly", scheduler.nightly), "cron", hour=3, minute=17)
     return calendar

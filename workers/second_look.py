@@ -9,16 +9,18 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import timedelta
-from threading import Event
+from threading import Event, Thread
 from typing import TypeVar
 
 import structlog
 from sqlalchemy import text
+from sqlalchemy.exc import DBAPIError
 
 from campaigns import assigning, importing, limits, looking, pbx_commands, placing, reactions
 from campaigns.application import Application
 from campaigns.db import database_now
 from campaigns.models import AgentLeg
+from dialer.errors import DialerError
 from workers.actors import run_one_import
 
 log = structlog.get_logger(__name__)
@@ -62,14 +64,19 @@ _T = TypeVar("_T")
 class _Found:
     """What one round has to do; mostly nothing."""
 
-    unserved: list[str]
     events: list[_Key]
-    commands: list[int]
-    waiting: list[str]
     orders: list[str]
     over: list[str]
     overlong: list[str]
     imports: Sequence[int]
+
+
+# A PBX that hangs holds this many threads, and no clock.
+SENDERS, PLACERS = 8, 2
+
+
+def _pool(name: str, threads: int) -> ThreadPoolExecutor:
+    return ThreadPoolExecutor(threads, thread_name_prefix=name)
 
 
 class SecondLook:
@@ -80,27 +87,51 @@ class SecondLook:
         self._timing = application.settings.timing
         self._failures: Counter[_Key] = Counter()
         self._complained: dict[str, float] = {}
-        self._importer = ThreadPoolExecutor(1, thread_name_prefix="import")
+        self._importer = _pool("import", 1)
+        self._senders, self._placers = _pool("send", SENDERS), _pool("place", PLACERS)
+        self._placing: set[str] = set()
         self.import_under_way: Future[None] | None = None
 
     def run(self, stop: Event) -> None:
-        """Look every `second_look` seconds."""
+        """Look every `second_look` seconds, the clocks on a thread of their own, until told to stop."""
+        clocks = Thread(target=self._run_clocks, args=(stop,), name="clocks", daemon=True)
+        clocks.start()
         while not stop.wait(self._timing.second_look):
+            if not clocks.is_alive():
+                raise RuntimeError("the thread of the clocks died")
             self.once()
 
+    def _run_clocks(self, stop: Event) -> None:
+        while not stop.wait(self._timing.second_look / 2):
+            self.clocks()
+
+    def clocks(self) -> None:
+        """People on the line whose time runs, before and beside everything else.
+
+        Nothing here waits: not for a lock somebody holds, and not for a PBX, which is asked from a pool.
+        """
+        try:
+            with self._application.transaction(hurry=True) as session:
+                now = database_now(session)
+                unserved = limits.unserved(session, now, self._timing)
+                waiting = assigning.waiting(session)
+                commands = pbx_commands.due(session, now - _YOUNG)
+        except Exception as exc:
+            self._complain("clocks", exc)
+            return
+        self._each("unserved", unserved, self._run_out)
+        self._each("waiting", waiting, self._serve)
+        self._each("commands", commands, lambda command: self._send([command]))
+
     def once(self) -> None:
-        """One round: one short transaction to see what there is, then each thing in its own."""
+        """One round of what may take a moment: events, orders, endings, imports."""
         try:
             found = self._see()
         except Exception as exc:  # a worker must outlive its database
             self._complain("see", exc)
             return
-        # First the clocks of people on the line, then what their calls wait for, then the rest.
-        self._each("clocks", found.unserved, self._run_out)
         self._each("events", found.events, self._look)
-        self._each("commands", found.commands, lambda command: looking.carry_out(self._application, [command]))
-        self._each("waiting", found.waiting, self._serve)
-        self._each("orders", found.orders, lambda ref: placing.place(self._application, ref))
+        self._each("orders", found.orders, self._place)
         self._each("endings", found.over, lambda ref: self._with_call(ref, limits.settle))
         self._each("overlong", found.overlong, self._hang_up)
         self._each("imports", found.imports[:1], self._import)
@@ -111,10 +142,7 @@ class SecondLook:
             # Of a PBX that was taken out of the settings nothing can be read; its rows wait for it to come back.
             told = {"before": now - _YOUNG, "patient": now - _PATIENT, "known": list(self._application.pbxes)}
             return _Found(
-                unserved=limits.unserved(session, now, self._timing),
                 events=[(row.pbx, row.ref, row.call_id) for row in session.execute(_UNHANDLED, told)],
-                commands=pbx_commands.due(session, now - _YOUNG),
-                waiting=assigning.waiting(session),
                 orders=placing.overdue(session, age=0.25),
                 over=limits.unsettled(session, now, self._timing),
                 overlong=limits.overlong(session, now, self._timing),
@@ -136,16 +164,18 @@ class SecondLook:
 
     def _run_out(self, ref: str) -> None:
         app = self._application
-        with app.transaction() as session:
+        with app.transaction(hurry=True) as session:
             call = reactions.locked_call(session, ref)
             if call is None or isinstance(call, AgentLeg) or call.pbx not in app.pbxes:
                 return
             commands = limits.run_out(session, app.pbxes[call.pbx], call, now=database_now(session))
-        looking.carry_out(app, commands)
+        self._send(commands)
 
     def _look(self, key: _Key) -> None:
         try:
-            looking.look(self._application, *key)
+            looking.look(self._application, *key, hurry=True)
+        except (DBAPIError, DialerError):
+            raise  # the database's trouble or the PBX's, not the event's: it stays, and is looked at again
         except Exception as exc:
             self._failures[key] += 1
             if self._failures[key] >= MOST_FAILURES:
@@ -161,7 +191,36 @@ class SecondLook:
             session.execute(_SET_ASIDE, {"pbx": key[0], "ref": key[1], "call_id": key[2], "trouble": trouble})
 
     def _serve(self, ref: str) -> None:
-        looking.carry_out(self._application, looking.serve(self._application, ref))
+        self._send(looking.serve(self._application, ref, hurry=True))
+
+    def _send(self, commands: Sequence[int]) -> None:
+        """Ask the PBX, from a pool: a slow one keeps no clock from being looked at."""
+        if commands:
+            self._senders.submit(self._guarded, "send", looking.carry_out, self._application, commands)
+
+    def _place(self, ref: str) -> None:
+        """An order whose queue message was lost, from a small pool; each once at a time."""
+        if ref not in self._placing:
+            self._placing.add(ref)
+            self._placers.submit(self._guarded, "place", self._place_one, ref)
+
+    def _place_one(self, ref: str) -> None:
+        try:
+            placing.place(self._application, ref)
+        finally:
+            self._placing.discard(ref)
+
+    def _guarded(self, step: str, do: Callable[..., object], *args: object) -> None:
+        try:
+            do(*args)
+        except Exception as exc:
+            self._complain(step, exc)
+
+    def finish(self) -> None:
+        """Wait for what was handed to the pools; for a process that ends, and for tests."""
+        for pool in (self._senders, self._placers):
+            pool.shutdown(wait=True)
+        self._senders, self._placers = _pool("send", SENDERS), _pool("place", PLACERS)
 
     def _import(self, import_id: int) -> None:
         """Its queue message was lost, or its worker: done here, one at a time, beside the looking."""
@@ -171,10 +230,10 @@ class SecondLook:
     def _hang_up(self, ref: str) -> None:
         commands: list[int | None] = []
         self._with_call(ref, lambda *args, **kw: commands.append(pbx_commands.order_hang_up(*args, **kw)))
-        looking.carry_out(self._application, [command for command in commands if command is not None])
+        self._send([command for command in commands if command is not None])
 
     def _with_call(self, ref: str, action: Callable[..., object]) -> None:
-        with self._application.transaction() as session:
+        with self._application.transaction(hurry=True) as session:
             call = reactions.locked_call(session, ref)
             if call is not None and call.ended_at is None:
                 action(session, call, now=database_now(session))

@@ -62,6 +62,7 @@ def campaign() -> None:
 def create(context: CliContext, /, as_json: bool, **given: Any) -> None:
     """Write a new campaign NAME as a draft."""
     from campaigns import lifecycle, overview, roster
+    from campaigns.campaign_values import caller_id_doubt
     from campaigns.db import database_now
 
     with context.application() as app:
@@ -80,7 +81,8 @@ def create(context: CliContext, /, as_json: bool, **given: Any) -> None:
     if as_json:
         output.print_json({**row.as_json(), "warnings": [unseen] if unseen else []})
         return
-    for warning in [unseen] if unseen else []:
+    doubt = caller_id_doubt(made.caller_id, made.country)
+    for warning in (told for told in (unseen, doubt) if told):
         output.note(f"warning: {warning}")
     click.echo(
         f"campaign {row.name} is written as a draft, with {output.count(change.total if change else 0, 'agent')}"

@@ -191,7 +191,7 @@ def ago(at: datetime | None, now: datetime) -> str:
     return f"{gone / 86_400:.0f} days ago"
 
 
-def local(at: datetime | None, pattern: str = "%Y-%m-%d %H:%M") -> str:
+def local(at: datetime | None, pattern: str = "%Y-%m-%d %H:%M %Z") -> str:
     """A moment in the zone of the person's machine."""
     return "-" if at is None else at.astimezone().strftime(pattern)
 

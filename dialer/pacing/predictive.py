@@ -73,9 +73,14 @@ class Predictive:
             return "cold start", f"learning, {ended} of {self._tuning.cold} calls ended"
         budget = now.budget
         if budget.spent:
-            spent = f"budget spent ({budget.abandoned} of {budget.abandoned + budget.met} abandoned"
-            more = f", {count(budget.to_meet, 'more conversation')} before the next may be" if budget.to_meet else ""
-            return "budget", f"{spent}{more})"
+            lost = f"{budget.abandoned} of {budget.abandoned + budget.met}"
+            spent = (
+                f"the {budget.ceiling:.0%} are used up ({lost} abandoned)"
+                if budget.abandoned
+                else "nobody may be lost yet"
+            )
+            more = f": {count(budget.to_meet, 'more conversation')} first" if budget.to_meet else ""
+            return "budget", f"{spent}{more}"
         return None
 
     def _predict(self, now: Snapshot) -> Pace:

@@ -216,4 +216,6 @@ def test_what_holds_a_campaign_is_told_until_nothing_does(session: Session, camp
     session.add(status)
     assert told() == "PBX main: no answer"
     status.trouble = ""
+    assert "no gateway of PBX main" in told()
+    status.gateways = [{"id": "4", "name": "trunk", "enabled": True, "registered": True, "lines": 5, "busy_lines": 0}]
     assert told() == ""

@@ -159,7 +159,7 @@ def test_while_no_call_may_be_abandoned_there_is_one_call_per_agent(met: int):
     pace = decide(warm(), parked=8, budget=Budget(0, met, 0.03))
 
     assert (pace.calls, pace.limits) == (8, ("budget",))
-    assert f"budget spent (0 of {met} abandoned, {33 - met} more conversation" in pace.why
+    assert f"nobody may be lost yet: {33 - met} more conversation" in pace.why
 
 
 @pytest.mark.parametrize("budget", [Budget(30, 970, 0.03), Budget(200, 970, 0.03), Budget(0, 9000, 0.0)])

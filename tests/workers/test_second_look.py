@@ -1,5 +1,6 @@
 """Everything a lost queue message meant is found again from the rows alone: Redis is never asked here (I18)."""
 
+import time
 from pathlib import Path
 
 import pytest
@@ -8,6 +9,7 @@ from sqlalchemy.orm import Session
 
 from campaigns import importing
 from campaigns.application import Application
+from campaigns.looking import serve
 from campaigns.models import Attempt, Campaign, Command, Import, LoggedEvent
 from dialer.calls import CallState
 from dialer.pbx.base import CallEvent, CallOutcome, Heard, Payload, Role
@@ -28,6 +30,13 @@ def running(session: Session) -> Campaign:
     made = factories.campaign(session)
     session.commit()
     return made
+
+
+def look_once(application: Application) -> None:
+    looking = SecondLook(application)
+    looking.clocks()
+    looking.once()
+    looking.finish()
 
 
 def older(session: Session, seconds: float = 2) -> None:
@@ -51,7 +60,7 @@ def test_an_event_nobody_was_told_of_is_handled(
         CallEvent(Heard.NOT_REACHED, "call_response", ref=attempt.ref, role=Role.CUSTOMER, outcome=CallOutcome.BUSY),
     )
     older(session)
-    SecondLook(application).once()
+    look_once(application)
     session.refresh(attempt)
     assert attempt.state == CallState.BUSY
 
@@ -63,7 +72,7 @@ def test_a_young_event_is_left_to_its_queue_message(
     pbx.say(session, CallEvent(Heard.RINGING, "call_progress", ref=attempt.ref, role=Role.CUSTOMER))
     session.execute(text("UPDATE logged_events SET received_at = clock_timestamp() + interval '1 s'"))
     session.commit()
-    SecondLook(application).once()
+    look_once(application)
     assert session.scalars(select(LoggedEvent.handled_at)).one() is None
 
 
@@ -72,7 +81,7 @@ def test_an_order_nobody_was_told_of_is_placed(
 ) -> None:
     attempt = factories.attempt(session, running, state=CallState.ORDERED, sent_at=None)
     older(session)
-    SecondLook(application).once()
+    look_once(application)
     session.refresh(attempt)
     assert attempt.state == CallState.PLACED
     assert len(pbx.commands("call_customer")) == 1
@@ -85,7 +94,7 @@ def test_a_command_whose_worker_died_before_sending_is_sent(
     session.commit()
     session.execute(text("UPDATE commands SET due_at = clock_timestamp()"))
     older(session, 1)
-    SecondLook(application).once()
+    look_once(application)
     assert pbx.commands("hang_up") == ["9"]
 
 
@@ -97,7 +106,7 @@ def test_a_command_that_may_have_been_sent_is_not_sent_again(
         Command(ref="d1-c1", kind="message", pbx="main", arguments=arguments, due_at=factories.NOW, state="sending")
     )
     session.commit()
-    SecondLook(application).once()
+    look_once(application)
     assert pbx.sent == []
 
 
@@ -107,7 +116,7 @@ def test_a_customer_whose_time_is_over_gets_the_message(
     attempt = factories.attempt(session, running, state=CallState.HELD, pbx_call_id="9001", second_leg_id="502")
     session.execute(text("UPDATE attempts SET answered_at = clock_timestamp() - interval '1.7 s'"))
     session.commit()
-    SecondLook(application).once()
+    look_once(application)
     session.refresh(attempt)
     assert attempt.state == CallState.MESSAGE
     assert len(pbx.commands("play_message")) == 1
@@ -156,7 +165,7 @@ def test_events_of_a_pbx_taken_out_of_the_settings_hold_up_nobody(
         CallEvent(Heard.NOT_REACHED, "call_response", ref=attempt.ref, role=Role.CUSTOMER, outcome=CallOutcome.BUSY),
     )
     older(session)
-    SecondLook(application).once()
+    look_once(application)
     session.refresh(attempt)
     assert attempt.state == CallState.BUSY
 
@@ -187,3 +196,53 @@ def test_an_import_whose_message_was_lost_is_done(
     session.expire_all()
     assert session.get_one(Import, job.id).state == "done"
     assert session.query(Attempt).count() == 0
+
+
+def test_a_row_somebody_holds_stops_no_other_customers_clock(
+    application: Application, session: Session, pbx: FakePbx, running: Campaign
+) -> None:
+    held, due = (
+        factories.attempt(session, running, state=CallState.HELD, pbx_call_id=str(n), second_leg_id="5") for n in (1, 2)
+    )
+    session.execute(text("UPDATE attempts SET answered_at = clock_timestamp() - interval '1.7 s'"))
+    session.commit()
+    session.execute(text("SELECT 1 FROM attempts WHERE id = :id FOR UPDATE"), {"id": held.id})
+    begun = time.monotonic()
+    look_once(application)
+    assert time.monotonic() - begun < 2.0
+    assert [what.call_id for what in pbx.commands("play_message")] == ["2"]  # type: ignore[attr-defined]
+    session.rollback()
+    session.refresh(due)
+    assert due.state == CallState.MESSAGE
+
+
+def test_trouble_of_the_database_sets_no_event_aside(
+    application: Application, session: Session, pbx: FakePbx, running: Campaign
+) -> None:
+    attempt = factories.attempt(session, running)
+    pbx.say(session, CallEvent(Heard.ANSWERED, "call_response", ref=attempt.ref, role=Role.CUSTOMER))
+    older(session)
+    session.execute(text("SELECT 1 FROM attempts WHERE id = :id FOR UPDATE"), {"id": attempt.id})
+    looking = SecondLook(application)
+    for _ in range(MOST_FAILURES + 1):
+        looking.once()
+    session.rollback()
+    assert session.scalars(select(LoggedEvent.handled_at)).one() is None
+    looking.once()
+    session.refresh(attempt)
+    assert attempt.state == CallState.ANSWERED
+
+
+def test_a_join_is_withdrawn_with_its_assignment(
+    application: Application, session: Session, pbx: FakePbx, running: Campaign
+) -> None:
+    factories.parked_agent(session, running)
+    attempt = factories.attempt(session, running, state=CallState.HELD, pbx_call_id="9001", second_leg_id="502")
+    session.execute(text("UPDATE attempts SET answered_at = clock_timestamp() - interval '0.5 s'"))
+    session.commit()
+    serve(application, attempt.ref)  # the worker dies before it sends the join
+    session.execute(text("UPDATE attempts SET answered_at = clock_timestamp() - interval '1.7 s'"))
+    older(session, 1)
+    look_once(application)
+    look_once(application)
+    assert [kind for kind, _ in pbx.sent] == ["play_message"]
