@@ -143,3 +143,29 @@ def test_an_order_whose_message_was_lost_is_found(
     assert overdue(session, age=60) == []
     session.execute(text("UPDATE attempts SET ordered_at = ordered_at - interval '61 s'"))
     assert overdue(session, age=60) == [attempt.ref]
+
+
+def test_an_order_claimed_a_while_ago_is_not_sent_any_more(
+    application: Application, session: Session, pbx: FakePbx, running: Campaign, clock: ManualClock
+) -> None:
+    """Within its life, but a stop may have been committed since the claim (I7)."""
+    attempt = ordered(session, running)
+    real = pbx.call_customer
+
+    def slow(order: CustomerOrder, *, before_send: object = None) -> str:
+        clock.advance(1.6)  # the connection took its time
+        return real(order, before_send=before_send)  # type: ignore[arg-type]
+
+    pbx.call_customer = slow  # type: ignore[method-assign]
+    assert place(application, attempt.ref) == CallState.EXPIRED
+    assert pbx.sent == []
+
+
+def test_an_order_for_a_pbx_taken_out_of_the_settings_is_closed_not_stuck(
+    application: Application, session: Session, pbx: FakePbx, running: Campaign
+) -> None:
+    attempt = ordered(session, running)
+    application.pbxes = {}
+    assert place(application, attempt.ref) == CallState.EXPIRED
+    session.refresh(attempt)
+    assert attempt.ended_at is not None

@@ -344,3 +344,37 @@ def test_fifty_answers_at_once_never_share_an_agent(
         text("SELECT agent_id FROM assignments WHERE ended_at IS NULL GROUP BY 1 HAVING count(*) > 1")
     ).all()
     assert doubled == []
+
+
+def test_a_failed_command_told_before_we_know_its_number_waits_for_it(
+    application: Application, session: Session, pbx: FakePbx, running: Campaign
+) -> None:
+    """The PBX may say that a command failed before our own note of what it called the command is committed."""
+    attempt = factories.attempt(session, running)
+    session.commit()
+    told(
+        application,
+        pbx,
+        CallEvent(Heard.COMMAND_FAILED, "cmd_failed", request_id="17012345670001", note="no such gateway"),
+    )
+    assert session.scalars(select(LoggedEvent.handled_at)).one() is None
+
+    attempt.request_id = "17012345670001"
+    session.commit()
+    looking.look(application, "main", None, None)
+    settled(application, attempt)
+    fresh(session, attempt)
+    assert (attempt.state, attempt.trouble) == (CallState.FAILED, "no such gateway")
+
+
+def test_one_pbx_cannot_speak_of_anothers_call(
+    application: Application, session: Session, pbx: FakePbx, running: Campaign
+) -> None:
+    attempt = factories.attempt(session, running)
+    session.commit()
+    other = FakePbx("other")
+    application.pbxes = {"main": pbx, "other": other}
+    told(application, other, customer(attempt, Heard.NOT_REACHED, outcome=CallOutcome.BUSY))
+    fresh(session, attempt)
+    assert attempt.state == CallState.PLACED
+    assert "is on PBX main" in session.scalars(select(LoggedEvent.trouble)).one()

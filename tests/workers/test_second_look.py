@@ -170,14 +170,25 @@ def test_events_of_a_pbx_taken_out_of_the_settings_hold_up_nobody(
     assert attempt.state == CallState.BUSY
 
 
-def test_a_database_that_is_away_stops_only_this_round(application: Application, pbx: FakePbx) -> None:
-    looking = SecondLook(application)
-    application.sessions.kw["bind"].dispose()
-    real = application.sessions
-    application.sessions = lambda: (_ for _ in ()).throw(ConnectionError("away"))  # type: ignore[assignment, return-value]
+def test_a_database_that_is_away_stops_only_this_round(
+    application: Application, session: Session, pbx: FakePbx, running: Campaign
+) -> None:
+    attempt = factories.attempt(session, running)
+    event = CallEvent(Heard.NOT_REACHED, "call_response", ref=attempt.ref, role=Role.CUSTOMER, outcome=CallOutcome.BUSY)
+    pbx.say(session, event)
+    older(session)
+    looking, real = SecondLook(application), application.sessions
+
+    def away() -> Session:
+        raise ConnectionError("away")
+
+    application.sessions = away  # type: ignore[assignment]
+    looking.clocks()
     looking.once()
     application.sessions = real
     looking.once()
+    session.refresh(attempt)
+    assert attempt.state == CallState.BUSY
 
 
 def test_an_import_whose_message_was_lost_is_done(
