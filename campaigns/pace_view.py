@@ -47,13 +47,15 @@ _VIEW = text(
 )
 _BUDGET = text(
     """
-    SELECT count(*) FILTER (WHERE state IN ('abandoned', 'message') OR late) AS abandoned,
+    SELECT count(*) FILTER (WHERE state IN ('abandoned', 'message') OR late OR stray) AS abandoned,
            count(*) FILTER (WHERE joined_at IS NOT NULL AND NOT late) AS met
     FROM (
-        SELECT state, joined_at, coalesce(extract(epoch FROM joined_at - answered_at) > answer_limit, false) AS late
+        SELECT state, joined_at, coalesce(extract(epoch FROM joined_at - answered_at) > answer_limit, false) AS late,
+               -- somebody answered a call that had been closed as something else
+               ended_at IS NOT NULL AND joined_at IS NULL AND state <> 'hung_up' AS stray
         FROM attempts WHERE campaign_id = :campaign_id AND answered_at > :since
         UNION ALL  -- found abandoned by the PBX's report alone: nobody told us when it was answered
-        SELECT state, joined_at, false FROM attempts
+        SELECT state, joined_at, false, false FROM attempts
         WHERE campaign_id = :campaign_id AND answered_at IS NULL AND state = 'abandoned' AND ended_at > :since
     ) AS answered
     """

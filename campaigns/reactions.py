@@ -18,7 +18,6 @@ from dialer.calls import FINAL, CallState, Signal, advance
 from dialer.errors import EventTrouble
 from dialer.pbx.base import CallEvent, CallOutcome, Heard, Payload, Pbx, Role
 
-AnyCall = Attempt | AgentLeg
 # Set in `session.info`: calls whose events came under another's reference and wait to be looked at.
 TOLD_OF = "told of"
 NOBODYS = "no call of ours has this reference or call id"

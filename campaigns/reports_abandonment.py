@@ -13,7 +13,7 @@ from dialer.abandonment import rate
 _QUERY = text(
     """
     WITH answered AS (
-        SELECT c.name AS campaign, c.max_abandonment AS ceiling, a.state, a.joined_at, a.message_at,
+        SELECT c.name AS campaign, c.max_abandonment AS ceiling, a.state, a.joined_at, a.message_at, a.ended_at,
                make_interval(secs => a.answer_limit) AS limit_, a.joined_at - a.answered_at AS waited,
                coalesce(a.answered_at, a.joined_at, CASE WHEN a.state = 'abandoned' THEN a.ended_at END) AS at
         FROM attempts a JOIN campaigns c ON c.id = a.campaign_id
@@ -24,7 +24,7 @@ _QUERY = text(
                CAST(extract(epoch FROM waited) AS float) AS waited,
                joined_at IS NOT NULL AND coalesce(waited <= limit_, true) AS joined,
                waited > limit_ OR joined_at IS NULL AND (state IN ('abandoned', 'message')
-                   OR state <> 'hung_up' AND message_at IS NOT NULL) AS abandoned
+                   OR state <> 'hung_up' AND coalesce(message_at, ended_at) IS NOT NULL) AS abandoned
         FROM answered WHERE at >= :start AND at < :end)
     SELECT day, campaign, min(ceiling) AS ceiling, count(*) AS answered,
            count(*) FILTER (WHERE joined) AS joined,

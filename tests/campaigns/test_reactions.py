@@ -4,7 +4,7 @@ import pytest
 from sqlalchemy import select, text
 from sqlalchemy.orm import Session
 
-from campaigns import limits, looking, reactions
+from campaigns import limits, looking, pace_view, reactions
 from campaigns.application import Application
 from campaigns.db import database_now
 from campaigns.models import Agent, AgentLeg, Assignment, Attempt, Campaign, Command, Contact, Ledger, LoggedEvent
@@ -378,3 +378,14 @@ def test_one_pbx_cannot_speak_of_anothers_call(
     fresh(session, attempt)
     assert attempt.state == CallState.PLACED
     assert "is on PBX main" in session.scalars(select(LoggedEvent.trouble)).one()
+
+
+def test_who_answers_a_call_that_was_closed_counts_as_abandoned_everywhere(
+    application: Application, session: Session, pbx: FakePbx, running: Campaign
+) -> None:
+    attempt = factories.attempt(session, running, state=CallState.LOST, pbx_call_id="9001", second_leg_id="502")
+    session.commit()
+    told(application, pbx, customer(attempt, Heard.ANSWERED))
+    assert session.scalars(select(Ledger.kind)).all() == ["abandoned"]
+    spent = pace_view.budget(session, running.id, factories.NOW - timedelta(days=1), 0.03, "24 h")
+    assert (spent.abandoned, spent.met) == (1, 0)

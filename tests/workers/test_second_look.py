@@ -1,7 +1,9 @@
 """Everything a lost queue message meant is found again from the rows alone: Redis is never asked here (I18)."""
 
 import time
+from collections.abc import Callable
 from pathlib import Path
+from threading import Event
 
 import pytest
 from sqlalchemy import select, text
@@ -12,7 +14,7 @@ from campaigns.application import Application
 from campaigns.looking import serve
 from campaigns.models import Attempt, Campaign, Command, Import, LoggedEvent
 from dialer.calls import CallState
-from dialer.pbx.base import CallEvent, CallOutcome, Heard, Payload, Role
+from dialer.pbx.base import CallEvent, CallOutcome, CustomerOrder, Heard, Payload, Role
 from tests import factories
 from tests.fakes import FakePbx
 from workers.second_look import MOST_FAILURES, SecondLook
@@ -257,3 +259,34 @@ def test_a_join_is_withdrawn_with_its_assignment(
     look_once(application)
     look_once(application)
     assert [kind for kind, _ in pbx.sent] == ["play_message"]
+
+
+def test_a_pbx_that_hangs_stops_no_customers_clock(
+    application: Application, session: Session, pbx: FakePbx, running: Campaign
+) -> None:
+    for _ in range(5):
+        factories.attempt(session, running, state=CallState.ORDERED, sent_at=None)
+    answered = Event()
+    real = pbx.call_customer
+
+    def hang(order: CustomerOrder, *, before_send: Callable[[], None] | None = None) -> str:
+        answered.wait(20)
+        return real(order, before_send=before_send)
+
+    pbx.call_customer = hang  # type: ignore[method-assign]
+    older(session)
+    waiting = factories.attempt(session, running, state=CallState.HELD, pbx_call_id="9001", second_leg_id="502")
+    session.execute(
+        text("UPDATE attempts SET answered_at = clock_timestamp() - interval '1.7 s' WHERE id = :id"),
+        {"id": waiting.id},
+    )
+    session.commit()
+    looking = SecondLook(application)
+    looking.once()  # hands the orders on, and does not wait for them
+    looking.clocks()
+    session.refresh(waiting)
+    assert waiting.state == CallState.MESSAGE
+    assert not answered.is_set()
+    answered.set()
+    looking.finish()
+    assert len(pbx.commands("play_message")) == 1
