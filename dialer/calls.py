@@ -74,7 +74,6 @@ OPEN = (
 )
 FINAL = tuple(state for state in CallState if state not in OPEN)
 LIVE_ANSWERED = (CallState.ANSWERED, CallState.HELD)  # a person is on the line and the clock runs
-NEVER_RANG = (CallState.REFUSED, CallState.EXPIRED)
 
 _S, _G = CallState, Signal
 

@@ -9,7 +9,6 @@ from threading import Lock
 from typing import TYPE_CHECKING
 
 import structlog
-from sqlalchemy import text
 
 from campaigns import schema
 from campaigns.application import Application, Doorbell, SilentDoorbell
@@ -145,15 +144,3 @@ def check_redis(broker: "WakeUpBroker") -> None:
         broker.client.ping()
     except redis.RedisError as exc:
         raise ServiceUnreachable(f"Redis cannot be reached ({type(exc).__name__}); check redis.url") from None
-
-
-def check_durability(application: Application) -> list[str]:
-    """What the database would lose in a crash; empty when nothing."""
-    with application.transaction() as session:
-        found = {
-            name: session.execute(text(f"SHOW {name}")).scalar_one()
-            for name in ("fsync", "full_page_writes", "synchronous_commit")
-        }
-    return [
-        f"{name} is {value}" for name, value in found.items() if value not in ("on", "remote_apply", "remote_write")
-    ]

@@ -5,8 +5,9 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from dialer.calls import FINAL, LIVE_ANSWERED, NEVER_RANG, NEXT, OPEN, CallState, Facts, Signal, advance, conclude
+from dialer.calls import FINAL, LIVE_ANSWERED, NEXT, OPEN, CallState, Facts, Signal, advance, conclude
 from dialer.pbx.base import CallOutcome
+from dialer.retries import NEVER_RANG
 
 # One row per open state, one column per signal. A dot: the state stays. Written out on purpose, and not from
 # the table under test: every cell was decided by a person.
