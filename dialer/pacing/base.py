@@ -1,7 +1,7 @@
 """What every pacer is given and gives back: events, a snapshot, a pace with its reason."""
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from datetime import datetime
 from enum import StrEnum
 from typing import Any, Protocol
@@ -20,6 +20,7 @@ class Happened(StrEnum):
     ABANDONED = "abandoned"
     TALK_END = "talk_end"
     READY = "ready"
+    INBOUND = "inbound"  # somebody called in and will need one of the agents
     LOGIN = "login"
     LOGOUT = "logout"
     PAUSE = "pause"
@@ -27,19 +28,34 @@ class Happened(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class PaceEvent:
-    """One thing that happened, when, to which call or agent. Ids are the caller's own."""
+    """One thing that happened, when, to which call or agent. Ids are the caller's own.
+
+    `group` comes with LAUNCHED: contacts that are alike in how likely they answer (list and attempt, say).
+    """
 
     kind: Happened
     at: datetime
     call: str = ""
     agent: str = ""
+    group: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Goals:
+    """What a supervisor may ask of the pace while it runs. The ceiling is in the budget, the lines in the snapshot."""
+
+    ratio: float | None = None  # power mode: calls for each free agent
+    desired_wait: float | None = None  # seconds an agent shall have between two calls; None: as few as may be
+    min_ring: float | None = None  # seconds after which a call nobody could take may be given up; None: never
+    inbound_first: bool = False  # people who call in get the next free agent
 
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
     """A campaign's agents and calls at one moment, read from rows. Elapsed times are in seconds.
 
-    They are kept to a tenth, so that what is decided on is exactly what is stored, and can be replayed.
+    They are kept to a tenth, so that what is decided on is exactly what is stored, and can be replayed. Agents that
+    several campaigns share are in the snapshot of each; what the other campaigns have in the air for them too.
     """
 
     idle: int = 0  # ready, not parked yet
@@ -47,6 +63,8 @@ class Snapshot:
     talking: tuple[float, ...] = ()  # each talk so far; an agent already given a customer talks
     wrapping: tuple[float, ...] = ()  # each wrap-up so far
     ringing: tuple[float, ...] = ()  # each call ordered and not answered yet
+    ringing_groups: tuple[str, ...] = ()  # of the same calls, in the same order; empty: all of the one group ""
+    ringing_calls: tuple[str, ...] = ()  # of the same calls: those that can be given up by name, "" for the others
     waiting: int = 0  # customers who answered and have no agent yet
     in_message: int = 0  # customers who hear the recorded message: they hold a line
     free_lines: int = 0  # that the PBX has left, less those of calls ordered and not on a line yet
@@ -54,9 +72,19 @@ class Snapshot:
     presence_age: float | None = 0.0  # since the PBX last said who is at work; None: it never did
     events_age: float = 0.0  # of the oldest event nobody has handled yet
     budget: Budget = field(default_factory=lambda: Budget(0, 0, 0.03))
+    goals: Goals = Goals()
+    prospects: tuple[tuple[str, int], ...] = ()  # contacts due now by group, as far as was looked; empty: any number
+    waits: tuple[float, ...] = ()  # of the free agents, how long each has waited; empty when nobody asked
+    leaving: int = 0  # agents in a conversation, not in `talking`, who will be gone after it
+    reserved: int = 0  # agents kept for one certain call: free for nobody else
+    elsewhere: tuple[float, ...] = ()  # agents who talk to others' customers, each talk so far; on no line of ours
+    others_ringing: tuple[float, ...] = ()  # calls that other campaigns have in the air for these agents
+    others_waiting: int = 0
+    inbound_waiting: int = 0  # people who called in and wait for one of these agents
+    share: float = 1.0  # of what the shared agents can take, by the weights of the campaigns
 
     def __post_init__(self) -> None:
-        for name in ("talking", "wrapping", "ringing"):
+        for name in _ELAPSED:
             object.__setattr__(self, name, tuple(round(elapsed, 1) for elapsed in getattr(self, name)))
         object.__setattr__(self, "events_age", round(self.events_age, 1))
         if self.presence_age is not None:
@@ -70,43 +98,48 @@ class Snapshot:
     @property
     def team(self) -> int:
         """Agents at work."""
-        return self.free + len(self.talking) + len(self.wrapping)
+        return self.free + len(self.talking) + len(self.wrapping) + len(self.elsewhere)
 
     @property
     def lines_left(self) -> int:
         """Calls that can be started before the lines, or the campaign's share of them, are used up."""
-        used = len(self.ringing) + self.waiting + self.in_message + len(self.talking)
+        used = len(self.ringing) + self.waiting + self.in_message + len(self.talking) + self.leaving
         own = self.free_lines if self.max_lines is None else min(self.free_lines, self.max_lines - used)
         return max(0, own)
 
     def as_json(self) -> dict[str, Any]:
-        """Return what is stored with a decision."""
-        return {
-            "idle": self.idle,
-            "parked": self.parked,
-            "talking": list(self.talking),
-            "wrapping": list(self.wrapping),
-            "ringing": list(self.ringing),
-            "waiting": self.waiting,
-            "in_message": self.in_message,
-            "free_lines": self.free_lines,
-            "max_lines": self.max_lines,
-            "presence_age": self.presence_age,
-            "events_age": self.events_age,
-            "abandoned": self.budget.abandoned,
-            "met": self.budget.met,
-            "ceiling": self.budget.ceiling,
-            "window": self.budget.window,
-        }
+        """Return what is stored with a decision: everything that is not as it is by default."""
+        kept: dict[str, Any] = {}
+        for each in fields(self):
+            value = getattr(self, each.name)
+            if each.name == "budget":
+                kept |= {"abandoned": value.abandoned, "met": value.met, "ceiling": value.ceiling}
+                kept["window"] = value.window
+            elif each.name == "goals":
+                told = {goal.name: getattr(value, goal.name) for goal in fields(value)}
+                kept |= {"goals": {name: goal for name, goal in told.items() if goal}} if value != Goals() else {}
+            elif each.name in _ALWAYS or value != each.default:
+                kept[each.name] = (
+                    [list(v) if isinstance(v, tuple) else v for v in value] if each.name in _LISTS else value
+                )
+        return kept
 
     @classmethod
     def from_json(cls, kept: Mapping[str, Any]) -> "Snapshot":
-        """Read a stored decision's snapshot back."""
-        plain = dict(kept)
-        budget = Budget(plain.pop("abandoned"), plain.pop("met"), plain.pop("ceiling"), plain.pop("window"))
-        for name in ("talking", "wrapping", "ringing"):
-            plain[name] = tuple(plain[name])
+        """Read a stored decision's snapshot back. What a newer release added to it is passed over."""
+        known = {each.name for each in fields(cls)}
+        plain = {name: value for name, value in kept.items() if name in known}
+        for name in _LISTS & plain.keys():
+            plain[name] = tuple(tuple(value) if isinstance(value, list) else value for value in plain[name])
+        goals = {each.name: kept["goals"][each.name] for each in fields(Goals) if each.name in kept.get("goals", {})}
+        plain["goals"] = Goals(**goals)
+        budget = Budget(kept["abandoned"], kept["met"], kept["ceiling"], kept.get("window", "24 h"))
         return cls(**plain, budget=budget)
+
+
+_ELAPSED = ("talking", "wrapping", "ringing", "waits", "elsewhere", "others_ringing")
+_LISTS = {*_ELAPSED, "ringing_groups", "ringing_calls", "prospects"}
+_ALWAYS = {"idle", "parked", "talking", "wrapping", "ringing", "waiting", "free_lines", "presence_age", "events_age"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,6 +149,9 @@ class Pace:
     calls: int
     why: str
     limits: tuple[str, ...] = ()
+    give_up: tuple[str, ...] = ()  # ringing calls to end now: nobody will be free for who answers
+    choose: tuple[str, ...] = ()  # groups to take the contacts from, dearest first; empty: as they come
+    reckoned: Mapping[str, float] = field(default_factory=dict)  # what the sentence was made of, for programs
 
 
 class Pacer(Protocol):
