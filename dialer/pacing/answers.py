@@ -1,7 +1,7 @@
 """How likely a call is answered: by the hour, by the group of the contact, and how sure we are of it.
 
 One current level for the campaign, and factors on it. The level is a Beta posterior whose evidence fades: a slow
-one, steady in quiet hours, and a quick one that takes over while it clearly contradicts the slow. A group (the list
+one, steady in quiet hours, and quicker ones that take over while they clearly contradict the slower. A group (the list
 and the attempt, say) and an hour of the day are each compared with what the level alone would have expected, so they
 stay right when the level moves; a factor begins at 1 and needs evidence to leave it (empirical Bayes, as in indirect
 standardisation).
@@ -66,9 +66,9 @@ class Answers:
     The first guess, three in ten, is a cautious one: a higher chance means fewer calls.
     """
 
-    def __init__(self, slow: float = 300.0, quick: float = 40.0, contradiction: float = 2.2) -> None:
-        self._slow, self._quick = Level(slow), Level(quick)
-        self._contradiction = contradiction  # in standard deviations of the quick one
+    def __init__(self, half_lives: tuple[float, ...] = (1200.0, 250.0, 40.0), contradiction: float = 2.2) -> None:
+        self._levels = [Level(half_life) for half_life in half_lives]  # the slowest first
+        self._contradiction = contradiction  # in standard deviations of the quicker one
         self._groups: dict[str, Factor] = {}
         self._hours: dict[int, Factor] = {}
         self._day = Level(3000.0)  # what the hours are compared with
@@ -84,23 +84,22 @@ class Answers:
         factor = self._factor(group)
         if group:
             self._groups.setdefault(group, Factor()).observe(answered, self.level)
-        self._slow.observe(answered, factor)
-        self._quick.observe(answered, factor)
+        for level in self._levels:
+            level.observe(answered, factor)
 
     def turn(self, hour: int) -> None:
         """A new hour begins: the level moves as it did on other days at this hour."""
         if self._hour is not None and hour != self._hour:
             before, then = self._hours.get(self._hour), self._hours.get(hour)
             if before is not None and then is not None:
-                for level in (self._slow, self._quick):
+                for level in self._levels:
                     level.move(then.value / before.value)
         self._hour = hour
 
     @property
     def level(self) -> float:
         """The chance of a contact of no known group."""
-        slow, quick = self._slow.mean, self._quick.mean
-        return quick if abs(quick - slow) > self._contradiction * self._quick.sd else slow
+        return self._believed.mean
 
     def chance(self, group: str = "") -> float:
         """The chance that a call to this group is answered."""
@@ -109,7 +108,15 @@ class Answers:
     @property
     def sd(self) -> float:
         """How unsure the level is."""
-        return self._slow.sd
+        return self._believed.sd
+
+    @property
+    def _believed(self) -> Level:
+        """The slowest that no quicker one contradicts."""
+        for n, slow in enumerate(self._levels):
+            if all(abs(quick.mean - slow.mean) <= self._contradiction * quick.sd for quick in self._levels[n + 1 :]):
+                return slow
+        raise AssertionError("nothing is quicker than the quickest")
 
     def groups(self) -> dict[str, float]:
         """Return each group's chance, as far as it is known."""

@@ -2,8 +2,9 @@
 
 The surplus is what the window could abandon this moment and still stand at its ceiling: c (D + L) - D. Below one
 call nothing is risked. Above, the risk allowed for one more answer grows with the surplus, steadily, because for a
-given number of abandoned calls a steady risk keeps agents busier than a day of boldness and caution by turns. What
-the day's luck makes of it grows with the square root of its abandoned calls, and so does the room that is left.
+given number of abandoned calls a steady risk keeps agents busier than a day of boldness and caution by turns. Luck
+moves the surplus by the square root of the abandoned calls of the day; and bad luck comes in bursts as large as what
+is in the air, because who answers while nobody is free is followed by others. Room is left for both.
 """
 
 from dataclasses import dataclass
@@ -17,15 +18,20 @@ class Appetite:
     """The constants of the rule; docs/pacing.md says why each has its value."""
 
     reserve: float = 1.0  # calls of surplus that are never risked
-    usual: float = 1.7  # times the ceiling: the chance to find nobody that a call may have, in balance
+    usual: float = 0.6  # times the ceiling: the chance to find nobody that a call may have, in balance; ...
+    coarse: float = 0.4  # ... more with few answers in the air, of which most calls stay far below what they may
     least: float = 0.3  # of the usual, as soon as anything may be risked
     boldest: float = 2.5  # of the usual, however much is left
-    room: float = 1.0  # calls of surplus above the reserve at balance, at the first ...
-    room_grows: float = 0.5  # ... and this much more for each square root of a call the window may abandon
-    ruin: float = 3e-4  # the chance that a decision may take to lose more calls than are left
+    room: float = 1.0  # calls of surplus above the reserve at balance, ...
+    room_for_luck: float = 0.3  # ... more for each square root of a call the window may abandon, ...
+    room_for_bursts: float = 2.0  # ... and more for each answer that the calls in the air are worth
+    ruin: float = 1e-3  # the chance that a decision may take to lose more calls than are left
 
-    def allowed(self, budget: Budget) -> float:
-        """Return the greatest chance to find nobody that one more answered call may have; 0 when none may."""
+    def allowed(self, budget: Budget, in_the_air: float = 0.0) -> float:
+        """Return the greatest chance to find nobody that one more answered call may have; 0 when none may.
+
+        `in_the_air`: answers that the ringing calls are worth.
+        """
         if budget.ceiling >= 1.0:
             return 1.0
         if budget.left == 0:
@@ -34,5 +40,6 @@ class Appetite:
         surplus = may - budget.abandoned - self.reserve
         if surplus < 0.0:
             return 0.0
-        filled = surplus / (self.room * (1.0 + self.room_grows * sqrt(may)))
-        return self.usual * budget.ceiling * min(self.boldest, self.least + (1.0 - self.least) * filled)
+        filled = surplus / (self.room + self.room_for_luck * sqrt(may) + self.room_for_bursts * in_the_air)
+        usual = self.usual * (1.0 + self.coarse / max(0.3, in_the_air))
+        return usual * budget.ceiling * min(self.boldest, self.least + (1.0 - self.least) * filled)

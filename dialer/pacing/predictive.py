@@ -118,7 +118,7 @@ class Predictive:
     def _predict(self, moment: datetime, now: Snapshot, chances: list[float], given_up: dict[int, str]) -> Pace:
         tuning, history, ahead = self._tuning, self._history, self._ahead
         assert ahead is not None
-        allowed, left = tuning.appetite.allowed(now.budget), now.budget.left
+        left = now.budget.left
         level = history.answers.chance()
         rung = [*(r for n, r in enumerate(now.ringing) if n not in given_up), *now.others_ringing]
         likely = [*(c for n, c in enumerate(chances) if n not in given_up), *[level] * len(now.others_ringing)]
@@ -132,6 +132,7 @@ class Predictive:
             now.free - len(resting(now)),
             now.waiting + now.others_waiting + now.inbound_waiting,
         )
+        allowed = tuning.appetite.allowed(now.budget, outlook.answers)
         guard = max(0, tuning.calls_per_agent * now.team - len(rung))
         chooser, choose, calls = Chooser(history.answers, now), [], 0
         idle, risk, limit = one_per_agent(now, len(given_up)), outlook.lost(), "abandonment"
