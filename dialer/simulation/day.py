@@ -269,7 +269,8 @@ class Centre:
         if self.now >= self._warm:
             desk.result.launched += 1
         desk.tell(Happened.LAUNCHED, call.name, group=group)
-        self._at(self.world.launch_delay + call.fate.rings, self._rung, call)
+        told_late = 0.0 if call.fate.answers else self.world.told_late  # an answer is kept from us in _rung
+        self._at(self.world.launch_delay + call.fate.rings + told_late, self._rung, call)
 
     def _give_up(self, desk: Desk, name: str) -> None:
         call = desk.ringing.get(name)
