@@ -3,9 +3,11 @@
 from dialer.simulation.day import Centre, run_day
 from dialer.simulation.draws import LogNormal
 from dialer.simulation.results import CampaignDay, Day
+from dialer.simulation.shapes import SHAPES, shape
 from dialer.simulation.world import Campaigning, Curve, Detection, Group, Inbound, World
 
 __all__ = [
+    "SHAPES",
     "CampaignDay",
     "Campaigning",
     "Centre",
@@ -17,4 +19,5 @@ __all__ = [
     "LogNormal",
     "World",
     "run_day",
+    "shape",
 ]

@@ -43,6 +43,15 @@ class Agent:
         self.call: Call | None = None
 
 
+class Caller:
+    """Somebody who calls in. Their talk is drawn when they come: who answers them, and when, is the pacer's doing."""
+
+    __slots__ = ("came", "talk", "wrap_up")
+
+    def __init__(self, came: float, talk: float, wrap_up: float) -> None:
+        self.came, self.talk, self.wrap_up = came, talk, wrap_up
+
+
 class Desk:
     """A campaign of the day: its list, its pacer, its calls."""
 
@@ -140,7 +149,7 @@ class Centre:
         self.away: list[Agent] = []
         self.wrapping: dict[Agent, float] = {}
         self.inbound_talks: dict[Agent, float] = {}
-        self.inbound_waiting: deque[float] = deque()
+        self.inbound_waiting: deque[Caller] = deque()
         self._arrivals = random.Random(f"{seed} inbound")
         self._staffing = staffing or world.at_work
         self._one = len(self.desks) == 1
@@ -260,7 +269,8 @@ class Centre:
         if self.now >= self._warm:
             desk.result.launched += 1
         desk.tell(Happened.LAUNCHED, call.name, group=group)
-        self._at(self.world.launch_delay + call.fate.rings, self._rung, call)
+        told_late = 0.0 if call.fate.answers else self.world.told_late  # an answer is kept from us in _rung
+        self._at(self.world.launch_delay + call.fate.rings + told_late, self._rung, call)
 
     def _give_up(self, desk: Desk, name: str) -> None:
         call = desk.ringing.get(name)
@@ -355,6 +365,7 @@ class Centre:
 
     def _connect(self, desk: Desk, agent: Agent) -> None:
         call = desk.waiting.pop(next(iter(desk.waiting)))
+        self.day.waited += self._measured(agent.since, self.now)
         call.since, agent.since, agent.call = self.now, self.now, call
         desk.talking[agent] = call
         if call.fate.machine:
@@ -395,31 +406,33 @@ class Centre:
         assert inbound is not None
         rate = inbound.per_hour(self.now) / 3600
         if rate > 0 and self.now > 0:
-            self.inbound_waiting.append(self.now)
+            caller = Caller(self.now, inbound.talk.draw(self._arrivals), self.world.wrap_up.draw(self._arrivals))
+            self.inbound_waiting.append(caller)
             self.day.inbound += 1
             for desk in self.desks:
                 desk.tell(Happened.INBOUND)
-            self._at(inbound.patience, self._caller_leaves, self.now)
+            self._at(inbound.patience, self._caller_leaves, caller)
             self._serve()
         self._at(self._arrivals.expovariate(rate) if rate > 0 else 60.0, self._next_caller)
 
-    def _caller_leaves(self, came: float) -> None:
-        if came in self.inbound_waiting:
-            self.inbound_waiting.remove(came)
+    def _caller_leaves(self, caller: Caller) -> None:
+        if caller in self.inbound_waiting:
+            self.inbound_waiting.remove(caller)
             self.day.inbound_lost += 1
 
     def _serve_inbound(self) -> None:
         inbound = self.world.inbound
         while inbound is not None and self.inbound_waiting and self.idle:
-            came, agent = self.inbound_waiting.popleft(), self.idle.popleft()
-            self.day.inbound_waited += self.now - came
+            caller, agent = self.inbound_waiting.popleft(), self.idle.popleft()
+            self.day.inbound_waited += self.now - caller.came
+            self.day.waited += self._measured(agent.since, self.now)
             self.inbound_talks[agent] = self.now
-            self._at(inbound.talk.draw(self._arrivals), self._caller_hangs_up, agent)
+            self._at(caller.talk, self._caller_hangs_up, caller, agent)
 
-    def _caller_hangs_up(self, agent: Agent) -> None:
+    def _caller_hangs_up(self, caller: Caller, agent: Agent) -> None:
         self.day.talked += self._measured(self.inbound_talks.pop(agent), self.now)
         self.wrapping[agent] = self.now
-        self._at(self.world.wrap_up.draw(self._arrivals), self._ready, agent)
+        self._at(caller.wrap_up, self._ready, agent)
 
     # staff and figures --------------------------------------------------------------------------------
 
@@ -430,6 +443,7 @@ class Centre:
             agent = self.idle.pop()
             self.away.append(agent)
             self.day.worked += self._measured(self._at_work_since.pop(agent), self.now)
+            self.day.waited += self._measured(agent.since, self.now)
             for desk in self.desks:
                 desk.tell(Happened.LOGOUT, agent=agent.name)
         while self.away and len(self._at_work_since) < wanted:
@@ -467,6 +481,8 @@ class Centre:
             self.day.talked += self._measured(since, self.now)
         for since in self.wrapping.values():
             self.day.wrapped += self._measured(since, self.now)
+        for agent in self.idle:
+            self.day.waited += self._measured(agent.since, self.now)
         for since in self._at_work_since.values():
             self.day.worked += self._measured(since, self.now)
 

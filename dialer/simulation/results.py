@@ -43,6 +43,7 @@ class Day:
     campaigns: list[CampaignDay] = field(default_factory=list)
     talked: float = 0.0
     wrapped: float = 0.0
+    waited: float = 0.0  # free, and at work
     worked: float = 0.0
     inbound: int = 0
     inbound_lost: int = 0
