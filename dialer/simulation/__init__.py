@@ -3,7 +3,7 @@
 from dialer.simulation.day import Centre, run_day
 from dialer.simulation.draws import LogNormal
 from dialer.simulation.results import CampaignDay, Day
-from dialer.simulation.world import Campaigning, Curve, Detection, Group, Inbound, World
+from dialer.simulation.world import Campaigning, Curve, Detection, Group, Inbound, People, World
 
 __all__ = [
     "CampaignDay",
@@ -15,6 +15,7 @@ __all__ = [
     "Group",
     "Inbound",
     "LogNormal",
+    "People",
     "World",
     "run_day",
 ]
