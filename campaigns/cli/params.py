@@ -80,3 +80,19 @@ class ClockTime(click.ParamType[time]):
         if match is None or int(match[1]) > 23 or int(match[2]) > 59:
             self.fail(f"{value!r} is no time of day: write 09:00", param, ctx)
         return time(int(match[1]), int(match[2]))
+
+
+class ModeOfDialling(click.ParamType[str]):
+    """A mode of dialling, by the one list of those there are; a wrong one is refused where a pacer is made."""
+
+    name = "mode"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:  # noqa: ARG002
+        return str(value).strip().lower()
+
+    def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[Any]:  # noqa: ARG002
+        from click.shell_completion import CompletionItem
+
+        from dialer.pacing import MODES
+
+        return [CompletionItem(mode) for mode in MODES if mode.startswith(incomplete)]
