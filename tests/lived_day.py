@@ -42,8 +42,9 @@ class Noted:
 def live(
     session: Session, campaign: Campaign, world: World, *, seed: int = 1, goals: Goals | None = None
 ) -> tuple[Day, Noted]:
-    """Live through a day in the campaign's mode and write its rows; the caller commits."""
+    """Live through a day in the campaign's mode and write its rows; the caller commits them."""
     noted = Noted(pacer_for(campaign.mode))
+    session.commit()  # no transaction stands open while the day goes by
     day = run_day(world, [noted], seed, goals=goals)
     end = world.begins + timedelta(seconds=world.seconds)
     agents = _agents(session, campaign, noted, world, end)

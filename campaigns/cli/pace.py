@@ -18,6 +18,7 @@ def pace() -> None:
 
 
 pace.mount("explain", "campaigns.cli.pace_explain:explain", "Why the pacer decided as it did at a moment.")
+pace.mount("replay", "campaigns.cli.pace_replay:replay", "A stored stretch of calling under other settings.")
 
 
 @pace.command("show", example="dialer pace show spring")

@@ -109,17 +109,17 @@ def simulate(
     modes = modes or (tuple(mode for mode in _BY_ITSELF if mode in MODES) if compare else ("predictive",))
     for mode in modes:
         pacer_for(mode)  # says which modes there are
-    _within("--agents", agents, 1, 2000, "a call centre needs at least one")
-    _within("--answers", answers, 0, 1, "one in four is written 0.25 or 25%")
-    _within("--talk", talk, 1, 4 * 3600, "write seconds, or 90s, 3m")
-    _within("--wrap-up", wrap_up, 0, 3600, "write seconds, or 20s, 1m")
-    _within("--lines", lines, 1, 20_000, "leave it out for five for each agent")
-    _within("--hours", hours, 0.05, 24, "a day has no more")
-    _within("--warm-up", warm_up, 0, 24, "0 measures from the first call")
-    _within("--seeds", seeds, 1, 1000, "each is one day")
-    _within("--min-ring", min_ring, 0, 60, "write seconds")
-    _within("--max-abandonment", max_abandonment, 0, 1, "3 % is written 0.03 or 3%")
-    _within("--ratio", ratio, 0.1, 20, "two calls for each free agent are 2")
+    within("--agents", agents, 1, 2000, "a call centre needs at least one")
+    within("--answers", answers, 0, 1, "one in four is written 0.25 or 25%")
+    within("--talk", talk, 1, 4 * 3600, "write seconds, or 90s, 3m")
+    within("--wrap-up", wrap_up, 0, 3600, "write seconds, or 20s, 1m")
+    within("--lines", lines, 1, 20_000, "leave it out for five for each agent")
+    within("--hours", hours, 0.05, 24, "a day has no more")
+    within("--warm-up", warm_up, 0, 24, "0 measures from the first call")
+    within("--seeds", seeds, 1, 1000, "each is one day")
+    within("--min-ring", min_ring, 0, 60, "write seconds")
+    within("--max-abandonment", max_abandonment, 0, 1, "3 % is written 0.03 or 3%")
+    within("--ratio", ratio, 0.1, 20, "two calls for each free agent are 2")
     if ratio is not None and "power" not in modes:
         raise BadInput("--ratio is the power mode's: add --mode power")
     if plot is not None:
@@ -139,7 +139,8 @@ def simulate(
         _print(shape_name, world, days)
 
 
-def _within(option: str, value: float | None, low: float, high: float, remedy: str) -> None:
+def within(option: str, value: float | None, low: float, high: float, remedy: str) -> None:
+    """Refuse a value out of its range, with what to write instead."""
     from dialer.errors import BadInput
 
     if value is not None and not low <= value <= high:

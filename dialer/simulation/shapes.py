@@ -7,9 +7,7 @@ from dialer.simulation.world import Campaigning, Curve, World, steps
 
 
 def _stationary(agents: int, answers: float, talk: float) -> World:
-    return World(
-        agents=agents, campaigns=(Campaigning(answers=Curve.flat(answers)),), talk=LogNormal(talk, 1.0)
-    )
+    return World(agents=agents, campaigns=(Campaigning(answers=Curve.flat(answers)),), talk=LogNormal(talk, 1.0))
 
 
 def _lunch(agents: int, answers: float, talk: float) -> World:
