@@ -32,7 +32,7 @@ LONGEST = timedelta(hours=24)
 WARM_UP = timedelta(minutes=30)
 MOST_TICKS = 20_000.0  # of one day; more would tell no more
 OPEN_LOOP = 3_000  # decisions looked at, evenly spread
-_BY_HAND = ("manual", "preview", "agentless")
+BY_HAND = ("manual", "preview", "agentless")
 
 
 @dataclass(frozen=True, slots=True)
@@ -194,7 +194,7 @@ def read(
         )
     here = [call for call in reaching if call.ordered_at >= begins]
     decided = pace_records.decided(session, campaign, begins, until)
-    by_hand = {rule.mode for rule in decided.rules} & set(_BY_HAND)
+    by_hand = {rule.mode for rule in decided.rules} & set(BY_HAND)
     if by_hand:
         raise BadInput(f"in mode {min(by_hand)} people or the list set the pace: there is none to replay")
     known = pace_records.on_record(here, told, begins)

@@ -40,25 +40,33 @@ class Noted:
 
 
 def live(
-    session: Session, campaign: Campaign, world: World, *, seed: int = 1, goals: Goals | None = None
+    session: Session,
+    campaign: Campaign,
+    world: World,
+    *,
+    seed: int = 1,
+    goals: Goals | None = None,
+    first_user: int = 5000,
 ) -> tuple[Day, Noted]:
     """Live through a day in the campaign's mode and write its rows; the caller commits them."""
     noted = Noted(pacer_for(campaign.mode))
     session.commit()  # no transaction stands open while the day goes by
     day = run_day(world, [noted], seed, goals=goals)
     end = world.begins + timedelta(seconds=world.seconds)
-    agents = _agents(session, campaign, noted, world, end)
+    agents = _agents(session, campaign, noted, world, end, first_user)
     _attempts(session, campaign, noted, world, agents, end)
     _decisions(session, campaign, noted)
     session.flush()
     return day, noted
 
 
-def _agents(session: Session, campaign: Campaign, noted: Noted, world: World, end: datetime) -> dict[str, int]:
+def _agents(
+    session: Session, campaign: Campaign, noted: Noted, world: World, end: datetime, first_user: int
+) -> dict[str, int]:
     begins = world.begins
     names = [f"agent {n + 1}" for n in range(world.agents)]
     rows = [
-        {"pbx": campaign.pbx, "user_id": str(5000 + n), "name": f"Agent {n + 1}", "state": "out", "since": end}
+        {"pbx": campaign.pbx, "user_id": str(first_user + n), "name": f"Agent {n + 1}", "state": "out", "since": end}
         for n in range(world.agents)
     ]
     ids = dict(zip(names, session.scalars(insert(Agent).returning(Agent.id), rows), strict=True))
@@ -125,7 +133,7 @@ def _attempts(
         [
             {
                 **dict.fromkeys(keys), "campaign_id": campaign.id, "contact_id": contact_id, "pbx": campaign.pbx,
-                "ref": f"lived-{campaign.id}-{name}", "number": contact["phone"], "gateway": "4",
+                "ref": f"lived-{listed.id}-{name}", "number": contact["phone"], "gateway": "4",
                 "caller_id": campaign.caller_id, "attempt_no": 1, "fence": 1, "proof": {},
                 "rule_pack": campaign.rule_pack, "answer_limit": campaign.answer_limit, "not_after": row["ordered_at"],
                 "sent_at": row["ordered_at"], **row,

@@ -128,6 +128,24 @@ class ListedDay:
         """Contacts that have not been reached and may still be tried."""
         return sum(self._number.values()) + sum(number for *_, number in self._later)
 
+    @property
+    def calls_to_come(self) -> float:
+        """Calls that those who are left are expected to take, each until reached or tried often enough."""
+        return sum(
+            number * self._tries(name, int(tried))
+            for name, tried, number in [
+                *((name, tried, number) for _, name, tried, number in self._later),
+                *((self._lists[group], entry[1], entry[2]) for group, due in self._due.items() for entry in due),
+            ]
+        )
+
+    def _tries(self, name: str, tried: int) -> float:
+        expected, reaches = 0.0, 1.0
+        for n in range(tried, self._most):
+            expected += reaches
+            reaches *= 1.0 - self._truth.answer_chance(group_of(name, n))
+        return expected
+
     def due(self, now: float) -> list[tuple[str, int]]:
         """Return how many can be called now, by group."""
         while self._later and self._later[0][0] <= now:
