@@ -367,6 +367,21 @@ class PaceDecision(Base):
     fence: Mapped[int] = mapped_column(BigInteger)
 
 
+class Forecast(Base):
+    """What was foretold of a campaign, from what, and by whom: kept to be compared with what came."""
+
+    __tablename__ = "forecasts"
+    __table_args__ = (Index("ix_forecasts_campaign", "campaign_id", "made_at"),)
+    id: Mapped[int] = _id()
+    campaign_id: Mapped[int] = mapped_column(ForeignKey("campaigns.id"))
+    made_at: Mapped[datetime] = mapped_column(Instant)
+    made_by: Mapped[str] = mapped_column(Text)
+    starts_at: Mapped[datetime] = mapped_column(Instant)  # the next moment of its calling hours
+    horizon: Mapped[float]  # seconds from then on
+    inputs: Mapped[dict[str, Any]] = mapped_column(JSONB)
+    forecast: Mapped[dict[str, Any]] = mapped_column(JSONB)
+
+
 class Lease(Base):
     """Who schedules what: a row on database time with a rising fence (I8)."""
 

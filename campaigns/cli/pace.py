@@ -17,6 +17,10 @@ def pace() -> None:
     """How fast a campaign may dial, and at what risk."""
 
 
+pace.mount("explain", "campaigns.cli.pace_explain:explain", "Why the pacer decided as it did at a moment.")
+pace.mount("replay", "campaigns.cli.pace_replay:replay", "A stored stretch of calling under other settings.")
+
+
 @pace.command("show", example="dialer pace show spring")
 @click.argument("name", required=False)
 @click.option("--last", type=click.IntRange(1, 200), default=8, show_default=True, help="Decisions to show.")

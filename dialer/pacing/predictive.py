@@ -10,7 +10,6 @@ mathematics, the constants, and what each idea is worth.
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import datetime
-from math import ceil
 
 from dialer.pacing.ahead import Ahead, resting
 from dialer.pacing.appetite import Appetite
@@ -20,6 +19,7 @@ from dialer.pacing.giving_up import to_give_up
 from dialer.pacing.history import History, in_order
 from dialer.pacing.outlook import Outlook
 from dialer.pacing.progressive import one_per_agent, one_per_agent_because
+from dialer.pacing.sharing import own_part
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +30,7 @@ class Tuning:
     cold: int = 30  # calls that must have ended before predicting anything
     patience: float = 2.0  # seconds a customer waits for an agent: who is free by then is in time
     calls_per_agent: int = 12  # in the air at once; a guard against nonsense, not a pace
+    next_to_safe: float = 0.02  # the chance to find nobody of a call one campaign places among others' calls
     kept_memory: float = 0.02  # of each decision, in what part of calls past the least ringing we let ring on
 
 
@@ -63,16 +64,16 @@ class Predictive:
             return void
         if self._history.settle(now, snapshot) or self._ahead is None:
             self._ahead = Ahead.plan(self._history, snapshot.goals.min_ring, self._kept)
+        chances = self._chances(snapshot)
         doubt = self._staleness.doubt(snapshot)
         if doubt is not None:
-            return self._one_per_agent(snapshot, *doubt, {})
-        chances = self._chances(snapshot)
+            return self._one_per_agent(now, snapshot, *doubt, chances, {})
         gone = to_give_up(snapshot, self._ahead, chances)
         self._remember_kept(snapshot, gone)
         given_up = {n: snapshot.ringing_calls[n] for n in sorted(gone)}
         held_back = self._held_back(snapshot)
         if held_back is not None:
-            return self._one_per_agent(snapshot, *held_back, given_up)
+            return self._one_per_agent(now, snapshot, *held_back, chances, given_up)
         return self._predict(now, snapshot, chances, given_up)
 
     def _chances(self, now: Snapshot) -> list[float]:
@@ -107,33 +108,56 @@ class Predictive:
         more = f": {count(budget.to_meet, 'more conversation')} first" if budget.to_meet else ""
         return "budget", f"{spent}{more}"
 
-    def _one_per_agent(self, now: Snapshot, limit: str, reason: str, given_up: dict[int, str]) -> Pace:
+    def _one_per_agent(
+        self, moment: datetime, now: Snapshot, limit: str, reason: str, chances: list[float], given_up: dict[int, str]
+    ) -> Pace:
         because = f"one call per agent: {one_per_agent_because(now)}; {reason}{_and_given_up(given_up)}"
-        wanted = _own_part(one_per_agent(now, len(given_up)), now, len(given_up))
+        wanted = own_part(one_per_agent(now, len(given_up)), now, len(given_up))
+        if wanted == 0 and now.others_ringing and self._entitled(moment, now, chances, given_up):
+            wanted = 1
         pace = bounded(wanted, now, because, (limit,))
         chooser = Chooser(self._history.answers, now)
         choose = [chooser.next(idle=True)[0] for _ in range(pace.calls)] if chooser.matters else []
         return Pace(pace.calls, pace.why, pace.limits, tuple(given_up.values()), tuple(choose))
 
-    def _predict(self, moment: datetime, now: Snapshot, chances: list[float], given_up: dict[int, str]) -> Pace:
-        tuning, history, ahead = self._tuning, self._history, self._ahead
+    def _entitled(self, moment: datetime, now: Snapshot, chances: list[float], given_up: dict[int, str]) -> bool:
+        """Whether an agent is free for this campaign although others have calls in the air for all of them.
+
+        Without it, a campaign that may risk nothing would never have a call beside one that dials ahead: some agent
+        is free, fewer are ours than our part, and of the others' calls so few will be answered that ours is next to
+        safe.
+        """
+        covered = len(now.ringing) - len(given_up) + now.waiting
+        if now.free <= covered or own_part(1, now, len(given_up)) == 0:
+            return False
+        return self._outlook(moment, now, chances, given_up).lost() <= self._tuning.next_to_safe
+
+    def _outlook(self, moment: datetime, now: Snapshot, chances: list[float], given_up: dict[int, str]) -> Outlook:
+        """Weigh this moment: what is in the air for these agents, and who of them will be free."""
+        history, ahead = self._history, self._ahead
         assert ahead is not None
-        left = now.budget.left
         level = history.answers.chance()
         rung = [*(r for n, r in enumerate(now.ringing) if n not in given_up), *now.others_ringing]
         likely = [*(c for n, c in enumerate(chances) if n not in given_up), *[level] * len(now.others_ringing)]
         calling_in = history.callers.per_second(moment) if now.inbound_waiting or now.goals.inbound_first else 0.0
         weight = ahead.weight(now.goals.min_ring)
-        outlook = Outlook(
+        return Outlook(
             [
-                ahead.moment(now, rung, likely, seconds, tuning.patience, weight, calling_in)
+                ahead.moment(now, rung, likely, seconds, self._tuning.patience, weight, calling_in)
                 for seconds in ahead.moments
             ],
             now.free - len(resting(now)),
             now.waiting + now.others_waiting + now.inbound_waiting,
         )
+
+    def _predict(self, moment: datetime, now: Snapshot, chances: list[float], given_up: dict[int, str]) -> Pace:
+        tuning, history, ahead = self._tuning, self._history, self._ahead
+        assert ahead is not None
+        left = now.budget.left
+        outlook = self._outlook(moment, now, chances, given_up)
+        in_the_air = len(now.ringing) - len(given_up) + len(now.others_ringing)
         allowed = tuning.appetite.allowed(now.budget, outlook.answers)
-        guard = max(0, tuning.calls_per_agent * now.team - len(rung))
+        guard = max(0, tuning.calls_per_agent * now.team - in_the_air)
         chooser, choose, calls = Chooser(history.answers, now), [], 0
         idle, risk, limit = one_per_agent(now, len(given_up)), outlook.lost(), "abandonment"
         most = min(now.lines_left, guard)
@@ -151,12 +175,12 @@ class Predictive:
             outlook.add(chance)
             calls += 1
             risk = outlook.lost()
-        own = _own_part(calls, now, len(given_up))
+        own = own_part(calls, now, len(given_up))
         if own < calls:
             limit = "share"
         why = self._sentence(now, outlook, own, limit, risk, allowed, given_up)
         reckoned = {
-            "answer_chance": round(level, 4),
+            "answer_chance": round(history.answers.chance(), 4),
             "answer_sd": round(history.answers.sd, 4),
             "ringing_worth": round(outlook.answers, 3),
             "freeing": round(outlook.frees, 3),
@@ -208,14 +232,6 @@ class Predictive:
 
 def _and_given_up(given_up: dict[int, str]) -> str:
     return f"; {count(len(given_up), 'call')} given up, nobody will be free" if given_up else ""
-
-
-def _own_part(calls: int, now: Snapshot, given_up: int) -> int:
-    """Of the calls that the shared agents can take, this campaign's part by weight, what it has in the air included."""
-    if now.share >= 1.0 or calls <= 0:
-        return calls
-    ours = len(now.ringing) - given_up
-    return max(0, min(calls, ceil(now.share * (ours + len(now.others_ringing) + calls)) - ours))
 
 
 def _whose(now: Snapshot) -> str:

@@ -4,6 +4,7 @@ from collections.abc import Iterable
 from datetime import datetime
 
 from dialer.pacing.base import Pace, PaceEvent, Snapshot, Staleness, bounded, count
+from dialer.pacing.sharing import own_part
 
 
 def one_per_agent(now: Snapshot, given_up: int = 0) -> int:
@@ -49,4 +50,4 @@ class Progressive:
         limits: tuple[str, ...] = ()
         if doubt is not None:
             limits, because = (doubt[0],), f"{because}; {doubt[1]}"
-        return bounded(one_per_agent(snapshot), snapshot, because, limits)
+        return bounded(own_part(one_per_agent(snapshot), snapshot), snapshot, because, limits)
