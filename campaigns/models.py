@@ -50,9 +50,12 @@ class Campaign(Base):
     __tablename__ = "campaigns"
     __table_args__ = (
         CheckConstraint("state IN ('draft','running','paused','stopped','archived')", name="state"),
-        CheckConstraint("mode IN ('progressive','predictive')", name="mode"),
+        CheckConstraint("mode IN ('manual','preview','progressive','power','predictive','agentless')", name="mode"),
         CheckConstraint("max_abandonment >= 0 AND max_abandonment <= 1", name="max_abandonment"),
         CheckConstraint("max_attempts BETWEEN 1 AND 100", name="max_attempts"),
+        CheckConstraint(
+            "weight > 0 AND ratio > 0 AND calls_per_second > 0 AND min_ring >= 0 AND desired_wait >= 0", name="goals"
+        ),
     )
     id: Mapped[int] = _id()
     name: Mapped[str] = mapped_column(Text, unique=True)
@@ -68,6 +71,12 @@ class Campaign(Base):
     retry_delay: Mapped[float] = mapped_column(default=3600.0)  # seconds after an attempt that reached nobody
     max_abandonment: Mapped[float] = mapped_column(default=0.03)
     max_lines: Mapped[int | None]
+    ratio: Mapped[float | None]  # calls for each free agent, in power mode
+    desired_wait: Mapped[float | None]  # seconds an agent shall have between two calls
+    min_ring: Mapped[float | None]  # seconds after which a call nobody could take may be given up; null: never
+    calls_per_second: Mapped[float | None]  # on each gateway
+    weight: Mapped[float] = mapped_column(default=1.0, server_default=text("1"))  # of agents it shares with others
+    inbound_first: Mapped[bool] = mapped_column(default=False, server_default=text("false"))
     answer_limit: Mapped[float] = mapped_column(default=2.0)  # seconds; from the rule pack
     wrap_up_limit: Mapped[float] = mapped_column(default=30.0)  # seconds
     rule_pack: Mapped[str] = mapped_column(Text, default="default-2026")
@@ -265,6 +274,8 @@ class Attempt(PlacedCall, Base):
     message_heard_at: Mapped[datetime | None] = mapped_column(Instant)  # the message IVR took the call
     join_sent_at: Mapped[datetime | None] = mapped_column(Instant)
     agent_id: Mapped[int | None] = mapped_column(ForeignKey("agents.id"))  # who met the person
+    answer_group: Mapped[str] = mapped_column(Text, default="", server_default="")  # "12/1": list, attempt up to 3
+    given_up_at: Mapped[datetime | None] = mapped_column(Instant)  # while it rang, nobody being free for an answer
 
 
 class AgentLeg(PlacedCall, Base):
@@ -364,6 +375,7 @@ class PaceDecision(Base):
     why: Mapped[str] = mapped_column(Text)
     snapshot: Mapped[dict[str, Any]] = mapped_column(JSONB)
     limits: Mapped[dict[str, Any]] = mapped_column(JSONB)
+    reckoned: Mapped[dict[str, Any]] = mapped_column(JSONB, default=dict, server_default=text("'{}'::jsonb"))
     fence: Mapped[int] = mapped_column(BigInteger)
 
 
