@@ -1,13 +1,78 @@
-"""What the pacer decided lately, to show."""
+"""What the pacer decided: written down with its inputs and its reason, and shown."""
 
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import select
+from sqlalchemy import select, update
 from sqlalchemy.orm import Session
 
+from campaigns.gate import Claim, Passed
 from campaigns.models import Campaign, PaceDecision
+from dialer.pacing import Pace, Snapshot
+
+# Equal decisions in a row are one row, brought up to date this often.
+WRITE_EVERY = timedelta(seconds=1)
+
+
+def write_down(
+    session: Session,
+    campaign_id: int,
+    last: PaceDecision | None,
+    pace: Pace,
+    passed: Passed,
+    given_up: Sequence[str],
+    snapshot: Snapshot,
+    claim: Claim,
+    mode: str,
+    now: datetime,
+) -> PaceDecision:
+    """Store a decision, and return it for the next call's `last`; one that repeats the last only lengthens it."""
+    quiet = pace.calls == 0 and not given_up
+    if last is not None and quiet and last.calls == 0 and pace.why == last.why and last.fence == claim.fence:
+        last.ticks += 1
+        if now - last.until_at >= WRITE_EVERY:
+            last.until_at = now
+            session.execute(
+                update(PaceDecision).where(PaceDecision.id == last.id).values(until_at=now, ticks=last.ticks)
+            )
+        return last
+    bound_by = [*pace.limits, *(limit for limit in passed.held_back if limit not in pace.limits)]
+    limits: dict[str, Any] = {"bound_by": bound_by, "refused": dict(passed.refused), "mode": mode}
+    if given_up:
+        limits["given_up"] = len(given_up)
+    decision = PaceDecision(
+        campaign_id=campaign_id,
+        decided_at=now,
+        until_at=now,
+        ticks=1,
+        calls=pace.calls,
+        ordered=len(passed.refs),
+        why=_told(pace, passed, given_up),
+        snapshot=snapshot.as_json(),
+        limits=limits,
+        reckoned=dict(pace.reckoned),
+        fence=claim.fence,
+    )
+    session.add(decision)
+    session.flush()
+    session.expunge(decision)
+    decision.why = pace.why
+    return decision
+
+
+def _told(pace: Pace, passed: Passed, given_up: Sequence[str]) -> str:
+    """The pacer's sentence, and what came of it."""
+    why = pace.why
+    if passed.refused:
+        shown = ", ".join(f"{count} by {rule.replace('_', ' ')}" for rule, count in sorted(passed.refused.items()))
+        why = f"{why}; the gate put off {shown}"
+    if passed.held_back:
+        why = f"{why}; {len(passed.refs)} ordered, the most of {' and '.join(passed.held_back)}"
+    elif pace.calls > len(passed.refs) and passed.none_due:
+        why = f"{why}; only {len(passed.refs)} contacts could be called"
+    return f"{why}; {len(given_up)} ringing given up" if given_up else why
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,7 @@ the limit, who are in H only. None of this is legal advice: the packs are dated 
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import date, datetime, timedelta
+from datetime import date, timedelta
 from fractions import Fraction
 
 from dialer.calls import CallState
@@ -179,7 +179,7 @@ PACKS = {
             since=_IN_FORCE,
             source="our own choice, at least as strict as the rules it was compared with but for the blocks of 30 days",
             answer_limit=timedelta(seconds=2),
-            windows=(WindowRule("day", 0.03), WindowRule("rolling", 0.03, length=_DAY)),
+            windows=(WindowRule("rolling", 0.03, length=_DAY), WindowRule("day", 0.03)),
             ring_minimum=timedelta(seconds=15),
             rest=timedelta(hours=72),
         ),

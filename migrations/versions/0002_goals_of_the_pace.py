@@ -34,7 +34,9 @@ def upgrade() -> None:
     op.add_column("campaigns", sa.Column("min_ring", sa.Double(), nullable=True))
     op.add_column("campaigns", sa.Column("calls_per_second", sa.Double(), nullable=True))
     op.add_column("campaigns", sa.Column("weight", sa.Double(), server_default=sa.text("1"), nullable=False))
-    op.add_column("campaigns", sa.Column("inbound_first", sa.Boolean(), server_default=sa.text("false"), nullable=False))
+    op.add_column(
+        "campaigns", sa.Column("inbound_first", sa.Boolean(), server_default=sa.text("false"), nullable=False)
+    )
     op.drop_constraint(op.f("ck_campaigns_mode"), "campaigns", type_="check")
     op.create_check_constraint(
         op.f("ck_campaigns_mode"),
@@ -49,6 +51,12 @@ def upgrade() -> None:
     op.execute(NEVER_GRANTED)
     op.add_column("attempts", sa.Column("answer_group", sa.Text(), server_default="", nullable=False))
     op.add_column("attempts", sa.Column("given_up_at", postgresql.TIMESTAMP(timezone=True), nullable=True))
+    op.create_index(
+        "ix_attempts_abandoned_unheard",
+        "attempts",
+        ["campaign_id", "ended_at"],
+        postgresql_where=sa.text("answered_at IS NULL AND state = 'abandoned'"),
+    )
     op.add_column(
         "pace_decisions",
         sa.Column(
@@ -62,6 +70,7 @@ def upgrade() -> None:
 
 def downgrade() -> None:
     op.drop_column("pace_decisions", "reckoned")
+    op.drop_index("ix_attempts_abandoned_unheard", table_name="attempts")
     op.drop_column("attempts", "given_up_at")
     op.drop_column("attempts", "answer_group")
     op.drop_constraint(op.f("ck_campaigns_goals"), "campaigns", type_="check")

@@ -139,7 +139,7 @@ def test_the_default_rules_are_dated_data():
     assert pack.ceiling == 0.03
     assert pack.rest == timedelta(hours=72)
     assert pack.ring_minimum == timedelta(seconds=15)
-    assert [(window.kind, window.ceiling) for window in pack.windows] == [("day", 0.03), ("rolling", 0.03)]
+    assert [(window.kind, window.ceiling) for window in pack.windows] == [("rolling", 0.03), ("day", 0.03)]
 
 
 def test_every_pack_says_since_when_it_holds_and_where_it_was_read():
