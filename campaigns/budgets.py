@@ -13,6 +13,7 @@ from sqlalchemy.orm import Session
 from campaigns.campaign_values import usual_zone
 from campaigns.models import Attempt, Campaign
 from dialer.abandonment import Budget, Figures, RulePack, rule_pack, strictest
+from dialer.errors import NotFound
 from dialer.rate_windows import WindowRule
 
 # What was answered longer ago than this changes no more: nobody talks, or is asked about, for so long.
@@ -116,6 +117,16 @@ def in_force(
             spent.append(Spent(budget, min(span.since for span in spans)))
     least = strictest(one.budget for one in spent)
     return next(one for one in spent if one.budget is least)
+
+
+def shown(session: Session, campaign: Campaign, now: datetime) -> Spent:
+    """Return the window the pacer keeps to now, for people to see."""
+    try:
+        return in_force(session, campaign, now, sharing=shares_with(session, campaign.id))
+    except NotFound:  # a pack of a newer release: its campaign is shown all the same, and dialled by nobody
+        since = now - timedelta(hours=24)
+        (counted,) = count(session, [Span(campaign.id, since)])
+        return Spent(Budget(counted.abandoned, counted.met, campaign.max_abandonment), since)
 
 
 # As the pacer's view finds them: running campaigns with agents at work in common.

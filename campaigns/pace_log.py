@@ -1,4 +1,4 @@
-"""What the pacer decided: written down with its inputs and its reason, and shown."""
+"""What the pacer decided and is held to: written down with its inputs and its reason, and shown."""
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
@@ -8,8 +8,11 @@ from typing import Any
 from sqlalchemy import select, update
 from sqlalchemy.orm import Session
 
+from campaigns import budgets
 from campaigns.gate import Claim, Passed
+from campaigns.goals import GOALS
 from campaigns.models import Campaign, PaceDecision
+from dialer.abandonment import Budget
 from dialer.pacing import Pace, Snapshot
 
 # Equal decisions in a row are one row, brought up to date this often.
@@ -103,4 +106,48 @@ def last_decisions(session: Session, campaign: str, count: int) -> list[Decided]
     return [
         Decided(row.decided_at, row.until_at, row.ticks, row.calls, row.ordered, row.why)
         for row in session.scalars(query)
+    ]
+
+
+@dataclass(frozen=True, slots=True)
+class Paced:
+    """What one campaign's pace is held to, and what was decided lately."""
+
+    name: str
+    state: str
+    mode: str
+    rule_pack: str
+    goals: dict[str, Any]
+    budget: Budget  # of the strictest window in force
+    decisions: list[Decided]
+
+    def as_json(self) -> dict[str, Any]:
+        """Return the pace for a program."""
+        budget = {
+            "window": self.budget.window, "ceiling": self.budget.ceiling, "abandoned": self.budget.abandoned,
+            "met": self.budget.met, "rate": round(self.budget.rate, 6), "calls_left": self.budget.left,
+        }  # fmt: skip
+        head = {"name": self.name, "state": self.state, "mode": self.mode, "rule_pack": self.rule_pack}
+        decided = [decision.as_json() for decision in self.decisions]
+        return {**head, **self.goals, "abandonment": budget["rate"], "budget": budget, "decisions": decided}
+
+
+def paces(session: Session, now: datetime, *, name: str | None, last: int) -> list[Paced]:
+    """Return the pace of every campaign that is not archived, running ones first; or of the one called `name`."""
+    query = select(Campaign).where(Campaign.state != "archived")
+    if name is not None:
+        query = select(Campaign).where(Campaign.name == name)
+    order = ("running", "paused", "draft", "stopped", "archived")
+    found = sorted(session.scalars(query), key=lambda one: (order.index(one.state), one.name.lower()))
+    return [
+        Paced(
+            name=one.name,
+            state=one.state,
+            mode=one.mode,
+            rule_pack=one.rule_pack,
+            goals={goal: getattr(one, goal) for goal in GOALS},
+            budget=budgets.shown(session, one, now).budget,
+            decisions=last_decisions(session, one.name, last),
+        )
+        for one in found
     ]

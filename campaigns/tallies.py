@@ -15,8 +15,6 @@ from sqlalchemy.orm import Session
 
 from campaigns import budgets
 from campaigns.models import Campaign
-from dialer.abandonment import Budget
-from dialer.errors import NotFound
 
 _SHARE = 10.0  # one part counting, nine parts rest
 
@@ -208,12 +206,7 @@ def _occupancy(session: Session, campaign_id: int, window: Window) -> float | No
 
 def _abandonment(session: Session, campaign: Campaign, now: datetime) -> Abandonment:
     """The window the pacer keeps to, from the same count."""
-    try:
-        spent = budgets.in_force(session, campaign, now, sharing=budgets.shares_with(session, campaign.id))
-    except NotFound:  # a pack of a newer release: its campaign is shown all the same
-        since = now - timedelta(hours=24)
-        (counted,) = budgets.count(session, [budgets.Span(campaign.id, since)])
-        spent = budgets.Spent(Budget(counted.abandoned, counted.met, campaign.max_abandonment), since)
+    spent = budgets.shown(session, campaign, now)
     budget = spent.budget
     name = f"last {budget.window}" if budget.window[0].isdigit() else budget.window
     return Abandonment(
