@@ -3,7 +3,7 @@
 The pacer and the dashboard ask the same function, so they can never show two truths.
 """
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
@@ -16,10 +16,8 @@ from dialer.abandonment import Budget, Figures, RulePack, rule_pack, strictest
 from dialer.errors import NotFound
 from dialer.rate_windows import WindowRule
 
-# What was answered longer ago than this changes no more: nobody talks, or is asked about, for so long.
-SETTLED_AFTER = timedelta(hours=6)
-# The settled part of a long window is counted on in steps of so much.
-STEP = timedelta(hours=1)
+# A transaction that began before now may still add what we cannot see yet; none lasts so long.
+UNSEEN = timedelta(minutes=2)
 MOST_KEPT = 100
 
 # A message now playing is spent already. `stray`: somebody answered a call that had been closed as something else.
@@ -38,11 +36,11 @@ _COUNT = text(
                    ended_at IS NOT NULL AND joined_at IS NULL AND state <> 'hung_up' AS stray
             FROM attempts
             WHERE campaign_id = w.campaign_id AND answered_at >= w.since
-              AND (w.until IS NULL OR answered_at < w.until)
+              AND answered_at < coalesce(w.until, 'infinity')
             UNION ALL  -- found abandoned by the PBX's report alone: nobody told us when it was answered
             SELECT state, joined_at, false, false FROM attempts
             WHERE campaign_id = w.campaign_id AND answered_at IS NULL AND state = 'abandoned'
-              AND ended_at >= w.since AND (w.until IS NULL OR ended_at < w.until)
+              AND ended_at >= w.since AND ended_at < coalesce(w.until, 'infinity')
         ) AS answered
     ) AS f
     ORDER BY w.n
@@ -69,12 +67,14 @@ class Spent:
 
 @dataclass(slots=True)
 class Settled:
-    """The part of long windows that changes no more, kept so that a month is not counted anew every second.
+    """The part of each window that changes no more, kept so that a month is not counted anew every second.
 
-    Not a counter: rows counted, each once, by whoever keeps this; gone with them, and counted again by the next.
+    A call that is closed keeps what it counts as, so all that was answered before the oldest open call was ordered
+    is settled. Not a counter that anybody bumps: rows counted, each once, by whoever keeps this; gone with them, and
+    counted again by the next.
     """
 
-    kept: dict[tuple[int, datetime], tuple[datetime, Figures]] = field(default_factory=dict)  # window -> (until, sum)
+    kept: dict[tuple[int, WindowRule], tuple[Span, Figures]] = field(default_factory=dict)
 
 
 def count(session: Session, spans: Collection[Span]) -> list[Figures]:
@@ -104,15 +104,13 @@ def in_force(
     """
     pack = rule_pack(campaign.rule_pack)
     opened = _opened(session, campaign, pack, now, {campaign.id, *sharing})
-    settled = Settled() if settled is None else settled
-    wanted: list[tuple[WindowRule, Span]] = [(rule, span) for rule, spans in opened for span in spans]
-    figures = dict(zip((span for _, span in wanted), _counted(session, wanted, settled, now), strict=True))
+    figures = _counted(session, opened, settled, now)
     spent: list[Spent] = []
     for rule, spans in opened:
         own = next(span for span in spans if span.campaign_id == campaign.id)
-        spent.append(Spent(pack.budget(rule, figures[own], campaign.max_abandonment), own.since))
+        spent.append(Spent(pack.budget(rule, figures[rule, own], campaign.max_abandonment), own.since))
         if len(spans) > 1:
-            together = sum((figures[span] for span in spans), Figures())
+            together = sum((figures[rule, span] for span in spans), Figures())
             budget = pack.budget(rule, together, campaign.max_abandonment, ", shared")
             spent.append(Spent(budget, min(span.since for span in spans)))
     least = strictest(one.budget for one in spent)
@@ -179,25 +177,61 @@ def _first_calls(session: Session, campaigns: Collection[int]) -> Mapping[int, d
     return {row.id: row.at for row in rows if row.at is not None}
 
 
+_OLDEST_OPEN = text(
+    """
+    SELECT t.campaign_id, min(t.ordered_at) AS at FROM attempts t
+    WHERE t.ended_at IS NULL AND t.campaign_id = ANY(:campaigns) GROUP BY t.campaign_id
+    """
+)
+
+
 def _counted(
-    session: Session, wanted: Collection[tuple[WindowRule, Span]], settled: Settled, now: datetime
-) -> list[Figures]:
-    """Count every span; of a long one that opened at a fixed moment, only what is not settled yet."""
-    before: list[Figures] = []
-    tails: list[Span] = []
-    for rule, span in wanted:
-        if rule.kind not in ("blocks", "campaign"):
-            before.append(Figures())
-            tails.append(span)
-            continue
-        until, figures = settled.kept.get((span.campaign_id, span.since), (span.since, Figures()))
-        if now - until > SETTLED_AFTER + STEP:
-            grown = now - SETTLED_AFTER
-            figures += count(session, [Span(span.campaign_id, until, grown)])[0]
-            until = grown
-            if len(settled.kept) > MOST_KEPT:
-                settled.kept.clear()  # of blocks long over: counted again where it is still wanted
-            settled.kept[span.campaign_id, span.since] = (until, figures)
-        before.append(figures)
-        tails.append(Span(span.campaign_id, until))
-    return [done + tail for done, tail in zip(before, count(session, tails), strict=True)]
+    session: Session, opened: Sequence[tuple[WindowRule, list[Span]]], settled: Settled | None, now: datetime
+) -> dict[tuple[WindowRule, Span], Figures]:
+    """Count every span: what is kept of it, less what fell out, more what settled since, and the unsettled rest."""
+    if settled is None:
+        wanted = [(rule, span) for rule, spans in opened for span in spans]
+        return dict(zip(wanted, count(session, [span for _, span in wanted]), strict=True))
+    campaigns = sorted({span.campaign_id for _, spans in opened for span in spans})
+    oldest = {row.campaign_id: row.at for row in session.execute(_OLDEST_OPEN, {"campaigns": campaigns})}
+    plans = [
+        _Plan.of(rule, span, settled, min(now - UNSEEN, oldest.get(span.campaign_id, now)))
+        for rule, spans in opened
+        for span in spans
+    ]
+    figures = iter(count(session, [part for plan in plans for part in (plan.gone, plan.grown, plan.rest)]))
+    if len(settled.kept) > MOST_KEPT:
+        settled.kept.clear()  # of campaigns no longer shared with
+    told: dict[tuple[WindowRule, Span], Figures] = {}
+    for plan in plans:
+        done = plan.figures - next(figures) + next(figures)
+        told[plan.rule, plan.span] = done + next(figures)
+        settled.kept[plan.span.campaign_id, plan.rule] = (plan.settled, done)
+    return told
+
+
+@dataclass(frozen=True, slots=True)
+class _Plan:
+    """How one span is counted with the least reading: three stretches of rows, two of them mostly empty."""
+
+    rule: WindowRule
+    span: Span
+    figures: Figures  # kept from the last time
+    gone: Span  # of them, before the window that is in force now
+    grown: Span  # settled since
+    rest: Span  # may still change
+    settled: Span  # what is kept afterwards
+
+    @classmethod
+    def of(cls, rule: WindowRule, span: Span, settled: Settled, until: datetime) -> "_Plan":
+        campaign, since = span.campaign_id, span.since
+        until = max(since, until)
+        kept, figures = settled.kept.get((campaign, rule), (Span(campaign, since, since), Figures()))
+        end = kept.until or kept.since
+        if not kept.since <= since <= end <= until:  # it opened anew, or clocks differ: from nothing
+            kept, end, figures = Span(campaign, since, since), since, Figures()
+        return cls(
+            rule, span, figures,
+            gone=Span(campaign, kept.since, since), grown=Span(campaign, end, until), rest=Span(campaign, until),
+            settled=Span(campaign, since, until),
+        )  # fmt: skip

@@ -194,7 +194,9 @@ class Contact(Base):
     __table_args__ = (
         UniqueConstraint("list_id", "phone"),
         CheckConstraint("state IN ('open','live','closed')", name="state"),
-        Index("ix_contacts_due", "campaign_id", "next_at", postgresql_where=text("state = 'open'")),
+        Index("ix_contacts_due", "campaign_id", "next_at", postgresql_where=text("state = 'open'")),  # gives way to:
+        # A file's contacts are due at one moment: without the id, the first of them are found by sorting them all.
+        Index("ix_contacts_due_in_order", "campaign_id", "next_at", "id", postgresql_where=text("state = 'open'")),
         Index("ix_contacts_phone", "phone"),
     )
     id: Mapped[int] = _id()

@@ -25,7 +25,7 @@ _WANTED_BY = text(
     SELECT b.id FROM campaign_agents ca JOIN campaigns b ON b.id = ca.campaign_id
     WHERE ca.agent_id = :agent_id AND b.id <> :campaign_id AND b.state = 'running'
       AND (EXISTS (SELECT 1 FROM attempts t WHERE t.campaign_id = b.id AND t.ended_at IS NULL)
-           OR EXISTS (SELECT 1 FROM contacts k WHERE k.campaign_id = b.id AND k.state = 'open' AND k.next_at <= :now))
+           OR (SELECT min(k.next_at) FROM contacts k WHERE k.campaign_id = b.id AND k.state = 'open') <= :now)
     ORDER BY b.id LIMIT 1
     """
 )

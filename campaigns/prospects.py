@@ -14,11 +14,12 @@ LOOKED_AT = 200
 ALIKE_FROM = 3
 
 _LOOKED_AT = f"""
-    SELECT k.id, k.next_at, k.list_id || '/' || least({ALIKE_FROM}, 1 + t.tries) AS name
+    SELECT k.id, k.next_at, k.list_id || '/' || (1 + t.tries) AS name
     FROM (SELECT id, list_id, next_at FROM contacts
           WHERE campaign_id = :campaign_id AND state = 'open' AND next_at <= :now
           ORDER BY next_at, id LIMIT {LOOKED_AT}) AS k
-    CROSS JOIN LATERAL (SELECT count(*) AS tries FROM attempts WHERE contact_id = k.id) AS t
+    CROSS JOIN LATERAL (SELECT count(*) AS tries
+                        FROM (SELECT 1 FROM attempts WHERE contact_id = k.id LIMIT {ALIKE_FROM - 1}) AS few) AS t
 """  # noqa: S608 (numbers of our own)
 _BY_GROUP = text(f"SELECT name, count(*) AS contacts FROM ({_LOOKED_AT}) AS seen GROUP BY name ORDER BY name")  # noqa: S608
 _PREFERRED = text(

@@ -37,6 +37,14 @@ class Figures:
             self.hung_up + other.hung_up,
         )
 
+    def __sub__(self, other: "Figures") -> "Figures":
+        return Figures(
+            self.abandoned - other.abandoned,
+            self.met - other.met,
+            self.machines - other.machines,
+            self.hung_up - other.hung_up,
+        )
+
 
 def figures(calls: Iterable[tuple[CallState, float | None]], limit: float) -> Figures:
     """Count final states, each with the seconds its customer waited for the agent (None: joined nobody).

@@ -52,6 +52,12 @@ def upgrade() -> None:
     op.add_column("attempts", sa.Column("answer_group", sa.Text(), server_default="", nullable=False))
     op.add_column("attempts", sa.Column("given_up_at", postgresql.TIMESTAMP(timezone=True), nullable=True))
     op.create_index(
+        "ix_contacts_due_in_order",
+        "contacts",
+        ["campaign_id", "next_at", "id"],
+        postgresql_where=sa.text("state = 'open'"),
+    )
+    op.create_index(
         "ix_attempts_abandoned_unheard",
         "attempts",
         ["campaign_id", "ended_at"],
@@ -71,6 +77,7 @@ def upgrade() -> None:
 def downgrade() -> None:
     op.drop_column("pace_decisions", "reckoned")
     op.drop_index("ix_attempts_abandoned_unheard", table_name="attempts")
+    op.drop_index("ix_contacts_due_in_order", table_name="contacts")
     op.drop_column("attempts", "given_up_at")
     op.drop_column("attempts", "answer_group")
     op.drop_constraint(op.f("ck_campaigns_goals"), "campaigns", type_="check")

@@ -1,5 +1,6 @@
 """The windows of the laws counted from rows: each by its own clock, the strictest in force."""
 
+import random
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -9,7 +10,7 @@ from sqlalchemy.orm import Session
 from campaigns import budgets
 from campaigns.models import Attempt, Campaign
 from campaigns.tallies import tally
-from dialer.abandonment import Budget, Figures, figures, rule_pack
+from dialer.abandonment import PACKS, Budget, Figures, figures, rule_pack
 from dialer.calls import CallState
 from tests import factories
 
@@ -111,27 +112,49 @@ def test_what_the_dashboard_shows_is_what_the_pacer_keeps_to(session: Session) -
     assert tally(session, spring, NOW).abandonment.calls_left == 3
 
 
-@pytest.mark.parametrize("pack", ["us-2026", "it-2026"])
+@pytest.mark.parametrize("pack", sorted(PACKS))
 def test_what_is_settled_is_counted_once_and_the_sum_stays_exact(session: Session, pack: str) -> None:
-    """Hour after hour the kept part grows; at each the budget equals one counted from nothing."""
+    """Hour after hour the kept part grows and what falls out of it goes; at each the budget equals one counted anew."""
     spring = factories.campaign(session, rule_pack=pack)
-    for hours in range(1, 60, 2):
-        answered(session, spring, CallState.COMPLETED, timedelta(hours=hours))
-        if hours % 3 == 0:
-            answered(session, spring, CallState.ABANDONED, timedelta(hours=hours, minutes=7))
+    chance = random.Random(7)
+    for minutes in range(0, 75 * 60, 47):
+        state = chance.choice([CallState.COMPLETED, CallState.COMPLETED, CallState.HUNG_UP, CallState.ABANDONED])
+        answered(session, spring, state, timedelta(minutes=minutes))
     settled = budgets.Settled()
-    for hours in (50, 40, 39.5, 31, 20, 8, 1, 0):
+    for hours in (70, 69.9, 60, 50, 40, 39.5, 31, 20, 8, 1, 0.5, 0.01, 0, 0.2, 0):  # and a clock that steps back
         now = NOW - timedelta(hours=hours)
-        fresh = budgets.in_force(session, spring, now)
-        assert budgets.in_force(session, spring, now, settled=settled) == fresh
-    ((until, kept),) = settled.kept.values()
-    assert NOW - until >= budgets.SETTLED_AFTER
-    assert kept.abandoned > 0
-    # From here on only what is younger is read: a row older than that, changed by a saboteur, is not seen again.
-    session.execute(text("UPDATE attempts SET answered_at = NULL, state = 'busy' WHERE answered_at < :until"),
-                    {"until": until})  # fmt: skip
-    again = budgets.in_force(session, spring, NOW, settled=settled).budget
-    assert again.abandoned + again.met > budgets.in_force(session, spring, NOW).budget.abandoned + 1
+        session.execute(text("UPDATE attempts SET ended_at = answered_at + interval '1 min' WHERE ended_at > :now"),
+                        {"now": now})  # fmt: skip
+        assert budgets.in_force(session, spring, now, settled=settled) == budgets.in_force(session, spring, now)
+    assert {rule for _, rule in settled.kept} == set(PACKS[pack].windows)
+
+
+def test_nothing_is_settled_while_an_older_call_is_open(session: Session) -> None:
+    """A conversation of three hours whose join was never told counts as it ends, not as it stood when first seen."""
+    spring = factories.campaign(session)
+    answered(session, spring, CallState.COMPLETED, timedelta(hours=5), 3)
+    answered(session, spring, CallState.COMPLETED, timedelta(hours=1), 3)
+    long_one = factories.attempt(
+        session, spring, state=CallState.HELD, ordered_at=NOW - timedelta(hours=3),
+        answered_at=NOW - timedelta(hours=3),
+    )  # fmt: skip
+    settled = budgets.Settled()
+    assert budgets.in_force(session, spring, NOW, settled=settled).budget.met == 6
+    assert {span.until for span, _ in settled.kept.values()} == {NOW - timedelta(hours=3)}
+    long_one.state, long_one.ended_at = CallState.ABANDONED, NOW
+    session.flush()
+    assert budgets.in_force(session, spring, NOW, settled=settled).budget.abandoned == 1
+    assert {span.until for span, _ in settled.kept.values()} == {NOW - budgets.UNSEEN}
+
+
+def test_what_is_settled_is_not_read_again(session: Session) -> None:
+    spring = factories.campaign(session, rule_pack="it-2026")
+    answered(session, spring, CallState.COMPLETED, 20 * DAY, 50)
+    settled = budgets.Settled()
+    first = budgets.in_force(session, spring, NOW, settled=settled)
+    session.execute(text("UPDATE attempts SET joined_at = NULL, state = 'abandoned'"))  # as nothing of ours does
+    assert budgets.in_force(session, spring, NOW, settled=settled) == first
+    assert budgets.in_force(session, spring, NOW).budget.abandoned == 50
 
 
 def test_several_windows_are_one_statement_whatever_the_campaigns_age(session: Session) -> None:
