@@ -14,7 +14,7 @@ from campaigns import agents, ledger, pbx_commands
 from campaigns.db import ROW_LOCK
 from campaigns.models import AgentLeg, Assignment, Attempt, Campaign, Contact
 from dialer.abandonment import rule_pack
-from dialer.calls import CallState, Facts, conclude
+from dialer.calls import CallState, Facts, conclude, given_up
 from dialer.pbx.base import CallOutcome
 from dialer.retries import RetryRules, after, counts_against_cap
 
@@ -41,6 +41,8 @@ def conclude_attempt(session: Session, attempt: Attempt, *, now: datetime, settl
     outcome = conclude(facts_of(attempt), limit, settled=settled)
     if outcome is None:
         return False
+    if attempt.given_up_at is not None:
+        outcome = given_up(outcome)
     close_attempt(session, attempt, outcome, now=now)
     return True
 

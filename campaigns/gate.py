@@ -13,7 +13,7 @@ from datetime import datetime, timedelta
 from sqlalchemy import func, select, text
 from sqlalchemy.orm import Session
 
-from campaigns import do_not_call, leases, ledger
+from campaigns import do_not_call, gateway_rates, leases, ledger, prospects
 from campaigns.db import ROW_LOCK_OR_SKIP
 from campaigns.matching import attempt_ref
 from campaigns.models import Attempt, Campaign, Contact, Installation
@@ -66,6 +66,7 @@ class Passed:
     refs: list[str] = field(default_factory=list)
     refused: Counter[str] = field(default_factory=Counter)
     none_due: bool = False  # fewer contacts were due than were wanted
+    held_back: list[str] = field(default_factory=list)  # limits of the gate's own that kept calls back
 
 
 def order(
@@ -77,10 +78,12 @@ def order(
     *,
     now: datetime,
     timing: TimingSettings,
+    choose: Sequence[str] = (),
 ) -> Passed:
     """Write up to `wanted` attempts that pass every rule now. LeaseLost when the claim is void.
 
-    `now` is the database's time, read in this transaction. The caller commits, then says "place".
+    `now` is the database's time, read in this transaction. `choose`: groups to take contacts from, dearest first;
+    a wish about the order and never a permission. The caller commits, then says "place".
     """
     passed = Passed()
     if not leases.holds(session, claim.name, claim.holder, claim.fence):
@@ -91,9 +94,15 @@ def order(
         passed.refused[state.rule] += 1
         return passed
     wanted = min(wanted, lines.total)
+    if wanted > 0 and campaign.calls_per_second is not None:
+        room = gateway_rates.room(session, campaign.pbx, campaign.calls_per_second, now)
+        lines.free = {gateway: min(free, room.left(gateway)) for gateway, free in lines.free.items()}
+        if lines.total < wanted:
+            wanted = lines.total
+            passed.held_back.append("calls per second")
     if wanted <= 0:
         return passed
-    contacts = _due(session, campaign_id, now, wanted + wanted // 2 + 4)
+    contacts = _due(session, campaign_id, now, wanted + wanted // 2 + 4, choose)
     passed.none_due = len(contacts) < wanted
     if not contacts:
         return passed
@@ -117,16 +126,15 @@ def order(
     return passed
 
 
-def _due(session: Session, campaign_id: int, now: datetime, limit: int) -> list[Contact]:
-    query = (
-        select(Contact)
-        .where(Contact.campaign_id == campaign_id, Contact.state == "open", Contact.next_at <= now)
-        .order_by(Contact.next_at, Contact.id)
-        .limit(limit)
-        .with_for_update(**ROW_LOCK_OR_SKIP)
-        .execution_options(populate_existing=True)
-    )
-    return list(session.scalars(query))
+def _due(session: Session, campaign_id: int, now: datetime, limit: int, choose: Sequence[str]) -> list[Contact]:
+    query = select(Contact).where(Contact.campaign_id == campaign_id, Contact.state == "open", Contact.next_at <= now)
+    query = query.with_for_update(**ROW_LOCK_OR_SKIP).execution_options(populate_existing=True)
+    if not choose:
+        return list(session.scalars(query.order_by(Contact.next_at, Contact.id).limit(limit)))
+    wanted = prospects.preferred(session, campaign_id, now, choose, limit)
+    rank = {contact_id: n for n, contact_id in enumerate(wanted)}
+    found = session.scalars(query.where(Contact.id.in_(wanted)).order_by(Contact.id))
+    return sorted(found, key=lambda contact: rank[contact.id])
 
 
 def _lock_numbers(session: Session, numbers: Sequence[str]) -> None:
@@ -230,6 +238,7 @@ def _write(
     for number_id, (contact, number, proof) in zip(ids, allowed, strict=True):
         ref = attempt_ref(prefix, number_id)
         gateway = lines.take()
+        attempt_no = known.tried.get(contact.id, 0) + 1
         session.add(
             Attempt(
                 id=number_id,
@@ -240,7 +249,8 @@ def _write(
                 number=number,
                 gateway=gateway,
                 caller_id=campaign.caller_id,
-                attempt_no=known.tried.get(contact.id, 0) + 1,
+                attempt_no=attempt_no,
+                answer_group=prospects.group_of(contact.list_id, attempt_no),
                 fence=claim.fence,
                 proof=proof.as_json(),
                 answer_limit=campaign.answer_limit,

@@ -50,9 +50,12 @@ class Campaign(Base):
     __tablename__ = "campaigns"
     __table_args__ = (
         CheckConstraint("state IN ('draft','running','paused','stopped','archived')", name="state"),
-        CheckConstraint("mode IN ('progressive','predictive')", name="mode"),
+        CheckConstraint("mode IN ('manual','preview','progressive','power','predictive','agentless')", name="mode"),
         CheckConstraint("max_abandonment >= 0 AND max_abandonment <= 1", name="max_abandonment"),
         CheckConstraint("max_attempts BETWEEN 1 AND 100", name="max_attempts"),
+        CheckConstraint(
+            "weight > 0 AND ratio > 0 AND calls_per_second > 0 AND min_ring >= 0 AND desired_wait >= 0", name="goals"
+        ),
     )
     id: Mapped[int] = _id()
     name: Mapped[str] = mapped_column(Text, unique=True)
@@ -68,6 +71,12 @@ class Campaign(Base):
     retry_delay: Mapped[float] = mapped_column(default=3600.0)  # seconds after an attempt that reached nobody
     max_abandonment: Mapped[float] = mapped_column(default=0.03)
     max_lines: Mapped[int | None]
+    ratio: Mapped[float | None]  # calls for each free agent, in power mode
+    desired_wait: Mapped[float | None]  # seconds an agent shall have between two calls
+    min_ring: Mapped[float | None]  # seconds after which a call nobody could take may be given up; null: never
+    calls_per_second: Mapped[float | None]  # on each gateway
+    weight: Mapped[float] = mapped_column(default=1.0, server_default=text("1"))  # of agents it shares with others
+    inbound_first: Mapped[bool] = mapped_column(default=False, server_default=text("false"))
     answer_limit: Mapped[float] = mapped_column(default=2.0)  # seconds; from the rule pack
     wrap_up_limit: Mapped[float] = mapped_column(default=30.0)  # seconds
     rule_pack: Mapped[str] = mapped_column(Text, default="default-2026")
@@ -185,7 +194,9 @@ class Contact(Base):
     __table_args__ = (
         UniqueConstraint("list_id", "phone"),
         CheckConstraint("state IN ('open','live','closed')", name="state"),
-        Index("ix_contacts_due", "campaign_id", "next_at", postgresql_where=text("state = 'open'")),
+        Index("ix_contacts_due", "campaign_id", "next_at", postgresql_where=text("state = 'open'")),  # gives way to:
+        # A file's contacts are due at one moment: without the id, the first of them are found by sorting them all.
+        Index("ix_contacts_due_in_order", "campaign_id", "next_at", "id", postgresql_where=text("state = 'open'")),
         Index("ix_contacts_phone", "phone"),
     )
     id: Mapped[int] = _id()
@@ -247,6 +258,13 @@ class Attempt(PlacedCall, Base):
         Index("ix_attempts_call_id", "pbx", "pbx_call_id"),
         Index("ix_attempts_answered", "campaign_id", "answered_at", postgresql_where=text("answered_at IS NOT NULL")),
         Index("ix_attempts_ended", "campaign_id", "ended_at"),
+        # Found abandoned by the PBX's report alone: few, and looked for at every count of the rate.
+        Index(
+            "ix_attempts_abandoned_unheard",
+            "campaign_id",
+            "ended_at",
+            postgresql_where=text("answered_at IS NULL AND state = 'abandoned'"),
+        ),
         Index("ix_attempts_waiting", "answered_at", postgresql_where=text("state IN ('answered','held')")),
         CheckConstraint(f"(ended_at IS NULL) = ({_OPEN_SQL})", name="final_is_ended"),
     )
@@ -265,6 +283,8 @@ class Attempt(PlacedCall, Base):
     message_heard_at: Mapped[datetime | None] = mapped_column(Instant)  # the message IVR took the call
     join_sent_at: Mapped[datetime | None] = mapped_column(Instant)
     agent_id: Mapped[int | None] = mapped_column(ForeignKey("agents.id"))  # who met the person
+    answer_group: Mapped[str] = mapped_column(Text, default="", server_default="")  # "12/1": list, attempt up to 3
+    given_up_at: Mapped[datetime | None] = mapped_column(Instant)  # while it rang, nobody being free for an answer
 
 
 class AgentLeg(PlacedCall, Base):
@@ -364,6 +384,7 @@ class PaceDecision(Base):
     why: Mapped[str] = mapped_column(Text)
     snapshot: Mapped[dict[str, Any]] = mapped_column(JSONB)
     limits: Mapped[dict[str, Any]] = mapped_column(JSONB)
+    reckoned: Mapped[dict[str, Any]] = mapped_column(JSONB, default=dict, server_default=text("'{}'::jsonb"))
     fence: Mapped[int] = mapped_column(BigInteger)
 
 

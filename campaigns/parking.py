@@ -20,6 +20,16 @@ IDLE_LINE = timedelta(seconds=20)
 # A whole shift that logs in at nine is parked over some seconds: one tick must not hold up the next.
 MOST_AT_ONCE = 20
 
+_WANTED_BY = text(
+    """
+    SELECT b.id FROM campaign_agents ca JOIN campaigns b ON b.id = ca.campaign_id
+    WHERE ca.agent_id = :agent_id AND b.id <> :campaign_id AND b.state = 'running'
+      AND (EXISTS (SELECT 1 FROM attempts t WHERE t.campaign_id = b.id AND t.ended_at IS NULL)
+           OR (SELECT min(k.next_at) FROM contacts k WHERE k.campaign_id = b.id AND k.state = 'open') <= :now)
+    ORDER BY b.id LIMIT 1
+    """
+)
+
 
 def park(session: Session, campaign: Campaign, *, now: datetime, timing: TimingSettings) -> list[str]:
     """Order a parking call for every ready agent of a campaign; returns their references, to be placed."""
@@ -72,7 +82,8 @@ def let_go(
 ) -> list[int]:
     """Take the parked agents of a campaign off the line, or only those who work for it no more.
 
-    Returns the commands ordered; the second look sends them.
+    Who is wanted by another campaign stays on the line, as that one's: to let them go would be to ring them again a
+    moment later. Returns the commands ordered; the second look sends them.
     """
     member = (CampaignAgent.campaign_id == campaign_id) & (CampaignAgent.agent_id == AgentLeg.agent_id)
     stranger = ~select(CampaignAgent.agent_id).where(member).exists()
@@ -94,6 +105,10 @@ def let_go(
     for leg in legs:
         agent = agents.locked(session, leg.agent_id)
         if agent.state != "parked":
+            continue
+        heir = session.scalar(_WANTED_BY, {"agent_id": agent.id, "campaign_id": campaign_id, "now": now})
+        if heir is not None:
+            leg.campaign_id = agent.campaign_id = heir
             continue
         command = pbx_commands.order_hang_up(session, leg, now=now)
         if command is not None:

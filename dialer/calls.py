@@ -177,6 +177,17 @@ def conclude(facts: Facts, limit: timedelta, *, settled: bool) -> CallState | No
     return CallState.FAILED
 
 
+def given_up(outcome: CallState) -> CallState:
+    """Return how a call really ended that we ended while it rang, from what its facts alone would say.
+
+    PBXs have many words for a call that its caller ends; what it was is one that nobody took in time. Who answered
+    at that very moment did not hang up: we did, and that is an abandoned call.
+    """
+    if outcome in (CallState.FAILED, CallState.UNAVAILABLE, CallState.NO_LINES, CallState.LOST):
+        return CallState.NO_ANSWER
+    return CallState.ABANDONED if outcome is CallState.HUNG_UP else outcome
+
+
 def _gone_before(facts: Facts, deadline: datetime) -> bool:
     """Whether the customer left of their own before the deadline, and before a message could be heard."""
     gone = facts.customer_left_at or facts.ended_at

@@ -15,6 +15,7 @@ from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator
+from pydantic.fields import FieldInfo
 
 from dialer.errors import SettingsError
 
@@ -96,6 +97,12 @@ class TimingSettings(_Section):
     retention_days: float = Field(90, gt=0)  # raw events and pace decisions
 
 
+class RightsSettings(_Section):
+    """Who may do what no one else may; names as the ledger writes them (`cli:anna`). Until there are roles."""
+
+    may_raise_ceiling: tuple[str, ...] = ()  # an abandonment limit above the rule pack's, with a reason
+
+
 class PbxSettings(_Section):
     """One PBX. What a maker's document lost is a setting here, with a tolerant default."""
 
@@ -166,6 +173,7 @@ class Settings(_Section):
     redis: RedisSettings = RedisSettings()
     log: LogSettings = LogSettings()
     timing: TimingSettings = TimingSettings()
+    rights: RightsSettings = RightsSettings()
     pbx: dict[str, PbxSettings] = Field(default_factory=dict)
     worker_threads: int = Field(8, ge=1, le=64)
     agent_login: Literal["presence", "explicit"] = "presence"  # who says an agent is at work
@@ -250,10 +258,10 @@ def _overlay_environment(values: dict[str, Any], environ: Mapping[str, str]) -> 
     for section, info in Settings.model_fields.items():
         kind = info.annotation
         if isinstance(kind, type) and issubclass(kind, BaseModel):
-            for field in kind.model_fields:
+            for field, about in kind.model_fields.items():
                 text = environ.get(f"{PREFIX}{section}_{field}".upper())
                 if text is not None:
-                    _table(values, section)[field] = text
+                    _table(values, section)[field] = _listed(text) if _is_list(about) else text
         elif section != "pbx" and (text := environ.get(f"{PREFIX}{section}".upper())):
             values[section] = text
     for name, table in list(_table(values, "pbx").items()) if values.get("pbx") else []:
@@ -262,8 +270,15 @@ def _overlay_environment(values: dict[str, Any], environ: Mapping[str, str]) -> 
         for field, info in PbxSettings.model_fields.items():
             text = environ.get(f"{PREFIX}PBX_{name}_{field}".upper().replace("-", "_"))
             if text is not None:
-                is_list = str(info.annotation).startswith("tuple")
-                table[field] = [part.strip() for part in text.split(",") if part.strip()] if is_list else text
+                table[field] = _listed(text) if _is_list(info) else text
+
+
+def _is_list(field: FieldInfo) -> bool:
+    return str(field.annotation).startswith("tuple")
+
+
+def _listed(text: str) -> list[str]:
+    return [part.strip() for part in text.split(",") if part.strip()]
 
 
 def _table(values: dict[str, Any], name: str) -> dict[str, Any]:

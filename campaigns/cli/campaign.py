@@ -10,6 +10,7 @@ from campaigns.cli import output
 from campaigns.cli.context import CliContext, who
 from campaigns.cli.params import Duration, Lines, Share
 from campaigns.cli.tree import Group
+from dialer.abandonment import PACKS
 
 if TYPE_CHECKING:
     from campaigns.application import Application
@@ -54,9 +55,17 @@ def campaign() -> None:
     "--number-gap", type=Duration(), default="10m", show_default=True, help="Between two calls to one number."
 )
 @click.option("--wrap-up", type=Duration(), default="30s", show_default=True, help="Longest rest after a conversation.")
-@click.option("--max-abandonment", type=Share(), help="Share of answered calls that may meet no agent. Default: 3%.")
+@click.option(
+    "--rule-pack", "pack", type=click.Choice(sorted(PACKS)), default="default-2026", show_default=True,
+    help="Whose law on abandoned calls it keeps, for good.",
+)  # fmt: skip
+@click.option(
+    "--max-abandonment", type=Share(), help="Share of answered calls that may meet no agent. Default: the rule pack's."
+)
 @click.option("--max-lines", type=Lines(), help="Most lines in use at once, or unlimited. Default: unlimited.")
-@click.option("--why", default="", help="Kept in the ledger; needed for an abandonment limit above the rule pack's.")
+@click.option(
+    "--why", default="", help="Kept in the ledger; needed, with the right to it, for a limit above the rule pack's."
+)
 @output.json_option
 @click.pass_obj
 def create(context: CliContext, /, as_json: bool, **given: Any) -> None:
@@ -75,7 +84,8 @@ def create(context: CliContext, /, as_json: bool, **given: Any) -> None:
         given["wrap_up_limit"] = given.pop("wrap_up")
         with app.transaction() as session:
             now = database_now(session)
-            made = lifecycle.create(session, pbx=pbx.name, features=pbx.features, now=now, who=who(), **given)
+            given |= {"may_raise": app.settings.rights.may_raise_ceiling, "now": now, "who": who()}
+            made = lifecycle.create(session, pbx=pbx.name, features=pbx.features, **given)
             change = roster.assign(session, made, spec, users, now=now, who=who()) if spec else None
             row = overview.campaign_rows(session, now, name=made.name)[0]
     if as_json:

@@ -54,6 +54,26 @@ class Duration(click.ParamType[float]):
         return float(match[1]) * self._UNITS[match[2]]
 
 
+# What `OrNot` gives for its word: not the same as an option that was not given.
+NOTHING = object()
+
+
+class OrNot(click.ParamType[Any]):
+    """A number or a duration, or a word that takes it back: `unlimited`, `ring-out`."""
+
+    def __init__(self, of: click.ParamType[Any], word: str) -> None:
+        self._of, self._word = of, word
+        self.name = of.name
+
+    def get_metavar(self, param: click.Parameter, ctx: click.Context) -> str:  # noqa: ARG002
+        return f"{self.name.upper()}|{self._word}"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        if value is NOTHING or str(value).strip().lower() in (self._word, "none"):
+            return NOTHING
+        return self._of.convert(value, param, ctx)
+
+
 class Moment(click.ParamType["date | datetime"]):
     """A day, or a day and a time; without an offset it is local to the campaign."""
 

@@ -4,7 +4,7 @@ What counts is whom the agents work for: conversations and calls in the air toge
 when agents come free one at a time, whoever looks first would have them all.
 """
 
-from math import ceil
+from math import floor
 
 from dialer.pacing.base import Snapshot
 
@@ -18,4 +18,5 @@ def own_part(calls: int, now: Snapshot, given_up: int = 0) -> int:
     in_the_air = len(now.ringing) - given_up
     ours = len(now.talking) + now.waiting + in_the_air
     everyones = ours + len(now.elsewhere) + len(now.others_ringing) + now.others_waiting + calls
-    return max(0, min(calls, ceil(min(1.0, now.share * SLACK) * everyones - ours)))
+    part = max(1, floor(min(1.0, now.share * SLACK) * everyones))
+    return max(0, min(calls, part - ours))
