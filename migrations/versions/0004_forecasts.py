@@ -4,7 +4,7 @@ import sqlalchemy as sa
 from alembic import op
 from sqlalchemy.dialects import postgresql
 
-BEFORE = "0001"
+BEFORE = "0002"
 
 revision = "0004"
 down_revision = BEFORE
