@@ -17,7 +17,9 @@ from dialer.abandonment import Budget
 class Appetite:
     """The constants of the rule; docs/pacing.md says why each has its value."""
 
-    reserve: float = 1.0  # calls of surplus that are never risked
+    reserve: float = 1.0  # calls of surplus that are never risked; ...
+    reserve_for_bursts: float = 1.0  # ... one more for each answer in the air, up to ...
+    largest_burst: float = 3.0  # ... so many
     usual: float = 0.6  # times the ceiling: the chance to find nobody that a call may have, in balance; ...
     coarse: float = 0.4  # ... more with few answers in the air, of which most calls stay far below what they may
     least: float = 0.3  # of the usual, as soon as anything may be risked
@@ -26,6 +28,7 @@ class Appetite:
     room_for_luck: float = 0.3  # ... more for each square root of a call the window may abandon, ...
     room_for_bursts: float = 2.0  # ... and more for each answer that the calls in the air are worth
     ruin: float = 1e-3  # the chance that a decision may take to lose more calls than are left
+    stress: float = 2.5  # times the answers expected: even then no more may be lost than are left
 
     def allowed(self, budget: Budget, in_the_air: float = 0.0) -> float:
         """Return the greatest chance to find nobody that one more answered call may have; 0 when none may.
@@ -37,7 +40,8 @@ class Appetite:
         if budget.left == 0:
             return 0.0
         may = budget.ceiling * (budget.abandoned + budget.met)
-        surplus = may - budget.abandoned - self.reserve
+        spared = self.reserve + self.reserve_for_bursts * min(self.largest_burst, in_the_air)
+        surplus = may - budget.abandoned - spared
         if surplus < 0.0:
             return 0.0
         filled = surplus / (self.room + self.room_for_luck * sqrt(may) + self.room_for_bursts * in_the_air)

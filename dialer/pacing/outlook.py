@@ -33,6 +33,7 @@ class Outlook:
     def __init__(self, moments: Sequence[Moment], free: int, waiting: int) -> None:
         exact = bool(moments) and len(moments[0].answers) + len(moments[0].frees) <= EXACT_UP_TO
         short = waiting - free  # customers beyond the agents who are free now
+        self._short = short
         self._ahead: list[_Exact | _Normal] = [(_Exact if exact else _Normal)(moment, short) for moment in moments]
 
     def lost(self) -> float:
@@ -42,6 +43,13 @@ class Outlook:
     def ruined(self, left: int) -> float:
         """Return the chance that, with one more call that is answered, more than `left` customers find nobody."""
         return max([ahead.short_by(left) for ahead in self._ahead], default=0.0)
+
+    def stressed(self, factor: float) -> float:
+        """Return how many would find nobody if `factor` times the answers came that are expected."""
+        if not self._ahead:
+            return 0.0
+        last = self._ahead[-1]
+        return self._short + factor * last.customers - last.expected_frees
 
     def add(self, chance: float) -> None:
         """Reckon with one more call, that will be answered with this chance."""
@@ -60,7 +68,9 @@ class Outlook:
 
 
 class _Exact:
-    __slots__ = ("_customers", "_fresh", "_no_more_than", "_short", "expected_answers", "expected_frees", "weight")
+    __slots__ = (
+        "_customers", "_fresh", "_no_more_than", "_short", "customers", "expected_answers", "expected_frees", "weight",
+    )  # fmt: skip
 
     def __init__(self, moment: Moment, short: int) -> None:
         self.weight, self._fresh, self._short = moment.weight, moment.fresh, short
@@ -78,6 +88,7 @@ class _Exact:
             total += chance
             self._no_more_than.append(total)
         self.expected_answers, self.expected_frees = sum(moment.answers), sum(moment.frees)
+        self.customers = self.expected_answers  # with those added
 
     def short_by(self, more: int) -> float:
         """The chance that the customers before one more exceed the agents by `more`, or are as many (`more` 0)."""
@@ -91,14 +102,16 @@ class _Exact:
 
     def add(self, chance: float) -> None:
         self._customers = with_one_more(self._customers, self._fresh * chance)
+        self.customers += self._fresh * chance
 
 
 class _Normal:
-    __slots__ = ("_fresh", "_mean", "_variance", "expected_answers", "expected_frees", "weight")
+    __slots__ = ("_fresh", "_mean", "_variance", "customers", "expected_answers", "expected_frees", "weight")
 
     def __init__(self, moment: Moment, short: int) -> None:
         self.weight, self._fresh = moment.weight, moment.fresh
         self.expected_answers, self.expected_frees = sum(moment.answers), sum(moment.frees)
+        self.customers = self.expected_answers  # with those added
         self._mean = short + self.expected_answers - self.expected_frees
         self._variance = (
             self.expected_answers
@@ -116,5 +129,6 @@ class _Normal:
 
     def add(self, chance: float) -> None:
         chance *= self._fresh
+        self.customers += chance
         self._mean += chance
         self._variance += chance * (1.0 - chance)

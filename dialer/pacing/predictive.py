@@ -7,7 +7,7 @@ air by how long each has rung, of the agents by how long each talk and wrap-up h
 mathematics, the constants, and what each idea is worth.
 """
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from datetime import datetime
 
@@ -28,7 +28,9 @@ class Tuning:
 
     appetite: Appetite = field(default_factory=Appetite)
     cold: int = 30  # calls that must have ended before predicting anything
-    patience: float = 2.0  # seconds a customer waits for an agent: who is free by then is in time
+    # Seconds a customer waits for an agent: who is free by then is in time. The law's two, less what the message
+    # needs to begin within them, and the telling.
+    patience: float = 1.65
     calls_per_agent: int = 12  # in the air at once; a guard against nonsense, not a pace
     next_to_safe: float = 0.02  # the chance to find nobody of a call one campaign places among others' calls
     kept_memory: float = 0.02  # of each decision, in what part of calls past the least ringing we let ring on
@@ -37,13 +39,20 @@ class Tuning:
 class Predictive:
     """Learns from every call, and dials ahead of the agents who are about to be free."""
 
-    def __init__(self, staleness: Staleness | None = None, tuning: Tuning | None = None) -> None:
+    def __init__(
+        self,
+        staleness: Staleness | None = None,
+        tuning: Tuning | None = None,
+        *,
+        knows: Callable[[], History] = History,
+    ) -> None:
         self._staleness = staleness or Staleness()
         self._tuning = tuning or Tuning()
+        self._knows = knows  # what it begins with: nothing, or (in benchmarks) the truth
         self._forget()
 
     def _forget(self) -> None:
-        self._history = History()
+        self._history = self._knows()
         self._ahead: Ahead | None = None
         self._kept = 0.5
 
@@ -164,7 +173,7 @@ class Predictive:
         while True:
             if calls >= idle and risk > allowed:
                 break
-            if calls >= idle and left is not None and outlook.ruined(left) > tuning.appetite.ruin:
+            if calls >= idle and left is not None and self._could_ruin(outlook, left):
                 limit = "budget"
                 break
             if calls >= most:
@@ -190,6 +199,11 @@ class Predictive:
         }
         chosen = tuple(choose[:own]) if chooser.matters else ()
         return Pace(own, why, (limit,), tuple(given_up.values()), chosen, reckoned)
+
+    def _could_ruin(self, outlook: Outlook, left: int) -> bool:
+        """Whether one more call could lose more than the window has left: by bad luck, or if the list woke up."""
+        appetite = self._tuning.appetite
+        return outlook.ruined(left) > appetite.ruin or outlook.stressed(appetite.stress) > left
 
     def _sentence(
         self,
