@@ -20,7 +20,6 @@ from campaigns import pace_records
 from campaigns.models import Campaign
 from campaigns.pace_explain import readable, zone_of
 from campaigns.pace_records import Rules
-from campaigns.pace_view import REMEMBERED
 from dialer.errors import BadInput, NotFound
 from dialer.pacing import Goals, Pace, PaceEvent, Pacer, Snapshot, Staleness, pacer_for
 from dialer.simulation import Campaigning, Curve, World, run_day
@@ -31,6 +30,7 @@ LONGEST = timedelta(hours=24)
 # Lived through before the first moment that counts, as far as there are calls: agents must not all begin idle.
 WARM_UP = timedelta(minutes=30)
 MOST_TICKS = 20_000.0  # of one day; more would tell no more
+REMEMBERED = 3_000  # last attempts before it, which a new leader would have read
 OPEN_LOOP = 3_000  # decisions looked at, evenly spread
 BY_HAND = ("manual", "preview", "agentless")
 
