@@ -173,7 +173,7 @@ def _rules(day: StoredDay) -> str:
         told += f", {rule.max_lines} lines"
     if rule.goals.min_ring:
         told += f", given up after {rule.goals.min_ring:g} s"
-    return told + (f"; changed {len(day.rules) - 1} times" if len(day.rules) > 1 else "")
+    return told + ("; changed meanwhile" if len(day.rules) > 1 else "")
 
 
 def said(changes: Changes) -> str:
