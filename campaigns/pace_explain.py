@@ -19,7 +19,7 @@ HELD = timedelta(seconds=5)
 
 _LIMITS = {
     "abandonment": "the abandonment limit: one call more would have risked more than it allows",
-    "budget": "the abandonment limit: it is used up, so one call per free agent",
+    "budget": "the abandonment limit: nobody more may be lost just now, so one call per free agent",
     "cold start": "too few calls so far to predict anything, so one call per free agent",
     "lines": "outside lines: no more were free",
     "campaign lines": "the campaign's own limit of lines",

@@ -31,6 +31,7 @@ LONGEST = timedelta(hours=24)
 # Lived through before the first moment that counts, as far as there are calls: agents must not all begin idle.
 WARM_UP = timedelta(minutes=30)
 MOST_TICKS = 20_000.0  # of one day; more would tell no more
+REMEMBERED = 3_000  # last attempts before it, which a new leader would have read
 OPEN_LOOP = 3_000  # decisions looked at, evenly spread
 BY_HAND = ("manual", "preview", "agentless")
 
@@ -265,17 +266,17 @@ def _notes(inside: Sequence[pace_records.Call], decided: pace_records.Decided) -
     told = []
     never = sum(not call.rang for call in inside)
     if never:
-        told.append(f"{never} orders that rang nobody, or are still under way, are left out")
+        told.append(f"orders that rang nobody, or are still under way, are left out: {never}")
     given_up = sum(call.given_up for call in inside)
     if given_up:
-        told.append(f"{given_up} calls were given up while they rang: what would have come of them is drawn")
+        told.append(f"what would have come of calls given up while they rang is drawn: {given_up}")
     hung_up = sum(call.state == "hung_up" for call in inside)
     if hung_up:
-        told.append(f"{hung_up} customers hung up before an agent came: in the replay they wait to the limit")
+        told.append(f"customers who hung up before an agent came wait to the limit in the replay: {hung_up}")
     if not decided.rows:
         told.append("no decision of that time is on record: the campaign's rules of today are taken for those in force")
     elif len(decided.rules) > 1:
-        told.append(f"the rules were changed {len(decided.rules) - 1} times meanwhile; each holds for its time")
+        told.append(f"changes of the rules meanwhile, each holding for its time: {len(decided.rules) - 1}")
     return tuple(told)
 
 

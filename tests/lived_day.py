@@ -47,9 +47,11 @@ def live(
     seed: int = 1,
     goals: Goals | None = None,
     first_user: int = 5000,
+    memory: Iterable[PaceEvent] = (),
 ) -> tuple[Day, Noted]:
     """Live through a day in the campaign's mode and write its rows; the caller commits them."""
     noted = Noted(pacer_for(campaign.mode))
+    noted.restore(memory)
     session.commit()  # no transaction stands open while the day goes by
     day = run_day(world, [noted], seed, goals=goals)
     end = world.begins + timedelta(seconds=world.seconds)

@@ -112,7 +112,7 @@ def _print(outlook: Outlook, told: Foretold, hits: int, of: int) -> None:
     grid.add_column(overflow="fold")
     grid.add_row("Finish", Text(_finish(told.finish, outlook.zone, start), style="bold"))
     for name, line in _inputs(outlook):
-        grid.add_row(name, output.clean(line))
+        grid.add_row(name, output.plain(line))
     grid.add_row("Earlier", _earlier(hits, of))
     out.print(grid)
     for sentence in outlook.notes:

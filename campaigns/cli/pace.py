@@ -60,6 +60,8 @@ def show(context: CliContext, name: str | None, last: int, as_json: bool) -> Non
     if decided:
         columns = ["Campaign", "When", ("Calls", "right"), ("Ordered", "right"), ("Ticks", "right"), "Why"]
         output.print_table(columns, decided, title="Decisions")
+        if only:
+            output.note("`dialer pace explain` tells what a decision saw, and what became of its calls")
     else:
         output.note("the pacer has decided nothing yet: it does while a campaign runs and a scheduler is up")
 

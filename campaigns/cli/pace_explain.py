@@ -73,16 +73,16 @@ def _print(told: Explained) -> None:
     grid.add_column(overflow="fold")
     if decision.snapshot is not None:
         for name, line in _seen(decision.snapshot):
-            grid.add_row(name, output.clean(line))
+            grid.add_row(name, output.plain(line))
     else:
         grid.add_row("Inputs", "not on record in a form this release can read; --json has them as they are")
     if decision.bound_by:
-        grid.add_row("Bound by", "; ".join(bound_in_words(limit) for limit in decision.bound_by))
+        grid.add_row("Bound by", output.plain("; ".join(bound_in_words(limit) for limit in decision.bound_by)))
     if decision.reckoned:
-        grid.add_row("Reckoned", output.clean(_reckoned(decision.reckoned)))
+        grid.add_row("Reckoned", output.plain(_reckoned(decision.reckoned)))
     if decision.refused:
-        grid.add_row("Gate", f"put off {_refused(decision.refused)}")
-    grid.add_row("Ordered", _ordered(told))
+        grid.add_row("Gate", output.plain(f"put off {_refused(decision.refused)}"))
+    grid.add_row("Ordered", Text("\n").join(output.plain(line) for line in _ordered(told)))
     for name, neighbour in (("Before", told.before), ("After", told.after)):
         if neighbour is not None:
             local = neighbour.decided_at.astimezone(told.zone)
@@ -173,14 +173,14 @@ def _refused(refused: dict[str, int]) -> str:
     return ", ".join(f"{number} by {rule.replace('_', ' ')}" for rule, number in sorted(refused.items()))
 
 
-def _ordered(told: Explained) -> str:
+def _ordered(told: Explained) -> list[str]:
     from campaigns.pace_explain import outcome
 
     decision = told.decision
     if not decision.ordered and not told.calls:
-        return "nothing" if not decision.calls else f"none of the {decision.calls} wanted"
+        return ["nothing" if not decision.calls else f"none of the {decision.calls} wanted"]
     head = output.count(max(decision.ordered, len(told.calls)), "call")
     if decision.ordered < decision.calls:
         head += f" of {decision.calls} wanted"
     ends = outcome(told.calls)
-    return "\n".join([head, *ends]) if len(ends) > 1 else f"{head}: {ends[0] if ends else 'no longer on record'}"
+    return [head, *ends] if len(ends) > 1 else [f"{head}: {ends[0] if ends else 'no longer on record'}"]

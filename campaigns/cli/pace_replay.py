@@ -154,9 +154,9 @@ def _print(told: Replayed) -> None:
     grid = Table.grid(padding=(0, 2))
     grid.add_column(style="bold", no_wrap=True)
     grid.add_column(overflow="fold")
-    grid.add_row("Replayed", f"by the rules that held: {_rules(day)}")
+    grid.add_row("Replayed", output.plain(f"by the rules that held: {_rules(day)}"))
     if told.changed:
-        grid.add_row("Changed", said(told.changes))
+        grid.add_row("Changed", output.plain(said(told.changes)))
         grid.add_row("Worth", f"{_differences(_worth(told))}, on the same people")
     grid.add_row("Own error", f"{_differences(told.error)}: replayed in order, beside what really happened")
     if told.open_loop is not None:
@@ -173,7 +173,7 @@ def _rules(day: StoredDay) -> str:
         told += f", {rule.max_lines} lines"
     if rule.goals.min_ring:
         told += f", given up after {rule.goals.min_ring:g} s"
-    return told + (f"; changed {len(day.rules) - 1} times" if len(day.rules) > 1 else "")
+    return told + ("; changed meanwhile" if len(day.rules) > 1 else "")
 
 
 def said(changes: Changes) -> str:

@@ -122,7 +122,7 @@ def test_rules_that_changed_meanwhile_hold_each_for_its_time(session: Session) -
     session.execute(update(PaceDecision).where(later).values(limits=changed))
     stored = read(session, campaign)
     assert [(rule.mode, rule.since >= half) for rule in stored.rules] == [("predictive", False), ("progressive", True)]
-    assert any("changed 1 times" in note for note in stored.notes)
+    assert any(note.endswith("for its time: 1") for note in stored.notes)
     assert replayed(stored, Changes(), seeds=1).in_order.utilisation < stored.really.utilisation
 
 

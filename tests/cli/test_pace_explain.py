@@ -4,10 +4,11 @@ from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
+from sqlalchemy import update
 from sqlalchemy.orm import Session
 
 from campaigns.cli.pace_explain import ages
-from campaigns.models import Campaign, PaceDecision
+from campaigns.models import Agent, Campaign, PaceDecision
 from dialer.abandonment import Budget
 from dialer.calls import CallState
 from dialer.pacing import Snapshot
@@ -137,6 +138,14 @@ def test_a_gap_names_the_decisions_around_it_and_an_untouched_campaign_says_so(
     result = dialer("pace", "explain", "spring", "--at", "2026-03-02T10:05")
     assert "before is of 10:00:09, the next of 10:09:00" in result.stderr
     assert "has decided nothing yet" in dialer("pace", "explain", "quiet").stderr
+
+
+def test_a_strangers_name_stays_text(dialer: Dialer, session: Session, campaign: Campaign) -> None:
+    session.execute(update(Agent).values(name="[red]Anna\x1b[2J[/red]"))
+    session.commit()
+    told = dialer.ok("pace", "explain", "spring", "--at", "2026-03-02T10:00:00")
+    assert "met [red]Anna�[2J[/red] after" in told
+    assert "\x1b" not in told
 
 
 def test_many_ages_are_counted_by_length_with_a_picture() -> None:
