@@ -7,7 +7,7 @@ from dialer.simulation import Campaigning, Curve, Day, World, run_day
 from dialer.simulation.world import steps
 
 
-def answering(curve: Curve | float, **world: object) -> World:
+def answering(curve: Curve | float = 0.3, **world: object) -> World:
     """A world with a list that answers so."""
     chance = curve if isinstance(curve, Curve) else Curve.flat(curve)
     return World(campaigns=(Campaigning(answers=chance),), **world)  # type: ignore[arg-type]
@@ -40,7 +40,7 @@ def utilisation(days: list[Day]) -> float:
 
 
 def test_twenty_agents_talk_much_more_and_the_ceiling_holds():
-    world = World(hours=2.0, warm_up_hours=0.75)
+    world = answering(hours=2.0, warm_up_hours=0.75)
     predictive, progressive = days("predictive", world, range(2)), days("progressive", world, range(2))
 
     assert pooled(predictive) <= 0.03, told(predictive)
@@ -51,7 +51,7 @@ def test_twenty_agents_talk_much_more_and_the_ceiling_holds():
 
 @pytest.mark.parametrize("agents", [1, 3, 5])
 def test_a_small_team_stays_under_the_ceiling(agents: int):
-    (day,) = days("predictive", World(agents=agents, hours=3.0), range(1))
+    (day,) = days("predictive", answering(agents=agents, hours=3.0), range(1))
 
     assert day.closing_rate <= 0.03, told([day])
     assert agents > 1 or day.closing_rate == 0, told([day])
@@ -69,19 +69,19 @@ def test_an_answer_rate_that_jumps_costs_the_calls_in_the_air_and_is_paid_back()
 def test_agents_who_leave_for_lunch_take_their_calls_with_them():
     lunch = steps((0, 20), (1, 6), (1.5, 20))
 
-    for day in days("predictive", World(at_work=lunch, hours=1.5, warm_up_hours=0.5), range(2)):
+    for day in days("predictive", answering(at_work=lunch, hours=1.5, warm_up_hours=0.5), range(2)):
         assert day.closing_rate <= 0.03, told([day])
         assert worst(day) <= 0.045, told([day])
 
 
 def test_a_stricter_ceiling_is_kept_too():
-    (day,) = days("predictive", World(ceiling=0.01, hours=2.0), range(1))
+    (day,) = days("predictive", answering(ceiling=0.01, hours=2.0), range(1))
 
     assert 0 < day.closing_rate <= 0.01, told([day])
 
 
 def test_a_day_is_the_same_every_time_it_is_run():
-    world = World(agents=5, hours=0.25, warm_up_hours=0.25)
+    world = answering(agents=5, hours=0.25, warm_up_hours=0.25)
 
     assert days("predictive", world, range(1)) == days("predictive", world, range(1))
 
