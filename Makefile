@@ -3,10 +3,10 @@ BIN := .venv/bin
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test soak check format bench lock clean
+.PHONY: help setup demo test soak check format bench bench-pacing lock clean
 
 help: ## this list
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' Makefile
 
 setup: ## leave .venv/bin/dialer, with the locked dependencies (PYTHON=... names the interpreter)
 	@PYTHON="$(PYTHON)" sh configs/setup.sh
@@ -32,6 +32,9 @@ format: setup ## put the sources into the one format
 
 bench: setup ## measure, and print what benchmarks/ keeps (ARGS=name of one)
 	@set -e; for file in benchmarks/$(or $(ARGS),[a-z]*).py; do echo "== $$file"; $(BIN)/python "$$file"; done
+
+bench-pacing: setup ## pace every team and day beside others, for hours (ARGS="--only table --agents 3,5", "--short")
+	$(BIN)/python benchmarks/pacing/run.py $(ARGS)
 
 lock: ## resolve the newest allowed dependencies into requirements.lock (needs uv)
 	@command -v uv >/dev/null || { echo "make lock needs uv on the path" >&2; exit 1; }

@@ -97,7 +97,7 @@ def live_the_days() -> None:
         case = Case(20, shape=shape)
         kept = Kept.read(case)
         for name in _STYLES:
-            if name in kept.days and not name.endswith("available only"):
+            if name in kept.days:
                 shown[f"{shape}: {name}"] = _rates(live(case, kept.about.get(name, name), seed=0))
     RESULTS.mkdir(exist_ok=True)
     lines = [f" {json.dumps(name)}: {json.dumps(rates)}" for name, rates in shown.items()]
@@ -114,7 +114,7 @@ def _running() -> bool:
     if not _DAY.exists():
         return False
     shown = json.loads(_DAY.read_text())
-    figure, both = plt.subplots(1, 2, figsize=(13, 5), sharey=True)
+    figure, both = plt.subplots(1, 2, figsize=(13, 6), sharey=True)
     titles = {"stationary": "the same all day", "answer_steps": "the answer chance jumps (shaded: twice the usual)"}
     for axes, (shape, title) in zip(both, titles.items(), strict=True):
         for name, (label, colour, line, _) in _STYLES.items():
@@ -123,13 +123,17 @@ def _running() -> bool:
                 hours, values = [minute / 60 for minute, _ in rates], [100 * rate for _, rate in rates]
                 axes.plot(hours, values, line, color=colour, lw=2.4 if name == OURS else 1.3, label=label)
         axes.axhline(3, color="black", lw=1, ls=(0, (6, 3)), label="ceiling")
-        axes.set(xlabel="hours since the first call", ylim=(0, 10), xlim=(0, 5))
+        axes.set(xlabel="hours since the first call", xlim=(0, 5))
+        axes.set_yscale("symlog", linthresh=5, linscale=2.5)  # straight up to 5 %, then by powers
+        axes.set_ylim(0, 100)
+        axes.set_yticks([0, 1, 2, 3, 4, 5, 10, 20, 50, 100], ["0", "1", "2", "3", "4", "5", "10", "20", "50", "100"])
+        axes.minorticks_off()
         axes.set_title(title, loc="left")
         if shape == "answer_steps":
             for begins, ends in ((1.5, 2.5), (3.5, 4.25)):
                 axes.axvspan(begins, ends, color="#f2e6c9", alpha=0.6, lw=0)
     both[0].set_ylabel("abandoned of answered since the first call, %")
-    figure.suptitle("The running rate of one day, 20 agents (what leaves the picture is above 10 %)", x=0.08, ha="left")
+    figure.suptitle("The running rate of one day, 20 agents (drawn closer above 5 %)", x=0.08, ha="left")
     handles, labels = both[0].get_legend_handles_labels()
     figure.legend(handles, labels, loc="lower center", ncols=4, frameon=False, bbox_to_anchor=(0.5, -0.1))
     return _save("running")
