@@ -1,0 +1,344 @@
+"""The real product beside virtual time: what pacing loses between the rules and the telephones.
+
+Every process of the product is real and the simulated PBX lives at life speed in the world pacing is judged in
+(`--profile pacing`, docs/simulator.md). Everything is measured from rows, and the PBX's own book says what was true.
+Beside it the same pacer in the same world in virtual time, many times over: one stretch of half an hour is chance.
+
+    .venv/bin/python benchmarks/pacing_life.py [--agents 20] [--minutes 30] [--warm-up 10] [--days 40] [--json FILE]
+    .venv/bin/python benchmarks/pacing_life.py --only virtual
+"""
+
+import argparse
+import json
+import os
+import sys
+import tempfile
+import time
+from collections import Counter, defaultdict
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from datetime import datetime
+from pathlib import Path
+from statistics import fmean, stdev
+from typing import Any
+
+from answer_to_join import contacts, figures, now, switch
+from sqlalchemy import text
+from ticks import beats, cpu_seconds
+
+from campaigns.application import Application
+from workers import demo
+
+TALK, WRAP_UP = 180.0, 20.0  # means of the world
+STATES = ("talking", "wrap_up", "ready", "parking", "parked", "assigned", "paused", "out")
+
+_MOVES = text(
+    """
+    SELECT agent_id, at, details->>'from' AS before, details->>'to' AS after FROM ledger
+    WHERE kind = 'agent' AND at <= :until ORDER BY at, id
+    """
+)
+_AGENTS = text("SELECT id, state FROM agents ORDER BY id")
+# D and L as the budget counts them, of the calls answered in the stretch.
+_RATE = text(
+    """
+    SELECT count(*) FILTER (WHERE joined_at IS NOT NULL AND NOT late) AS met,
+           count(*) FILTER (WHERE state IN ('abandoned', 'message') OR late
+                            OR (ended_at IS NOT NULL AND joined_at IS NULL AND state <> 'hung_up')) AS abandoned
+    FROM (SELECT *, coalesce(extract(epoch FROM joined_at - answered_at) > answer_limit, false) AS late
+          FROM attempts WHERE answered_at > :since AND answered_at <= :until) AS answered
+    """
+)
+_ORDERED = text(
+    """
+    SELECT count(*) AS calls,
+           avg(extract(epoch FROM sent_at - ordered_at)) AS sent,
+           avg(extract(epoch FROM answered_at - ordered_at)) AS answered
+    FROM attempts WHERE ordered_at > :since AND ordered_at <= :until
+    """
+)
+_JOINED = text(
+    """
+    SELECT extract(epoch FROM joined_at - answered_at) * 1000 FROM attempts
+    WHERE joined_at > :since AND joined_at <= :until AND answered_at IS NOT NULL ORDER BY 1
+    """
+)
+
+
+@dataclass(frozen=True)
+class Stretch:
+    """What one stretch of agents' time came to. The parts are seconds for each conversation."""
+
+    utilisation: float  # talk over logged-in time
+    occupancy: float  # talk and wrap-up over logged-in time
+    conversations: int
+    abandoned: int
+    met: int
+    parts: dict[str, float]
+    more: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def rate(self) -> float:
+        return self.abandoned / max(1, self.abandoned + self.met)
+
+    @property
+    def lost(self) -> float:
+        """Seconds for each conversation that were neither talk nor wrap-up."""
+        return self.parts["lost"]
+
+    @property
+    def levelled(self) -> float:
+        """The utilisation had talks and wrap-ups lasted as long as they do on average: without most of the chance."""
+        return TALK / (TALK + WRAP_UP + self.lost)
+
+
+# Virtual time --------------------------------------------------------------------------------------------
+
+
+def virtual(agents: int, answers: float, warm_up: float, minutes: float, days: int) -> list[Stretch]:
+    """Live the same stretch in virtual time, once for each day: the one place that knows that simulator."""
+    sys.path.insert(0, str(Path(__file__).parents[1]))
+    from dialer.pacing import pacer_for
+    from tests.rules.test_pacing_days import Centre, World
+
+    class Measured(Centre):
+        """Counts what the toy centre does not: wrap-up, waiting, and the calls of the stretch alone."""
+
+        idle_seconds = wrapped = 0.0
+        before: tuple[int, int] | None = None
+
+        def tick(self) -> None:
+            if self.now >= self.world.warm_up_hours * 3600:
+                self.before = self.before or (self.day.abandoned, self.day.met)
+                self.idle_seconds += len(self.idle)
+                self.wrapped += len(self.wrapping)
+            super().tick()
+
+    found = []
+    for seed in range(days):
+        world = World(
+            agents=agents,
+            answer_chance=lambda _: answers,
+            hours=minutes / 60,
+            warm_up_hours=warm_up / 60,
+        )
+        centre = Measured(world, pacer_for("predictive"), seed)
+        day = centre.run()
+        assert centre.before is not None
+        abandoned, met = day.abandoned - centre.before[0], day.met - centre.before[1]
+        parts = {"talk": day.talked / met, "wrap-up": centre.wrapped / met, "lost": centre.idle_seconds / met}
+        busy = (day.talked + centre.wrapped) / day.worked
+        found.append(Stretch(day.utilisation, busy, met, abandoned, met, parts))
+    return found
+
+
+# Life ----------------------------------------------------------------------------------------------------
+
+
+def live(given: argparse.Namespace) -> Stretch:
+    """Live the stretch with every process of the product, and measure it."""
+    with tempfile.TemporaryDirectory(prefix="pacing-life-") as folder:
+        answered = given.agents * (given.warm_up + given.minutes) * 60 / (TALK + WRAP_UP)
+        plan = demo.DemoPlan(
+            contacts=contacts(Path(folder), int(1.5 * answered / given.answers) + 500),
+            folder=Path(folder),
+            agents=given.agents,
+            lines=5 * given.agents,
+            speed=1.0,
+            seed=given.seed,
+            answer_probability=given.answers,
+            profile="pacing",
+            wrap_up_limit=600.0,  # a supervisor's limit is no part of the world
+            presence_poll=None,
+            sweep=None,
+        )
+        with demo.stage(plan, demo.unwatched) as stage:
+            app = stage.application
+            demo.create(plan, app)
+            demo.import_contacts(plan, app, demo.unwatched)
+            switch(app, "start")
+            time.sleep(given.warm_up * 60)
+            began, book, cpu = now(app), stage.book.read(), _cpu(app)
+            loads = _wait(given.minutes * 60)
+            ended, later = now(app), stage.book.read()
+            used = {
+                kind: round((spent - cpu.get(kind, 0.0)) / given.minutes / 60, 3) for kind, spent in _cpu(app).items()
+            }
+            scheduler = beats(app)["scheduler"][1]
+            switch(app, "stop")
+            stretch = measure(app, began, ended, book, later)
+    more = {**stretch.more, "load": loads, "late_ms": scheduler["late_ms"], "cpu_of_one_core": used}
+    return Stretch(**{**asdict(stretch), "more": more})
+
+
+def measure(
+    app: Application, began: object, ended: object, book: Mapping[str, Any], later: Mapping[str, Any]
+) -> Stretch:
+    """Sum the stretch up: the agents' time by the ledger, and by the PBX's book at its two ends."""
+    told = {"since": began, "until": ended}
+    with app.transaction() as session:
+        spent = states(
+            [(row.agent_id, row.at, row.before, row.after) for row in session.execute(_MOVES, {"until": ended})],
+            {row.id: row.state for row in session.execute(_AGENTS)},
+            began,  # type: ignore[arg-type]
+            ended,  # type: ignore[arg-type]
+        )
+        rate = session.execute(_RATE, told).one()
+        ordered = session.execute(_ORDERED, told).one()
+        joins = [float(ms) for ms in session.scalars(_JOINED, told)]
+    true = _between(book, later)
+    count = max(1, len(joins))
+    worked = sum(seconds for state, seconds in spent.items() if state != "out")
+    parts = {state: spent[state] / count for state in STATES}
+    pbx = {state: seconds / count for state, seconds in true.items()}
+    # The wrap-up as we saw it is longer than the agent's: by how long the end stayed unseen.
+    parts["seen"] = parts["wrap_up"] - pbx.get("wrap-up", 0.0)
+    parts["lost"] = (worked - true["talking"] - true["wrap-up"]) / count
+    return Stretch(
+        utilisation=true["talking"] / worked,
+        occupancy=(true["talking"] + true["wrap-up"]) / worked,
+        conversations=len(joins),
+        abandoned=rate.abandoned,
+        met=rate.met,
+        parts=parts,
+        more={
+            "by_rows": {
+                "utilisation": spent["talking"] / worked,
+                "occupancy": (spent["talking"] + spent["wrap_up"]) / worked,
+            },
+            "pbx_parts": pbx,
+            "pbx_abandoned": later["abandoned"] - book["abandoned"],
+            "pbx_joined": later["joined"] - book["joined"],
+            "silent_calls": later["silent_calls"],
+            "double_dials": later["double_dials"],
+            "two_on_one": later["two_on_one"],
+            "calls": ordered.calls,
+            "order_to_sent": float(ordered.sent or 0),
+            "order_to_answer": float(ordered.answered or 0),
+            "answer_to_join_ms": figures(joins),
+            "requests_a_second": {
+                name: round((number - book["requests"].get(name, 0)) / (later["time"] - book["time"]), 2)
+                for name, number in later["requests"].items()
+            },
+        },
+    )
+
+
+def states(
+    moves: list[tuple[int, datetime, str, str]], last: Mapping[int, str], began: datetime, ended: datetime
+) -> Counter[str]:
+    """Seconds all agents spent in each state between two moments."""
+    spent: Counter[str] = Counter(dict.fromkeys(STATES, 0.0))  # type: ignore[arg-type]
+    by_agent = defaultdict(list)
+    for agent, at, before, after in moves:
+        by_agent[agent].append((at, before, after))
+    for agent, state in last.items():
+        since = began
+        now_in = state
+        for at, before, after in by_agent[agent]:
+            now_in = after
+            if at > began:
+                spent[before] += (min(at, ended) - since).total_seconds()  # type: ignore[assignment]
+                since = at
+        spent[now_in] += (ended - since).total_seconds()  # type: ignore[assignment]
+    return spent
+
+
+def _between(book: Mapping[str, Any], later: Mapping[str, Any]) -> dict[str, float]:
+    spent: dict[str, float] = defaultdict(float)
+    for extension, by_state in later["agents"].items():
+        for state, seconds in by_state.items():
+            spent[state] += seconds - book["agents"].get(extension, {}).get(state, 0.0)
+    return spent
+
+
+def _cpu(app: Application) -> dict[str, float]:
+    return {kind: cpu_seconds(pid) for kind, (pid, _) in beats(app).items()}
+
+
+def _wait(seconds: float) -> dict[str, float]:
+    """Let it run; returns the machine's load meanwhile."""
+    end, loads = time.monotonic() + seconds, []
+    while (left := end - time.monotonic()) > 0:
+        time.sleep(min(left, 10.0))
+        loads.append(os.getloadavg()[0])
+    return {"mean": round(fmean(loads), 2), "max": round(max(loads), 2)}
+
+
+# Telling -------------------------------------------------------------------------------------------------
+
+
+def table(lived: Stretch | None, days: list[Stretch]) -> str:
+    """Both side by side."""
+    rows = [("", "life", "virtual (mean ± sd of a stretch)")]
+
+    def row(name: str, life: str, value: Any) -> None:
+        values = [value(day) for day in days] if value is not None else []
+        spread = f" ± {stdev(values):.4f}" if len(values) > 1 else ""
+        rows.append((name, life, f"{fmean(values):.4f}{spread}" if values else ""))
+
+    def shown(value: Any) -> str:
+        return f"{value(lived):.4f}" if lived is not None else ""
+
+    for name, value in (
+        ("utilisation", lambda s: s.utilisation),
+        ("  talks and wrap-ups levelled", lambda s: s.levelled),
+        ("occupancy", lambda s: s.occupancy),
+        ("abandoned D/(D+L)", lambda s: s.rate),
+        ("conversations", lambda s: s.conversations),
+        ("lost s a conversation", lambda s: s.lost),
+    ):
+        row(name, shown(value), value)
+    if lived is not None:
+        for name, part in (
+            ("  end of wrap-up unseen", "seen"),
+            ("  ready, not rung yet", "ready"),
+            ("  being parked", "parking"),
+            ("  parked, no customer", "parked"),
+            ("  given a customer", "assigned"),
+            ("  paused", "paused"),
+        ):
+            row(name, f"{lived.parts[part]:.3f}", None)
+        row("order to sent, s", f"{lived.more['order_to_sent']:.3f}", None)
+        row("order to answer, s", f"{lived.more['order_to_answer']:.2f}", None)
+        row("answer to join, ms", str(lived.more["answer_to_join_ms"]), None)
+        row("load of the machine", str(lived.more["load"]), None)
+    widths = [max(len(row[n]) for row in rows) for n in range(3)]
+    return "\n".join(
+        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows
+    )
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--agents", type=int, default=20)
+    parser.add_argument("--minutes", type=float, default=30)
+    parser.add_argument("--warm-up", type=float, default=10, help="minutes")
+    parser.add_argument("--answers", type=float, default=0.25, help="the chance that a call is answered")
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--days", type=int, default=40, help="stretches in virtual time")
+    parser.add_argument("--only", choices=("life", "virtual"))
+    parser.add_argument("--json", type=Path, help="where to leave the figures")
+    given = parser.parse_args()
+    days = (
+        [] if given.only == "life" else virtual(given.agents, given.answers, given.warm_up, given.minutes, given.days)
+    )
+    lived = None if given.only == "virtual" else live(given)
+    found: dict[str, Any] = {"agents": given.agents, "minutes": given.minutes, "warm_up": given.warm_up}
+    if lived is not None:
+        found["life"] = {**asdict(lived), "rate": lived.rate, "levelled": lived.levelled}
+    if days:
+        found["virtual"] = {
+            name: fmean(getattr(day, name) for day in days)
+            for name in ("utilisation", "levelled", "occupancy", "rate", "conversations", "lost")
+        }
+    if lived is not None and days:
+        found["life_to_virtual"] = lived.levelled / found["virtual"]["levelled"]
+    print(json.dumps(found, indent=1))
+    print(table(lived, days))
+    if given.json is not None:
+        given.json.write_text(json.dumps(found, indent=1), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
