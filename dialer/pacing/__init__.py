@@ -1,7 +1,7 @@
 """How many calls to start now: rules over a snapshot and what was learnt, each answer with its reason."""
 
 from dialer.errors import BadInput
-from dialer.pacing.base import Happened, Pace, PaceEvent, Pacer, Snapshot, Staleness
+from dialer.pacing.base import Goals, Happened, Pace, PaceEvent, Pacer, Snapshot, Staleness
 from dialer.pacing.history import events_of_call
 from dialer.pacing.predictive import Predictive, Tuning
 from dialer.pacing.progressive import Progressive
@@ -10,6 +10,7 @@ MODES = ("progressive", "predictive")
 
 __all__ = [
     "MODES",
+    "Goals",
     "Happened",
     "Pace",
     "PaceEvent",

@@ -15,6 +15,7 @@ class Happened(StrEnum):
     LAUNCHED = "launched"  # a call was ordered
     ANSWERED = "answered"
     NO_ANSWER = "no_answer"  # rang, or was busy or rejected: it used its chance
+    GIVEN_UP = "given_up"  # rang, until we ended it: it says nothing beyond the seconds that it rang
     FAILED = "failed"  # never rang (no line, refused, never sent): says nothing about people
     CONNECTED = "connected"  # a customer met an agent
     ABANDONED = "abandoned"

@@ -47,7 +47,7 @@ class History:
                 if rang is not None:
                     self.ring.observe(rang)
                     self._learn(event, True)
-            case Happened.NO_ANSWER | Happened.FAILED:
+            case Happened.NO_ANSWER | Happened.FAILED | Happened.GIVEN_UP:
                 if _end(self._rings, event.call, event.at) is not None:
                     self._learn(event, False if event.kind is Happened.NO_ANSWER else None)
             case Happened.CONNECTED:
@@ -63,7 +63,7 @@ class History:
                     self.wrap_up.observe((event.at - since).total_seconds())
             case Happened.LOGIN | Happened.LOGOUT | Happened.PAUSE:
                 self._wraps.pop(event.agent, None)  # a wrap-up that ends so says nothing of its length
-            case Happened.ABANDONED:
+            case Happened.ABANDONED | Happened.INBOUND:
                 pass  # counted in the budget, which is read from rows
 
     def _learn(self, event: PaceEvent, answered: bool | None) -> None:
