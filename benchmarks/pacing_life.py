@@ -11,7 +11,6 @@ Beside it the same pacer in the same world in virtual time, many times over: one
 import argparse
 import json
 import os
-import sys
 import tempfile
 import time
 from collections import Counter, defaultdict
@@ -27,6 +26,8 @@ from sqlalchemy import text
 from ticks import beats, cpu_seconds
 
 from campaigns.application import Application
+from dialer.pacing import pacer_for
+from dialer.simulation import Campaigning, Curve, World, run_day
 from workers import demo
 
 TALK, WRAP_UP = 180.0, 20.0  # means of the world
@@ -55,6 +56,12 @@ _ORDERED = text(
            avg(extract(epoch FROM sent_at - ordered_at)) AS sent,
            avg(extract(epoch FROM answered_at - ordered_at)) AS answered
     FROM attempts WHERE ordered_at > :since AND ordered_at <= :until
+    """
+)
+_BOUND = text(
+    """
+    SELECT coalesce(limits->'bound_by'->>0, 'nothing') AS bound_by, sum(ticks) AS ticks, sum(ordered) AS ordered
+    FROM pace_decisions WHERE decided_at > :since AND decided_at <= :until GROUP BY 1 ORDER BY 2 DESC
     """
 )
 _JOINED = text(
@@ -97,38 +104,19 @@ class Stretch:
 
 def virtual(agents: int, answers: float, warm_up: float, minutes: float, days: int) -> list[Stretch]:
     """Live the same stretch in virtual time, once for each day: the one place that knows that simulator."""
-    sys.path.insert(0, str(Path(__file__).parents[1]))
-    from dialer.pacing import pacer_for
-    from tests.rules.test_pacing_days import Centre, World
-
-    class Measured(Centre):
-        """Counts what the toy centre does not: wrap-up, waiting, and the calls of the stretch alone."""
-
-        idle_seconds = wrapped = 0.0
-        before: tuple[int, int] | None = None
-
-        def tick(self) -> None:
-            if self.now >= self.world.warm_up_hours * 3600:
-                self.before = self.before or (self.day.abandoned, self.day.met)
-                self.idle_seconds += len(self.idle)
-                self.wrapped += len(self.wrapping)
-            super().tick()
-
+    world = World(
+        agents=agents,
+        campaigns=(Campaigning(answers=Curve.flat(answers)),),
+        hours=minutes / 60,
+        warm_up_hours=warm_up / 60,
+    )
     found = []
     for seed in range(days):
-        world = World(
-            agents=agents,
-            answer_chance=lambda _: answers,
-            hours=minutes / 60,
-            warm_up_hours=warm_up / 60,
-        )
-        centre = Measured(world, pacer_for("predictive"), seed)
-        day = centre.run()
-        assert centre.before is not None
-        abandoned, met = day.abandoned - centre.before[0], day.met - centre.before[1]
-        parts = {"talk": day.talked / met, "wrap-up": centre.wrapped / met, "lost": centre.idle_seconds / met}
-        busy = (day.talked + centre.wrapped) / day.worked
-        found.append(Stretch(day.utilisation, busy, met, abandoned, met, parts))
+        day = run_day(world, [pacer_for("predictive")], seed)
+        lost, met = sum(one.abandoned for one in day.campaigns), sum(one.met for one in day.campaigns)
+        spent = {"talk": day.talked, "wrap-up": day.wrapped, "lost": day.worked - day.talked - day.wrapped}
+        parts = {name: seconds / max(1, met) for name, seconds in spent.items()}
+        found.append(Stretch(day.utilisation, day.occupancy, met, lost, met, parts))
     return found
 
 
@@ -185,6 +173,7 @@ def measure(
         )
         rate = session.execute(_RATE, told).one()
         ordered = session.execute(_ORDERED, told).one()
+        bound = {row.bound_by: (int(row.ticks), int(row.ordered)) for row in session.execute(_BOUND, told)}
         joins = [float(ms) for ms in session.scalars(_JOINED, told)]
     true = _between(book, later)
     count = max(1, len(joins))
@@ -213,6 +202,7 @@ def measure(
             "double_dials": later["double_dials"],
             "two_on_one": later["two_on_one"],
             "calls": ordered.calls,
+            "bound_by": bound,  # the limit of each decision: ticks, and calls ordered
             "order_to_sent": float(ordered.sent or 0),
             "order_to_answer": float(ordered.answered or 0),
             "answer_to_join_ms": figures(joins),
@@ -299,6 +289,7 @@ def table(lived: Stretch | None, days: list[Stretch]) -> str:
             ("  paused", "paused"),
         ):
             row(name, f"{lived.parts[part]:.3f}", None)
+        row("ticks, calls by limit", str(lived.more["bound_by"]), None)
         row("order to sent, s", f"{lived.more['order_to_sent']:.3f}", None)
         row("order to answer, s", f"{lived.more['order_to_answer']:.2f}", None)
         row("answer to join, ms", str(lived.more["answer_to_join_ms"]), None)

@@ -27,6 +27,8 @@ AT_WORK = ("ready", *WORKING, "wrap_up", "paused")
 _ON_A_CALL = (Presence.BUSY, Presence.RINGING)
 # After a call that went wrong, no new parking call for so long: a phone must not ring without end.
 PARKING_REST = timedelta(seconds=2)
+# Who tells the PBX of a wrap-up has done so by then.
+SHOWN_AWAY_BY = timedelta(seconds=10)
 
 
 def locked(session: Session, agent_id: int) -> Agent:
@@ -207,6 +209,16 @@ def apply_presence(
             agent.name, agent.extension = user.name or agent.name, user.extension or agent.extension
         at_work = login_by_presence and agent.id in wanted_at_work
         _correct(session, agent, Presence(agent.presence), now=now, may_log_in=at_work)
+
+
+def may_come_back(session: Session, pbx: str, now: datetime) -> bool:
+    """Whether somebody is in a wrap-up whose end the PBX may show any moment.
+
+    Whom it has not shown away for a while shows it nothing of wrap-ups: the limit ends theirs.
+    """
+    shown_away = Agent.presence_left | (Agent.since > now - SHOWN_AWAY_BY)
+    query = select(Agent.id).where(Agent.pbx == pbx, Agent.state == "wrap_up", shown_away).limit(1)
+    return session.scalar(query) is not None
 
 
 def _to_correct(

@@ -3,7 +3,7 @@
 One transaction. What the pacer learnt lives in the leader's memory and is read anew from the rows by the next.
 """
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -86,6 +86,8 @@ def _act(
     )
     lines = view.lines(allowed)
     snapshot = view.snapshot(now, lines, _budget(session, pacing, view, campaign, now))
+    # Whose parking call was ordered a moment ago: ready in the view, and as near to a customer as any other.
+    snapshot = replace(snapshot, idle=snapshot.idle + len(legs))
     pace = _decide(pacing, view, snapshot, now)
     passed = Passed()
     if pace.calls > 0:

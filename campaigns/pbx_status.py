@@ -49,6 +49,27 @@ def poll(application: Application, name: str) -> bool:
     return True
 
 
+def watch_wrap_ups(application: Application, name: str) -> bool:
+    """Between two polls, while somebody is in wrap-up: read the agents, and see who is back; whether that was needed.
+
+    Nobody tells us of it, and until it is seen an agent waits for nothing. What goes wrong here is for the poll to say.
+    """
+    pbx = application.pbxes[name]
+    if Feature.PRESENCE not in pbx.features:
+        return False
+    with application.transaction() as session:
+        if not agents.may_come_back(session, name, database_now(session)):
+            return False
+    try:
+        users = pbx.users()
+    except PbxError:
+        return True
+    by_presence = application.settings.agent_login == "presence"
+    with application.transaction() as session:
+        agents.apply_presence(session, name, users, now=database_now(session), login_by_presence=by_presence)
+    return True
+
+
 def note_trouble(application: Application, name: str, why: str) -> None:
     """Keep the last thing that went wrong with a PBX, to be shown and to slow the pace."""
     with application.transaction() as session:

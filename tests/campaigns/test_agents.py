@@ -65,6 +65,21 @@ def test_wrap_up_ends_with_the_agents_own_sign(session: Session, running: Campai
     assert shows(session, agent, Presence.AVAILABLE) == "ready"
 
 
+def test_an_agent_in_wrap_up_is_looked_for_while_the_pbx_may_show_them_back(
+    session: Session, running: Campaign
+) -> None:
+    later = NOW + agents.SHOWN_AWAY_BY
+    assert not agents.may_come_back(session, "main", NOW)
+    agent = factories.agent(session, running, state="wrap_up", since=NOW, until=NOW + timedelta(minutes=5))
+    assert agents.may_come_back(session, "main", later - timedelta(seconds=1))
+    assert not agents.may_come_back(session, "main", later), "never shown away: the limit ends it"
+    shows(session, agent, Presence.ABSENT)
+    assert agents.may_come_back(session, "main", later)
+    assert not agents.may_come_back(session, "other", later)
+    shows(session, agent, Presence.AVAILABLE)
+    assert not agents.may_come_back(session, "main", later)
+
+
 def test_wrap_up_ends_at_its_limit(session: Session, running: Campaign) -> None:
     agent = factories.agent(session, running, state="wrap_up", until=NOW + timedelta(seconds=30))
     assert agents.end_wrap_ups(session, NOW + timedelta(seconds=29)) == 0
