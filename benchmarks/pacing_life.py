@@ -4,19 +4,23 @@ Every process of the product is real and the simulated PBX lives at life speed i
 (`--profile pacing`, docs/simulator.md). Everything is measured from rows, and the PBX's own book says what was true.
 Beside it the same pacer in the same world in virtual time, many times over: one stretch of half an hour is chance.
 
-    .venv/bin/python benchmarks/pacing_life.py [--agents 20] [--minutes 30] [--warm-up 10] [--days 40] [--json FILE]
+    .venv/bin/python benchmarks/pacing_life.py [--agents 20] [--minutes 30] [--warm-up 10] [--runs 2] [--json FILE]
     .venv/bin/python benchmarks/pacing_life.py --only virtual
 """
 
 import argparse
 import json
 import os
+import random
 import tempfile
 import time
 from collections import Counter, defaultdict
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime
+from math import sqrt
+from multiprocessing import get_context
 from pathlib import Path
 from statistics import fmean, stdev
 from typing import Any
@@ -27,7 +31,8 @@ from ticks import beats, cpu_seconds
 
 from campaigns.application import Application
 from dialer.pacing import pacer_for
-from dialer.simulation import Campaigning, Curve, World, run_day
+from dialer.settings import TimingSettings
+from dialer.simulation import Campaigning, Curve, LogNormal, World, run_day
 from workers import demo
 
 TALK, WRAP_UP = 180.0, 20.0  # means of the world
@@ -102,22 +107,51 @@ class Stretch:
 # Virtual time --------------------------------------------------------------------------------------------
 
 
-def virtual(agents: int, answers: float, warm_up: float, minutes: float, days: int) -> list[Stretch]:
-    """Live the same stretch in virtual time, once for each day: the one place that knows that simulator."""
+@dataclass(frozen=True)
+class Late(LogNormal):
+    """A wrap-up after which the agent is missed for some seconds more."""
+
+    by: float = 0.0
+
+    def draw(self, chance: random.Random) -> float:
+        return super().draw(chance) + self.by
+
+
+def virtual(given: argparse.Namespace, slow: Mapping[str, float] | None = None) -> list[Stretch]:
+    """Live the same stretch in virtual time, once for each day: the one place that knows that simulator.
+
+    `slow`: as the product was seen to be, which says how much of a difference its delays explain.
+    """
+    late = slow["late"] if slow else 0.0
     world = World(
-        agents=agents,
-        campaigns=(Campaigning(answers=Curve.flat(answers)),),
-        hours=minutes / 60,
-        warm_up_hours=warm_up / 60,
+        agents=given.agents,
+        campaigns=(Campaigning(answers=Curve.flat(given.answers)),),
+        hours=given.minutes / 60,
+        warm_up_hours=given.warm_up / 60,
     )
+    if slow:
+        wrap_up = Late(WRAP_UP, world.wrap_up.cv, by=late)
+        world = replace(world, wrap_up=wrap_up, connect=slow["connect"], patience=slow["patience"], tick=slow["tick"])
     found = []
-    for seed in range(days):
+    for seed in range(given.days):
         day = run_day(world, [pacer_for("predictive")], seed)
         lost, met = sum(one.abandoned for one in day.campaigns), sum(one.met for one in day.campaigns)
-        spent = {"talk": day.talked, "wrap-up": day.wrapped, "lost": day.worked - day.talked - day.wrapped}
+        wrapped = day.wrapped - late * met
+        spent = {"talk": day.talked, "wrap-up": wrapped, "lost": day.worked - day.talked - wrapped}
         parts = {name: seconds / max(1, met) for name, seconds in spent.items()}
-        found.append(Stretch(day.utilisation, day.occupancy, met, lost, met, parts))
+        found.append(Stretch(day.utilisation, (day.talked + wrapped) / day.worked, met, lost, met, parts))
     return found
+
+
+def slowness(lived: Sequence[Stretch]) -> dict[str, float]:
+    """What the product was seen to add to the world: see `virtual`."""
+    timing = TimingSettings()
+    return {
+        "late": fmean(sum(one.parts[part] for part in ("seen", "ready", "parking")) for one in lived),
+        "connect": fmean(one.parts["assigned"] for one in lived),
+        "patience": timing.answer_limit - timing.message_lead,
+        "tick": timing.tick,
+    }
 
 
 # Life ----------------------------------------------------------------------------------------------------
@@ -157,6 +191,13 @@ def live(given: argparse.Namespace) -> Stretch:
             stretch = measure(app, began, ended, book, later)
     more = {**stretch.more, "load": loads, "late_ms": scheduler["late_ms"], "cpu_of_one_core": used}
     return Stretch(**{**asdict(stretch), "more": more})
+
+
+def live_all(given: argparse.Namespace) -> list[Stretch]:
+    """Live several stretches at the same time, each in processes of its own."""
+    seeds = [argparse.Namespace(**{**vars(given), "seed": given.seed + n}) for n in range(given.runs)]
+    with ProcessPoolExecutor(given.runs, mp_context=get_context("spawn")) as pool:
+        return list(pool.map(live, seeds))
 
 
 def measure(
@@ -257,47 +298,60 @@ def _wait(seconds: float) -> dict[str, float]:
 
 # Telling -------------------------------------------------------------------------------------------------
 
+_FIGURES: tuple[tuple[str, Callable[[Stretch], float]], ...] = (
+    ("utilisation", lambda one: one.utilisation),
+    ("  talks and wrap-ups levelled", lambda one: one.levelled),
+    ("occupancy", lambda one: one.occupancy),
+    ("abandoned D/(D+L)", lambda one: one.rate),
+    ("conversations", lambda one: one.conversations),
+    ("lost s a conversation", lambda one: one.lost),
+)
+_PARTS = (
+    ("  end of wrap-up unseen", "seen"),
+    ("  ready, not rung yet", "ready"),
+    ("  being parked", "parking"),
+    ("  parked, no customer", "parked"),
+    ("  given a customer", "assigned"),
+    ("  paused", "paused"),
+)
 
-def table(lived: Stretch | None, days: list[Stretch]) -> str:
-    """Both side by side."""
-    rows = [("", "life", "virtual (mean ± sd of a stretch)")]
 
-    def row(name: str, life: str, value: Any) -> None:
-        values = [value(day) for day in days] if value is not None else []
-        spread = f" ± {stdev(values):.4f}" if len(values) > 1 else ""
-        rows.append((name, life, f"{fmean(values):.4f}{spread}" if values else ""))
+def spread(values: Sequence[float]) -> str:
+    """Mean and deviation."""
+    if not values:
+        return ""
+    return f"{fmean(values):.4f}" + (f" ± {stdev(values):.4f}" if len(values) > 1 else "")
 
-    def shown(value: Any) -> str:
-        return f"{value(lived):.4f}" if lived is not None else ""
 
-    for name, value in (
-        ("utilisation", lambda s: s.utilisation),
-        ("  talks and wrap-ups levelled", lambda s: s.levelled),
-        ("occupancy", lambda s: s.occupancy),
-        ("abandoned D/(D+L)", lambda s: s.rate),
-        ("conversations", lambda s: s.conversations),
-        ("lost s a conversation", lambda s: s.lost),
-    ):
-        row(name, shown(value), value)
-    if lived is not None:
-        for name, part in (
-            ("  end of wrap-up unseen", "seen"),
-            ("  ready, not rung yet", "ready"),
-            ("  being parked", "parking"),
-            ("  parked, no customer", "parked"),
-            ("  given a customer", "assigned"),
-            ("  paused", "paused"),
-        ):
-            row(name, f"{lived.parts[part]:.3f}", None)
-        row("ticks, calls by limit", str(lived.more["bound_by"]), None)
-        row("order to sent, s", f"{lived.more['order_to_sent']:.3f}", None)
-        row("order to answer, s", f"{lived.more['order_to_answer']:.2f}", None)
-        row("answer to join, ms", str(lived.more["answer_to_join_ms"]), None)
-        row("load of the machine", str(lived.more["load"]), None)
-    widths = [max(len(row[n]) for row in rows) for n in range(3)]
+def table(lived: Sequence[Stretch], columns: Mapping[str, Sequence[Stretch]]) -> str:
+    """Life and virtual time side by side: mean ± deviation of one stretch."""
+    rows = [["", f"life ({len(lived)})", *(f"{name} ({len(days)})" for name, days in columns.items())]]
+    for name, figure in _FIGURES:
+        rows.append([name, *(spread([figure(one) for one in each]) for each in (lived, *columns.values()))])
+    if lived:
+        rows += [[name, spread([one.parts[part] for one in lived])] for name, part in _PARTS]
+        for name, what in (("order to sent, s", "order_to_sent"), ("order to answer, s", "order_to_answer")):
+            rows.append([name, spread([one.more[what] for one in lived])])
+        for one in lived:
+            rows.append(["answer to join, ms", str(one.more["answer_to_join_ms"])])
+            rows.append(["ticks and calls by limit", str(one.more.get("bound_by"))])
+            rows.append(["load of the machine", str(one.more["load"])])
+    most = max(len(row) for row in rows)
+    widths = [max(len(row[n]) for row in rows if len(row) == most) for n in range(most)]
     return "\n".join(
-        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows
+        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=False)).rstrip() for row in rows
     )
+
+
+def verdict(lived: Sequence[Stretch], days: Sequence[Stretch]) -> dict[str, list[float]]:
+    """Life as a share of virtual time, and how sure that is (one standard error), raw and levelled."""
+    found = {}
+    for name in ("utilisation", "levelled"):
+        ours, theirs = [getattr(one, name) for one in lived], [getattr(one, name) for one in days]
+        ratio = fmean(ours) / fmean(theirs)
+        error = stdev(theirs) / fmean(theirs) * sqrt(1 / len(ours) + 1 / len(theirs))
+        found[name] = [round(ratio, 4), round(error, 4)]
+    return found
 
 
 def main() -> None:
@@ -307,26 +361,33 @@ def main() -> None:
     parser.add_argument("--warm-up", type=float, default=10, help="minutes")
     parser.add_argument("--answers", type=float, default=0.25, help="the chance that a call is answered")
     parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--days", type=int, default=40, help="stretches in virtual time")
+    parser.add_argument("--runs", type=int, default=1, help="of the product, at the same time, each with its own seed")
+    parser.add_argument("--days", type=int, default=60, help="stretches in virtual time")
     parser.add_argument("--only", choices=("life", "virtual"))
+    parser.add_argument("--read", type=Path, nargs="+", help="files that --json left, instead of living anew")
     parser.add_argument("--json", type=Path, help="where to leave the figures")
     given = parser.parse_args()
-    days = (
-        [] if given.only == "life" else virtual(given.agents, given.answers, given.warm_up, given.minutes, given.days)
-    )
-    lived = None if given.only == "virtual" else live(given)
-    found: dict[str, Any] = {"agents": given.agents, "minutes": given.minutes, "warm_up": given.warm_up}
-    if lived is not None:
-        found["life"] = {**asdict(lived), "rate": lived.rate, "levelled": lived.levelled}
-    if days:
-        found["virtual"] = {
-            name: fmean(getattr(day, name) for day in days)
-            for name in ("utilisation", "levelled", "occupancy", "rate", "conversations", "lost")
-        }
-    if lived is not None and days:
-        found["life_to_virtual"] = lived.levelled / found["virtual"]["levelled"]
+    lived: list[Stretch] = []
+    if given.read:
+        lived = [Stretch(**one) for file in given.read for one in json.loads(file.read_text("utf-8"))["life"]]
+    elif given.only != "virtual":
+        lived = live_all(given)
+    columns = {} if given.only == "life" else {"virtual": virtual(given)}
+    if columns and lived:
+        columns["virtual, as slow as the product"] = virtual(given, slowness(lived))
+    found: dict[str, Any] = {
+        **{name: getattr(given, name) for name in ("agents", "minutes", "warm_up", "answers")},
+        "life": [asdict(one) for one in lived],
+        **{
+            name: {figure.strip(): spread([value(one) for one in each]) for figure, value in _FIGURES}
+            for name, each in columns.items()
+        },
+    }
+    if columns and lived:
+        found["life_to_virtual"] = verdict(lived, columns["virtual"])
+        found["life_to_slow_virtual"] = verdict(lived, columns["virtual, as slow as the product"])
     print(json.dumps(found, indent=1))
-    print(table(lived, days))
+    print(table(lived, columns))
     if given.json is not None:
         given.json.write_text(json.dumps(found, indent=1), encoding="utf-8")
 
