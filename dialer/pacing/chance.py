@@ -4,6 +4,7 @@ A distribution is a list: `chances[k]` is the chance of exactly k. Averages woul
 small ones they are what makes a dialer abandon people.
 """
 
+from itertools import pairwise
 from math import exp, lgamma, log
 
 TINY = 1e-12  # a tail this thin changes no decision
@@ -41,6 +42,17 @@ def binomial(number: int, chance: float) -> Chances:
             last = k
             break
     return chances[: last + 1]
+
+
+def with_one_more(chances: Chances, chance: float) -> Chances:
+    """Return the distribution of a count with one more thing that happens with this chance."""
+    rest = 1.0 - chance
+    more = [low * chance + high * rest for low, high in pairwise(chances)]
+    more.insert(0, chances[0] * rest)
+    last = chances[-1] * chance
+    if last > TINY:
+        more.append(last)
+    return more
 
 
 def together(one: Chances, other: Chances) -> Chances:

@@ -6,18 +6,24 @@ from datetime import datetime
 from dialer.pacing.base import Pace, PaceEvent, Snapshot, Staleness, bounded, count
 
 
-def one_per_agent(now: Snapshot) -> int:
-    """Return the calls that give every free agent one, counting those already ringing or waiting."""
-    return max(0, now.free - now.waiting - len(now.ringing))
+def one_per_agent(now: Snapshot, given_up: int = 0) -> int:
+    """Return the calls that give every free agent one, counting those already ringing or waiting.
+
+    Calls that are being given up ring for nobody; those of other campaigns that share the agents ring for them too.
+    """
+    spoken_for = now.waiting + now.others_waiting + now.inbound_waiting + len(now.ringing) + len(now.others_ringing)
+    return max(0, now.free - spoken_for + given_up)
 
 
 def one_per_agent_because(now: Snapshot) -> str:
     """Say what `one_per_agent` counted."""
     parts = [f"{count(now.free, 'agent')} free"]
-    if now.waiting:
-        parts.append(f"{count(now.waiting, 'customer')} waiting")
-    if now.ringing:
-        parts.append(f"{len(now.ringing)} ringing")
+    if now.waiting + now.others_waiting:
+        parts.append(f"{count(now.waiting + now.others_waiting, 'customer')} waiting")
+    if now.inbound_waiting:
+        parts.append(f"{count(now.inbound_waiting, 'caller')} waiting")
+    if now.ringing or now.others_ringing:
+        parts.append(f"{len(now.ringing) + len(now.others_ringing)} ringing")
     return ", ".join(parts)
 
 
