@@ -12,15 +12,16 @@ import argparse
 import json
 import os
 import random
+import signal
+import subprocess
+import sys
 import tempfile
 import time
 from collections import Counter, defaultdict
-from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import ProcessPoolExecutor
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime
 from math import sqrt
-from multiprocessing import get_context
 from pathlib import Path
 from statistics import fmean, stdev
 from typing import Any
@@ -194,10 +195,35 @@ def live(given: argparse.Namespace) -> Stretch:
 
 
 def live_all(given: argparse.Namespace) -> list[Stretch]:
-    """Live several stretches at the same time, each in processes of its own."""
-    seeds = [argparse.Namespace(**{**vars(given), "seed": given.seed + n}) for n in range(given.runs)]
-    with ProcessPoolExecutor(given.runs, mp_context=get_context("spawn")) as pool:
-        return list(pool.map(live, seeds))
+    """Live one stretch here, or several at the same time, each in a process of its own that ends with us."""
+    if given.runs == 1:
+        return [live(given)]
+    with tempfile.TemporaryDirectory(prefix="pacing-life-runs-") as folder:
+        files = [Path(folder) / f"{n}.json" for n in range(given.runs)]
+        told = [
+            f"--{name.replace('_', '-')}={getattr(given, name)}" for name in ("agents", "minutes", "warm_up", "answers")
+        ]
+        runs = [
+            subprocess.Popen(
+                [sys.executable, __file__, *told, f"--seed={given.seed + n}", "--only=life", f"--json={file}"],
+                stdout=subprocess.DEVNULL,
+            )
+            for n, file in enumerate(files)
+        ]
+        try:
+            for run in runs:
+                run.wait()
+        finally:
+            for run in runs:
+                run.terminate()
+            for run in runs:
+                run.wait()
+        return read(file for file in files if file.exists())
+
+
+def read(files: Iterable[Path]) -> list[Stretch]:
+    """Read the stretches of life that `--json` left."""
+    return [Stretch(**one) for file in files for one in json.loads(file.read_text("utf-8"))["life"]]
 
 
 def measure(
@@ -259,7 +285,7 @@ def states(
     moves: list[tuple[int, datetime, str, str]], last: Mapping[int, str], began: datetime, ended: datetime
 ) -> Counter[str]:
     """Seconds all agents spent in each state between two moments."""
-    spent: Counter[str] = Counter(dict.fromkeys(STATES, 0.0))  # type: ignore[arg-type]
+    spent: Counter[str] = Counter(dict.fromkeys(STATES, 0.0))
     by_agent = defaultdict(list)
     for agent, at, before, after in moves:
         by_agent[agent].append((at, before, after))
@@ -367,11 +393,14 @@ def main() -> None:
     parser.add_argument("--read", type=Path, nargs="+", help="files that --json left, instead of living anew")
     parser.add_argument("--json", type=Path, help="where to leave the figures")
     given = parser.parse_args()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that every process ends with us
     lived: list[Stretch] = []
     if given.read:
-        lived = [Stretch(**one) for file in given.read for one in json.loads(file.read_text("utf-8"))["life"]]
+        lived = read(given.read)
     elif given.only != "virtual":
         lived = live_all(given)
+    if not lived and given.only != "virtual":
+        sys.exit("no run came to its end")
     columns = {} if given.only == "life" else {"virtual": virtual(given)}
     if columns and lived:
         columns["virtual, as slow as the product"] = virtual(given, slowness(lived))
