@@ -70,6 +70,12 @@ _BOUND = text(
     FROM pace_decisions WHERE decided_at > :since AND decided_at <= :until GROUP BY 1 ORDER BY 2 DESC
     """
 )
+_WRITTEN = text(
+    """
+    SELECT coalesce(nullif(why, ''), 'said so') AS why, count(*) AS number FROM ledger
+    WHERE kind = 'agent' AND details->>'from' = 'wrap_up' AND at > :since AND at <= :until GROUP BY 1 ORDER BY 2 DESC
+    """
+)
 _JOINED = text(
     """
     SELECT extract(epoch FROM joined_at - answered_at) * 1000 FROM attempts
@@ -241,6 +247,7 @@ def measure(
         rate = session.execute(_RATE, told).one()
         ordered = session.execute(_ORDERED, told).one()
         bound = {row.bound_by: (int(row.ticks), int(row.ordered)) for row in session.execute(_BOUND, told)}
+        written = {row.why: row.number for row in session.execute(_WRITTEN, told)}
         joins = [float(ms) for ms in session.scalars(_JOINED, told)]
     true = _between(book, later)
     count = max(1, len(joins))
@@ -268,6 +275,7 @@ def measure(
             "silent_calls": later["silent_calls"],
             "double_dials": later["double_dials"],
             "two_on_one": later["two_on_one"],
+            "wrap_ups_ended": written,
             "calls": ordered.calls,
             "bound_by": bound,  # the limit of each decision: ticks, and calls ordered
             "order_to_sent": float(ordered.sent or 0),
@@ -361,6 +369,7 @@ def table(lived: Sequence[Stretch], columns: Mapping[str, Sequence[Stretch]]) ->
         for one in lived:
             rows.append(["answer to join, ms", str(one.more["answer_to_join_ms"])])
             rows.append(["ticks and calls by limit", str(one.more.get("bound_by"))])
+            rows.append(["ends of wrap-ups", str(one.more.get("wrap_ups_ended"))])
             rows.append(["load of the machine", str(one.more["load"])])
     most = max(len(row) for row in rows)
     widths = [max(len(row[n]) for row in rows if len(row) == most) for n in range(most)]

@@ -50,6 +50,7 @@ class Scheduler:
         self._suspects: dict[str, set[str]] = {}
         self._readable: dict[str, bool] = {}
         self._poll_due: dict[str, float] = {}
+        self._tellers: dict[str, set[int]] = {}
         self._due: dict[int, float] = {}
         self.late: list[float] = []
         self.ticks = 0
@@ -131,7 +132,7 @@ class Scheduler:
         """Read lines and agents of a PBX, if we lead it."""
         if name not in self._pbx_claims:
             return
-        good = poll(self._application, name)
+        good = poll(self._application, name, self._tellers.setdefault(name, set()))
         if good != self._readable.get(name, True):
             log.log(
                 20 if good else 30,
@@ -149,7 +150,7 @@ class Scheduler:
             self._poll_due[name] = now + self._timing.presence_poll
             self.poll(name)
         elif name in self._pbx_claims and self._readable.get(name, False):
-            watch_wrap_ups(self._application, name)
+            watch_wrap_ups(self._application, name, self._tellers.setdefault(name, set()))
 
     def sweep(self, name: str) -> None:
         """Ask a PBX for the calls we have not heard of, if we lead it."""
