@@ -27,6 +27,10 @@ AT_WORK = ("ready", *WORKING, "wrap_up", "paused")
 _ON_A_CALL = (Presence.BUSY, Presence.RINGING)
 # After a call that went wrong, no new parking call for so long: a phone must not ring without end.
 PARKING_REST = timedelta(seconds=2)
+# Who tells the PBX of a wrap-up has done so by then.
+SHOWN_AWAY_BY = timedelta(seconds=10)
+# Who has told it before, and so long after a talk is shown available: it was too short to be seen, or there was none.
+TOO_SHORT_TO_SEE = timedelta(seconds=5)
 
 
 def locked(session: Session, agent_id: int) -> Agent:
@@ -182,11 +186,19 @@ def end_wrap_ups(session: Session, now: datetime) -> int:
 
 
 def apply_presence(
-    session: Session, pbx: str, users: Sequence[PbxUser], *, now: datetime, login_by_presence: bool
+    session: Session,
+    pbx: str,
+    users: Sequence[PbxUser],
+    *,
+    now: datetime,
+    login_by_presence: bool,
+    asked_at: datetime | None = None,
+    tellers: set[int] | None = None,
 ) -> None:
-    """Correct our record by what the PBX shows of its users, read at `now`.
+    """Correct our record by what the PBX shows of its users, asked for at `asked_at` and read at `now`.
 
-    Calls are believed before presence, which may lag; so nobody on a call of ours is touched here.
+    Calls are believed before presence, which may lag; so nobody on a call of ours is touched here. `tellers` are
+    the agents who were seen to tell the PBX of their wrap-ups; the caller keeps the set, and new ones are added.
     """
     seen = {user.id: user for user in users}
     wanted_at_work = set(
@@ -206,7 +218,20 @@ def apply_presence(
         if user is not None:
             agent.name, agent.extension = user.name or agent.name, user.extension or agent.extension
         at_work = login_by_presence and agent.id in wanted_at_work
-        _correct(session, agent, Presence(agent.presence), now=now, may_log_in=at_work)
+        overdue = (asked_at or now) - agent.since >= TOO_SHORT_TO_SEE and agent.id in (tellers or ())
+        back = _correct(session, agent, Presence(agent.presence), now=now, may_log_in=at_work, overdue=overdue)
+        if back and tellers is not None:
+            tellers.add(agent.id)
+
+
+def may_come_back(session: Session, pbx: str, now: datetime) -> bool:
+    """Whether somebody is in a wrap-up whose end the PBX may show any moment.
+
+    Whom it has not shown away for a while shows it nothing of wrap-ups: the limit ends theirs.
+    """
+    shown_away = Agent.presence_left | (Agent.since > now - SHOWN_AWAY_BY)
+    query = select(Agent.id).where(Agent.pbx == pbx, Agent.state == "wrap_up", shown_away).limit(1)
+    return session.scalar(query) is not None
 
 
 def _to_correct(
@@ -230,7 +255,10 @@ def _to_correct(
     return found
 
 
-def _correct(session: Session, agent: Agent, presence: Presence, *, now: datetime, may_log_in: bool) -> None:
+def _correct(
+    session: Session, agent: Agent, presence: Presence, *, now: datetime, may_log_in: bool, overdue: bool
+) -> bool:
+    """Move one agent as presence says; whether somebody came back from wrap-up by their own sign."""
     here = presence is Presence.AVAILABLE
     if not here and presence not in _ON_A_CALL:
         agent.presence_left = True
@@ -242,9 +270,12 @@ def _correct(session: Session, agent: Agent, presence: Presence, *, now: datetim
         move(session, agent, "paused", now=now, who="presence", reason=f"PBX shows {presence}", said_by="presence")
     elif agent.state == "paused" and here and (agent.said_by == "presence" or _may_return(agent, came_back)):
         move(session, agent, "ready", now=now, who="presence", said_by="presence")
-    elif agent.state == "wrap_up" and came_back:
-        move(session, agent, "ready", now=now, who="presence", reason="back from wrap-up", said_by="presence")
+    elif agent.state == "wrap_up" and (came_back or (here and overdue)):
+        reason = "back from wrap-up" if came_back else "no wrap-up to be seen"
+        move(session, agent, "ready", now=now, who="presence", reason=reason, said_by="presence")
         agent.idle_since = now
+        return came_back
+    return False
 
 
 def _may_return(agent: Agent, came_back: bool) -> bool:

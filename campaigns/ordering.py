@@ -3,7 +3,7 @@
 One transaction. What the pacer learnt lives in the leader's memory and is read anew from the rows by the next.
 """
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
 from sqlalchemy.orm import Session
@@ -96,6 +96,8 @@ def _act(
     pbx = application.pbxes.get(view.pbx)
     least_ring = giving_up.least_ring(campaign) if pbx is not None and Feature.HANG_UP in pbx.features else None
     snapshot = view.snapshot(now, lines, pacing.budget, least_ring=least_ring, prospects=pacing.prospects)
+    # Whose parking call was ordered a moment ago: ready in the view, and as near to a customer as any other.
+    snapshot = replace(snapshot, idle=snapshot.idle + len(legs))
     pace = _decide(pacing, view, snapshot, now)
     passed, given_up = Passed(), []
     if pace.give_up and least_ring is not None:

@@ -91,6 +91,7 @@ class TimingSettings(_Section):
     talk_limit: Seconds = 14_400.0  # a conversation longer than this is asked about and ended
     agent_ring_limit: Seconds = 20.0  # an agent's phone that does not answer by then pauses the agent
     presence_poll: Seconds = 2.0  # between two reads of lines and agents
+    wrap_up_poll: Seconds = 0.5  # between two reads of agents while one of them may be back from wrap-up any moment
     presence_stale: Seconds = 30.0  # older than this: one call per idle agent
     presence_dead: Seconds = 60.0  # older than this: no calls
     lease: Seconds = 3.0  # a scheduler not heard of for this long has lost its campaigns
