@@ -158,7 +158,7 @@ def gather(
     rules = Rules(
         starts,
         campaign.mode,
-        min(campaign.max_abandonment, pack.ceiling),
+        min(pack.ceiling_of(window, campaign.max_abandonment) for window in pack.windows),
         _goals(campaign),
         campaign.max_lines,
     )
