@@ -18,6 +18,7 @@ from sqlalchemy.orm import Session
 
 from campaigns import pace_records
 from campaigns.models import Campaign
+from campaigns.pace_calls import REMEMBERED
 from campaigns.pace_explain import readable, zone_of
 from campaigns.pace_records import Rules
 from dialer.errors import BadInput, NotFound

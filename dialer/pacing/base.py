@@ -118,7 +118,8 @@ class Snapshot:
                 kept["window"] = value.window
             elif each.name == "goals":
                 told = {goal.name: getattr(value, goal.name) for goal in fields(value)}
-                kept |= {"goals": {name: goal for name, goal in told.items() if goal}} if value != Goals() else {}
+                told = {name: goal for name, goal in told.items() if goal != getattr(_NO_GOALS, name)}
+                kept |= {"goals": told} if told else {}
             elif each.name in _ALWAYS or value != each.default:
                 kept[each.name] = (
                     [list(v) if isinstance(v, tuple) else v for v in value] if each.name in _LISTS else value
@@ -138,6 +139,7 @@ class Snapshot:
         return cls(**plain, budget=budget)
 
 
+_NO_GOALS = Goals()
 _ELAPSED = ("talking", "wrapping", "ringing", "waits", "elsewhere", "others_ringing")
 _LISTS = {*_ELAPSED, "ringing_groups", "ringing_calls", "prospects"}
 _ALWAYS = {"idle", "parked", "talking", "wrapping", "ringing", "waiting", "free_lines", "presence_age", "events_age"}

@@ -8,7 +8,7 @@ many: in a large team somebody is free in a moment, and a call given up now woul
 from collections.abc import Sequence
 from math import sqrt
 
-from dialer.pacing.ahead import Ahead
+from dialer.pacing.ahead import Ahead, resting
 from dialer.pacing.base import Snapshot
 from dialer.pacing.outlook import Moment, Outlook
 
@@ -31,7 +31,7 @@ def to_give_up(now: Snapshot, ahead: Ahead, chances: Sequence[float]) -> set[int
     short = now.waiting + now.others_waiting + now.inbound_waiting - now.free
     if short + others + 3.0 * sqrt(others) < -0.5:  # somebody is free for each who could answer in this second
         return set()
-    frees = ahead.freed(now, SOON)
+    frees = ahead.freed(now, SOON)[len(resting(now)) :]  # who rests is free all the same, and counted so below
     gone: set[int] = set()
     for n in old:
         answers = [chance for place, chance in enumerate(soon) if place not in gone]

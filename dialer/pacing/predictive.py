@@ -18,7 +18,7 @@ from dialer.pacing.choosing import Chooser
 from dialer.pacing.giving_up import to_give_up
 from dialer.pacing.history import History, in_order
 from dialer.pacing.outlook import Outlook
-from dialer.pacing.progressive import one_per_agent, one_per_agent_because
+from dialer.pacing.progressive import free_agents, one_per_agent, one_per_agent_because
 from dialer.pacing.sharing import own_part
 
 
@@ -218,7 +218,7 @@ class Predictive:
         assert self._ahead is not None
         horizon = self._ahead.moments[-1] + self._tuning.patience
         because = (
-            f"{count(now.free, 'agent')} free, {outlook.frees:.1f} more expected in {horizon:.0f} s, "
+            f"{free_agents(now)}, {outlook.frees:.1f} more expected in {horizon:.0f} s, "
             f"{len(now.ringing) - len(given_up)} ringing worth {outlook.answers:.1f}"
         )
         if now.waiting:

@@ -3,6 +3,7 @@
 from collections.abc import Iterable
 from datetime import datetime
 
+from dialer.pacing.ahead import resting
 from dialer.pacing.base import Pace, PaceEvent, Snapshot, Staleness, bounded, count
 from dialer.pacing.sharing import own_part
 
@@ -10,15 +11,16 @@ from dialer.pacing.sharing import own_part
 def one_per_agent(now: Snapshot, given_up: int = 0) -> int:
     """Return the calls that give every free agent one, counting those already ringing or waiting.
 
-    Calls that are being given up ring for nobody; those of other campaigns that share the agents ring for them too.
+    Agents who rest between two calls get none yet. Calls that are being given up ring for nobody; those of other
+    campaigns that share the agents ring for them too.
     """
     spoken_for = now.waiting + now.others_waiting + now.inbound_waiting + len(now.ringing) + len(now.others_ringing)
-    return max(0, now.free - spoken_for + given_up)
+    return max(0, now.free - len(resting(now)) - spoken_for + given_up)
 
 
 def one_per_agent_because(now: Snapshot) -> str:
     """Say what `one_per_agent` counted."""
-    parts = [f"{count(now.free, 'agent')} free"]
+    parts = [free_agents(now)]
     if now.waiting + now.others_waiting:
         parts.append(f"{count(now.waiting + now.others_waiting, 'customer')} waiting")
     if now.inbound_waiting:
@@ -26,6 +28,12 @@ def one_per_agent_because(now: Snapshot) -> str:
     if now.ringing or now.others_ringing:
         parts.append(f"{len(now.ringing) + len(now.others_ringing)} ringing")
     return ", ".join(parts)
+
+
+def free_agents(now: Snapshot) -> str:
+    """Say how many agents are free, and how many of them rest."""
+    at_rest = len(resting(now))
+    return f"{count(now.free, 'agent')} free" + (f" ({at_rest} resting)" if at_rest else "")
 
 
 class Progressive:
