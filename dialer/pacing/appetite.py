@@ -28,7 +28,8 @@ class Appetite:
     room_for_luck: float = 0.3  # ... more for each square root of a call the window may abandon, ...
     room_for_bursts: float = 2.0  # ... and more for each answer that the calls in the air are worth
     ruin: float = 1e-3  # the chance that a decision may take to lose more calls than are left
-    stress: float = 2.5  # times the answers expected: even then no more may be lost than are left
+    stress: float = 1.5  # the answers expected and so much of them more: even then no more may be lost than are left
+    many: float = 5.0  # answers in the air from which chance evens out, and the room for its whims grows more slowly
 
     def allowed(self, budget: Budget, in_the_air: float = 0.0) -> float:
         """Return the greatest chance to find nobody that one more answered call may have; 0 when none may.
@@ -44,6 +45,16 @@ class Appetite:
         surplus = may - budget.abandoned - spared
         if surplus < 0.0:
             return 0.0
-        filled = surplus / (self.room + self.room_for_luck * sqrt(may) + self.room_for_bursts * in_the_air)
+        filled = surplus / (
+            self.room + self.room_for_luck * sqrt(may) + self.room_for_bursts * self._bursts(in_the_air)
+        )
         usual = self.usual * (1.0 + self.coarse / max(0.3, in_the_air))
         return usual * budget.ceiling * min(self.boldest, self.least + (1.0 - self.least) * filled)
+
+    def stressed(self, in_the_air: float) -> float:
+        """Return the multiple of the answers expected that must be borne."""
+        return 1.0 + self.stress * min(1.0, self.many / max(self.many, in_the_air))
+
+    def _bursts(self, in_the_air: float) -> float:
+        """How large a burst may be: as all that is in the air, while that is little; then as its square root."""
+        return min(in_the_air, sqrt(self.many * in_the_air))

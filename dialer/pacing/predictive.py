@@ -203,7 +203,7 @@ class Predictive:
     def _could_ruin(self, outlook: Outlook, left: int) -> bool:
         """Whether one more call could lose more than the window has left: by bad luck, or if the list woke up."""
         appetite = self._tuning.appetite
-        return outlook.ruined(left) > appetite.ruin or outlook.stressed(appetite.stress) > left
+        return outlook.ruined(left) > appetite.ruin or outlook.stressed(appetite.stressed(outlook.answers)) > left
 
     def _sentence(
         self,

@@ -165,8 +165,8 @@ def test_the_reason_is_a_sentence_with_every_number_it_rests_on():
     pace = decide(warm(), parked=2, talking=(55.0,) * 20, wrapping=(12.0,) * 12, ringing=(4.0,) * 3, waiting=1)
 
     assert pace.why == (
-        "31: 2 agents free, 12.2 more expected in 15 s, 3 ringing worth 1.0, 1 customer waiting, "
-        "budget 30 calls left of 24 h; one more answer would find nobody with 7%, 6.3% may"
+        "32: 2 agents free, 12.2 more expected in 15 s, 3 ringing worth 1.0, 1 customer waiting, "
+        "budget 30 calls left of 24 h; one more answer would find nobody with 9%, 7.7% may"
     )
     assert pace.reckoned == {
         "answer_chance": 0.3325,

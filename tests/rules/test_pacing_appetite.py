@@ -19,7 +19,7 @@ def test_nothing_is_risked_below_one_call_of_surplus(abandoned: int):
 
 
 def test_as_soon_as_anything_may_be_risked_it_is_not_next_to_nothing():
-    assert RULE.allowed(Budget(0, 34, 0.03), 100.0) > 0.25 * RULE.usual * 0.03
+    assert RULE.allowed(Budget(0, 134, 0.03), 100.0) > 0.25 * RULE.usual * 0.03
 
 
 @given(
