@@ -20,6 +20,7 @@ from dialer.pacing import (
     Progressive,
     Snapshot,
     Staleness,
+    Stepping,
     Tuning,
     events_of_call,
     pacer_for,
@@ -137,7 +138,8 @@ def test_on_stale_knowledge_there_is_one_call_per_agent(seen: dict[str, float]):
 def test_how_old_is_too_old_can_be_set():
     pacer = pacer_for("predictive", staleness=Staleness(presence_stale=1, presence_dead=2))
 
-    assert pacer.decide(NOW, Snapshot(parked=1, free_lines=9, presence_age=2)).limits == ("presence dead",)
+    seen = pacer.decide(NOW, Snapshot(parked=1, free_lines=9, presence_age=2))
+    assert seen.limits == ("presence dead", "stepped to zero")
 
 
 # predicting ------------------------------------------------------------------------------------------
@@ -420,8 +422,10 @@ def test_stored_attempts_tell_what_happened():
 
 def test_modes_have_their_pacers_and_a_wrong_one_is_named():
     assert isinstance(pacer_for("progressive"), Progressive)
-    assert isinstance(pacer_for("predictive", tuning=Tuning(cold=5)), Predictive)
-    with pytest.raises(BadInput, match=r"'guess'.*progressive, predictive"):
+    predictive = pacer_for("predictive", tuning=Tuning(cold=5))
+    assert isinstance(predictive, Stepping)
+    assert isinstance(predictive.fast, Predictive)
+    with pytest.raises(BadInput, match=r"'guess'.*predictive, progressive"):
         pacer_for("guess")
 
 
