@@ -12,7 +12,7 @@ from typing import Any
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from campaigns import ledger
+from campaigns import ledger, reserving
 from campaigns.db import ROW_LOCK, ROW_LOCK_OR_SKIP
 from campaigns.models import Agent, AgentLeg, Campaign, CampaignAgent
 from campaigns.pbx_commands import order_hang_up
@@ -66,6 +66,7 @@ def move(
     agent.since, agent.until, agent.presence_left = now, until, False
     if state == "parked":
         session.info[PARKED] = True
+    reserving.moved(session, agent, now=now)
     if state in ("ready", "out", "paused"):
         agent.campaign_id = None
 

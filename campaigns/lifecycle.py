@@ -26,14 +26,12 @@ from campaigns.campaign_values import (
     country_of,
 )
 from campaigns.models import Agent, Attempt, Campaign, CampaignAgent, Contact, ContactList, PbxStatus, ProcessBeat
+from dialer import modes
 from dialer.abandonment import rule_pack
 from dialer.errors import BadInput, DialerError, NotFound, RefusedByRule
 from dialer.pbx.base import Feature
 
-MODES = ("predictive", "progressive")
 RULE_PACK = "default-2026"
-# Both modes ring a customer with nobody attached yet, and fetch an agent afterwards.
-NEEDED_FEATURES = frozenset({Feature.CUSTOMER_FIRST, Feature.JOIN})
 
 
 class NotNow(DialerError):
@@ -138,7 +136,7 @@ def create(
     country = checked_country(country) if country else country_of(caller_id)
     pack = rule_pack(RULE_PACK)
     max_abandonment = pack.ceiling if max_abandonment is None else max_abandonment
-    _check_mode(mode, pbx, features)
+    modes.check(mode, pbx, features)
     _check_pace(max_abandonment, max_lines, RULE_PACK, why)
     _check_range("max attempts", max_attempts, 1, 100)
     for word, seconds in (("number gap", number_gap), ("retry delay", retry_delay), ("wrap-up", wrap_up_limit)):
@@ -248,7 +246,7 @@ def set_pace(
     max_lines: int | None = None,
     unlimited_lines: bool = False,
     mode: str | None = None,
-    features: Collection[Feature] = NEEDED_FEATURES,
+    features: Collection[Feature] = frozenset(Feature),
     now: datetime,
     who: str,
     why: str = "",
@@ -259,7 +257,7 @@ def set_pace(
         raise NotNow(f"campaign {campaign.name} is archived: its pace cannot be changed")
     wanted: dict[str, object] = {}
     if mode is not None:
-        _check_mode(mode, campaign.pbx, features)
+        modes.check(mode, campaign.pbx, features)
         wanted["mode"] = mode
     if max_abandonment is not None:
         _check_pace(max_abandonment, None, campaign.rule_pack, why)
@@ -293,7 +291,8 @@ def shortcomings(session: Session, campaign: Campaign) -> list[str]:
     missing = []
     typed = shlex.quote(campaign.name)
     count = select(func.count()).select_from(CampaignAgent).join(Agent, Agent.id == CampaignAgent.agent_id)
-    if not session.scalar(count.where(CampaignAgent.campaign_id == campaign.id)):
+    alone = campaign.mode == modes.AGENTLESS
+    if not alone and not session.scalar(count.where(CampaignAgent.campaign_id == campaign.id)):
         missing.append(f"no agent is assigned: `dialer agent assign {typed} 101,102` or group:NAME")
     if not open_contacts(session, campaign):
         missing.append(f"no contact is left to call: `dialer list import {typed} FILE` brings some")
@@ -327,15 +326,6 @@ def open_contacts(session: Session, campaign: Campaign) -> int:
         .where(Contact.campaign_id == campaign.id, Contact.state != "closed", ContactList.undone_at.is_(None))
     )
     return session.scalar(query) or 0
-
-
-def _check_mode(mode: str, pbx: str, features: Collection[Feature]) -> None:
-    if mode not in MODES:
-        raise BadInput(f"there is no mode {mode!r}: use predictive or progressive")
-    lacking = NEEDED_FEATURES - set(features)
-    if lacking:
-        words = " and ".join(sorted(str(feature).replace("_", " ") for feature in lacking))
-        raise BadInput(f"PBX {pbx} cannot do {mode} calls: it lacks {words}")
 
 
 def _check_pace(max_abandonment: float, max_lines: int | None, pack: str, why: str) -> None:

@@ -3,21 +3,23 @@
 One transaction. What the pacer learnt lives in the leader's memory and is read anew from the rows by the next.
 """
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any
 
 from sqlalchemy import update
 from sqlalchemy.orm import Session
 
-from campaigns import gate, pace_view, parking
+from campaigns import callbacks_ahead, gate, offers, pace_view, parking
 from campaigns.application import Application
 from campaigns.db import database_now
 from campaigns.gate import Claim, Passed
 from campaigns.models import Campaign, PaceDecision
 from campaigns.pace_view import View
 from dialer.abandonment import Budget, rule_pack
+from dialer.modes import AGENTLESS, MANUAL, PARKS_AHEAD, PREVIEW
 from dialer.pacing import Happened, Pace, PaceEvent, Pacer, Snapshot, Staleness, pacer_for
+from dialer.pacing.base import count
 
 # The window's figures are counted anew this often, not at every tick.
 COUNT_EVERY = timedelta(seconds=1)
@@ -27,6 +29,7 @@ WRITE_EVERY = timedelta(seconds=1)
 MOST_AT_ONCE = 25
 # A campaign paused for longer lets its parked agents off the line.
 PAUSE_GRACE = timedelta(seconds=5)
+IDLE_SECONDS = parking.IDLE_LINE.total_seconds()
 
 
 @dataclass
@@ -70,29 +73,41 @@ def _act(
         parking.let_go(session, pacing.campaign_id, now=now, reason=f"campaign {view.state}")
         return []
     campaign = session.get_one(Campaign, pacing.campaign_id, populate_existing=True)
-    busy = view.due or bool(view.open)
-    pacing.idle_since = None if busy else pacing.idle_since or now
-    legs: list[str] = []
-    parking.let_go(session, campaign.id, now=now, reason="works elsewhere", strangers_only=True)
-    if view.due:
-        legs = parking.park(session, campaign, now=now, timing=timing)
-    elif pacing.idle_since and now - pacing.idle_since > parking.IDLE_LINE:
-        parking.let_go(session, campaign.id, now=now, reason="nobody to call")
-    _learn(session, pacing, view, _staleness(application), now)
     allowed = (
         [str(gateway) for gateway in application.settings.pbx[view.pbx].gateways]
         if view.pbx in application.settings.pbx
         else []
     )
     lines = view.lines(allowed)
+    sure = not view.unanswered_orders() and _staleness(application).blind(view.age(now)) is None
+    ahead = callbacks_ahead.order(session, campaign, view, lines, claim, now=now, timing=timing, allowed=sure)
+    due = view.mode in PARKS_AHEAD and (view.due or ahead.soon)
+    # In manual mode an agent is fetched for a call of theirs, and given a moment to dial it.
+    fetched = any(state in ("parking", "parked") and since < IDLE_SECONDS for _, state, since in view.agents)
+    busy = due or bool(view.open) or fetched
+    pacing.idle_since = None if busy else pacing.idle_since or now
+    legs: list[str] = []
+    parking.let_go(session, campaign.id, now=now, reason="works elsewhere", strangers_only=True)
+    if view.mode == AGENTLESS:
+        parking.let_go(session, campaign.id, now=now, reason="the campaign needs no agents")
+    if due:
+        legs = parking.park(session, campaign, now=now, timing=timing)
+    elif pacing.idle_since and now - pacing.idle_since > parking.IDLE_LINE:
+        parking.let_go(session, campaign.id, now=now, reason="nobody to call")
+    _learn(session, pacing, view, _staleness(application), now)
     snapshot = view.snapshot(now, lines, _budget(session, pacing, view, campaign, now))
     pace = _decide(pacing, view, snapshot, now)
     passed = Passed()
     if pace.calls > 0:
         calls = min(pace.calls, MOST_AT_ONCE)
-        passed = gate.order(session, campaign.id, calls, lines, claim, now=now, timing=timing)
+        if view.mode == PREVIEW:
+            passed = offers.offer(session, campaign.id, calls, claim, now=now, timing=timing)
+        else:
+            passed = gate.order(session, campaign.id, calls, lines, claim, now=now, timing=timing)
+    if ahead.refs:
+        pace = replace(pace, why=f"{pace.why}; besides {count(len(ahead.refs), 'callback')}, an agent kept for each")
     _write_down(session, pacing, pace, passed, snapshot, claim, view, now)
-    return [*passed.refs, *legs]
+    return [*ahead.refs, *passed.refs, *legs]
 
 
 def _staleness(application: Application) -> Staleness:
@@ -143,7 +158,7 @@ def _decide(pacing: Pacing, view: View, snapshot: Snapshot, now: datetime) -> Pa
     against = view.unanswered_orders()
     if against:
         return Pace(0, f"0: {against}", ("pbx",))
-    if not view.due:
+    if not view.due and view.mode != MANUAL:
         return Pace(0, "0: no contact is due", ("contacts",))
     return pacing.pacer.decide(now, snapshot)
 
@@ -174,15 +189,15 @@ def _write_down(
     if passed.refused:
         shown = ", ".join(f"{count} by {rule.replace('_', ' ')}" for rule, count in sorted(passed.refused.items()))
         why = f"{why}; the gate put off {shown}"
-    if pace.calls > len(passed.refs) and passed.none_due:
-        why = f"{why}; only {len(passed.refs)} contacts could be called"
+    if pace.calls > passed.through and passed.none_due:
+        why = f"{why}; only {passed.through} contacts could be called"
     decision = PaceDecision(
         campaign_id=pacing.campaign_id,
         decided_at=now,
         until_at=now,
         ticks=1,
         calls=pace.calls,
-        ordered=len(passed.refs),
+        ordered=passed.through,
         why=why,
         snapshot=snapshot.as_json(),
         limits={**limits, "mode": view.mode},

@@ -22,14 +22,17 @@ REMEMBERED = 3_000
 _VIEW = text(
     """
     SELECT c.state, c.mode, c.max_lines, c.max_abandonment, c.answer_limit, c.state_at, c.pbx,
-      (SELECT json_agg(json_build_array(a.id, a.state, extract(epoch FROM CAST(:now AS timestamptz) - a.since)))
+      (SELECT json_agg(json_build_array(a.id,
+                              CASE WHEN a.reserved_for <> '' AND a.state IN ('parking', 'parked') THEN 'reserved'
+                                   ELSE a.state END, extract(epoch FROM CAST(:now AS timestamptz) - a.since)))
          FROM campaign_agents ca JOIN agents a ON a.id = ca.agent_id
         WHERE ca.campaign_id = c.id AND a.state NOT IN ('out', 'paused')
           AND (a.campaign_id IS NULL OR a.campaign_id = c.id)) AS agents,
       (SELECT json_agg(json_build_array(t.id, t.state, t.ordered_at, t.answered_at, t.joined_at, t.ended_at,
                                         coalesce(t.agent_id, (SELECT s.agent_id FROM assignments s
                                           WHERE s.attempt_id = t.id AND s.ended_at IS NULL)),
-                                        t.gateway, t.sent_at))
+                                        t.gateway, t.sent_at, t.reserved_agent_id IS NOT NULL AND EXISTS (
+                                          SELECT 1 FROM agents r WHERE r.reserved_attempt_id = t.id)))
          FROM (SELECT * FROM attempts WHERE campaign_id = c.id AND ended_at IS NULL
                UNION ALL
                SELECT * FROM attempts WHERE campaign_id = c.id AND ended_at > CAST(:recent AS timestamptz)
@@ -53,10 +56,11 @@ _BUDGET = text(
         SELECT state, joined_at, coalesce(extract(epoch FROM joined_at - answered_at) > answer_limit, false) AS late,
                -- somebody answered a call that had been closed as something else
                ended_at IS NOT NULL AND joined_at IS NULL AND state <> 'hung_up' AS stray
-        FROM attempts WHERE campaign_id = :campaign_id AND answered_at > :since
+        FROM attempts WHERE campaign_id = :campaign_id AND answered_at > :since AND mode <> 'agentless'
         UNION ALL  -- found abandoned by the PBX's report alone: nobody told us when it was answered
         SELECT state, joined_at, false, false FROM attempts
         WHERE campaign_id = :campaign_id AND answered_at IS NULL AND state = 'abandoned' AND ended_at > :since
+          AND mode <> 'agentless'
     ) AS answered
     """
 )
@@ -75,13 +79,14 @@ class Call:
     agent_id: int | None
     gateway: str
     sent_at: datetime | None
+    reserved: bool = False  # an agent is kept for it
 
     @classmethod
     def of(cls, row: Sequence[Any]) -> "Call":
         times = [datetime.fromisoformat(value) if value else None for value in (*row[2:6], row[8])]
         ordered, answered, joined, ended, sent = times
         assert ordered is not None
-        return cls(row[0], CallState(row[1]), ordered, answered, joined, ended, row[6], str(row[7]), sent)
+        return cls(row[0], CallState(row[1]), ordered, answered, joined, ended, row[6], str(row[7]), sent, row[9])
 
 
 @dataclass(slots=True)
@@ -133,14 +138,16 @@ class View:
             states.setdefault(state, []).append(max(0.0, since))
         served = (CallState.ANSWERED, CallState.HELD)
         on_the_way = (CallState.ORDERED, CallState.SENDING, CallState.UNKNOWN, CallState.PLACED, CallState.RINGING)
+        free = [call for call in self.open if not call.reserved]  # those who need one of the free agents
         return Snapshot(
             # Only whom the PBX is parking already: their seconds are fewer than a customer's ring.
             idle=len(states.get("parking", [])),
             parked=len(states.get("parked", [])),
             talking=tuple(states.get("talking", []) + states.get("assigned", [])),
             wrapping=tuple(states.get("wrap_up", [])),
-            ringing=tuple((now - call.ordered_at).total_seconds() for call in self.open if call.state in on_the_way),
-            waiting=sum(call.state in served and call.agent_id is None for call in self.open),
+            ringing=tuple((now - call.ordered_at).total_seconds() for call in free if call.state in on_the_way),
+            waiting=sum(call.state in served and call.agent_id is None for call in free),
+            reserved=len(states.get("reserved", [])),
             in_message=sum(call.state == CallState.MESSAGE for call in self.open),
             free_lines=lines.total,
             max_lines=self.max_lines,
@@ -148,6 +155,11 @@ class View:
             events_age=self.events_age,
             budget=budget,
         )
+
+    def age(self, now: datetime) -> Snapshot:
+        """How old our knowledge of the PBX is, and nothing else."""
+        presence = (now - self.read_at).total_seconds() if self.read_at else None
+        return Snapshot(presence_age=presence, events_age=self.events_age)
 
     def unanswered_orders(self) -> str:
         """Why no call should be ordered now although lines are free; empty when nothing speaks against it."""

@@ -3,12 +3,13 @@
 An agent who is parked ahead of the answer is joined by one PBX command and not by a ring.
 """
 
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 
 from sqlalchemy import select, text, true
 from sqlalchemy.orm import Session
 
-from campaigns import agents, pbx_commands
+from campaigns import agents, pbx_commands, reserving
 from campaigns.db import ROW_LOCK_OR_SKIP
 from campaigns.matching import leg_ref
 from campaigns.models import Agent, AgentLeg, Campaign, CampaignAgent, Installation
@@ -38,6 +39,13 @@ def park(session: Session, campaign: Campaign, *, now: datetime, timing: TimingS
         .with_for_update(**ROW_LOCK_OR_SKIP, of=Agent)
         .execution_options(populate_existing=True)
     ).all()
+    return order_legs(session, campaign, ready, now=now, timing=timing)
+
+
+def order_legs(
+    session: Session, campaign: Campaign, ready: Sequence[Agent], *, now: datetime, timing: TimingSettings
+) -> list[str]:
+    """Order a parking call for each of these agents, who are ready and locked; returns their references."""
     if not ready:
         return []
     prefix = session.get_one(Installation, 1).prefix
@@ -84,6 +92,7 @@ def let_go(
             AgentLeg.ended_at.is_(None),
             AgentLeg.state == CallState.HELD,
             Agent.state == "parked",
+            Agent.reserved_for.not_in((reserving.CALL, reserving.OFFER)),
             stranger if strangers_only else true(),
         )
         .order_by(AgentLeg.id)
@@ -93,7 +102,7 @@ def let_go(
     commands = []
     for leg in legs:
         agent = agents.locked(session, leg.agent_id)
-        if agent.state != "parked":
+        if agent.state != "parked" or agent.reserved_for in (reserving.CALL, reserving.OFFER):
             continue
         command = pbx_commands.order_hang_up(session, leg, now=now)
         if command is not None:

@@ -17,6 +17,7 @@ from dialer import gate as rules
 from dialer.calls import CallState
 from dialer.errors import NotFound
 from dialer.gate import DoNotCallEntry, Verdict
+from dialer.modes import AGENTLESS
 from dialer.numbers import Number, normalise, zones
 from dialer.retries import NEVER_RANG, counts_against_cap
 from dialer.windows import Hours, judge, zones_to_judge
@@ -261,7 +262,7 @@ def holding(session: Session, campaign: Campaign, *, now: datetime) -> list[str]
     if not state.allowed:
         found.append(state.why)
     free, states = _agents(session, campaign)
-    if not free:
+    if not free and campaign.mode != AGENTLESS:
         found.append(f"no agent is free: {states or 'none is assigned'}")
     lease = session.execute(
         text("SELECT holder FROM leases WHERE name = :name AND expires_at > clock_timestamp()"),

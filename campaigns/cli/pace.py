@@ -10,6 +10,7 @@ from campaigns.cli import output
 from campaigns.cli.context import CliContext, who
 from campaigns.cli.params import Lines, Share
 from campaigns.cli.tree import Group
+from dialer.modes import MODES
 
 
 @click.group(cls=Group)
@@ -74,7 +75,7 @@ def show(context: CliContext, name: str | None, last: int, as_json: bool) -> Non
 @click.argument("name")
 @click.option("--max-abandonment", type=Share(), help="Share of answered calls that may meet no agent: 0.03 or 3%.")
 @click.option("--max-lines", type=Lines(), help="Most lines in use at once, or unlimited.")
-@click.option("--mode", type=click.Choice(["predictive", "progressive"]), help="How to dial from now on.")
+@click.option("--mode", type=click.Choice(MODES), help="How to dial from now on.")
 @click.option("--why", default="", help="Kept in the ledger; needed for a limit above the rule pack's.")
 @click.option("--dry-run", is_flag=True, help="Check it and say what would change.")
 @output.json_option

@@ -1,4 +1,4 @@
-"""As many calls in the air as the lines allow: whoever answers hears the recorded message, so no agent is waited for."""
+"""As many calls in the air as the lines allow: whoever answers hears the message, so no agent is waited for."""
 
 from collections.abc import Iterable
 from datetime import datetime

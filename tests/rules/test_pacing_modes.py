@@ -229,7 +229,7 @@ def test_a_mode_the_pbx_cannot_do_is_refused_with_what_it_lacks_and_can():
     modes.check("agentless", "main", only_message)
     with pytest.raises(BadInput, match=r"PBX main cannot do agentless calls: it lacks divert"):
         modes.check("agentless", "main", {Feature.CUSTOMER_FIRST, Feature.JOIN})
-    with pytest.raises(BadInput, match="there is no mode 'turbo': use predictive, .* or agentless"):
+    with pytest.raises(BadInput, match=r"there is no mode 'turbo': use predictive, .* or agentless"):
         modes.check("turbo", "main", set(Feature))
 
 
