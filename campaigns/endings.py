@@ -113,7 +113,9 @@ def close_leg(session: Session, leg: AgentLeg, state: CallState, *, now: datetim
         pbx_commands.withdraw_join(session, assignment.id, now=now)
     if agent.state not in agents.WORKING:
         return
-    agents.lose_leg(session, agent, now=now, reason=reason, by_agent=state in _AGENTS_OWN_DOING)
+    agents.lose_leg(
+        session, agent, now=now, reason=reason, by_agent=state in _AGENTS_OWN_DOING, busy=state is CallState.BUSY
+    )
     if state is CallState.REFUSED:
         agent.not_before = now + timedelta(seconds=15)
 

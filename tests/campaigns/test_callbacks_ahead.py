@@ -115,6 +115,7 @@ def test_at_most_half_the_team_is_kept_at_once_and_at_least_one(office: Desk) ->
     office.tick()
     office.tick()
     assert kept(office) == {"call": 2, "": 3}
+    assert len(office.session.scalars(select(Attempt.id)).all()) == 2, "the free agents' calls are not the promised"
     assert [callbacks_ahead.most_reserved(team) for team in (0, 1, 2, 3, 10)] == [1, 1, 1, 1, 5]
 
 
