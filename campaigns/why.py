@@ -12,7 +12,7 @@ from sqlalchemy import select, text
 from sqlalchemy.orm import Session
 
 from campaigns import do_not_call
-from campaigns.models import Attempt, Campaign, Contact, ContactList
+from campaigns.models import Attempt, Campaign, Contact, ContactList, Offer
 from dialer import gate as rules
 from dialer.calls import CallState
 from dialer.errors import NotFound
@@ -223,6 +223,10 @@ def _of_the_contact(session: Session, contact: Contact) -> Verdict:
     if contact.state == "closed":
         return Verdict(False, "contact", f"the contact is closed: {contact.closed_because or 'no reason was kept'}")
     if contact.state == "live":
+        offered = select(Offer.until).where(Offer.contact_id == contact.id, Offer.state == "open")
+        until = session.scalar(offered)
+        if until is not None:
+            return Verdict(False, "contact", f"the contact is offered to an agent until {until:%H:%M:%S} UTC")
         return Verdict(False, "contact", "the contact is being called, or spoken with, now")
     return Verdict(True, "contact", "the contact is open")
 

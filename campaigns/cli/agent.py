@@ -158,8 +158,8 @@ def call(
 ) -> None:
     """Call a contact or a number of CAMPAIGN for AGENT, who is put on the line first.
 
-    Every rule of calling is asked, as for any other call; a refusal is exit code 5. The call goes out at once, and
-    AGENT and no other gets whoever answers.
+    Every rule of calling is asked, as for any other call; a refusal is exit code 5. Whoever answers gets AGENT, who is
+    kept for this call; somebody else only if AGENT leaves while it rings.
     """
     from campaigns import dialling, lifecycle, roster
 
