@@ -18,9 +18,9 @@ from sqlalchemy.orm import Session
 
 from campaigns import pace_records
 from campaigns.models import Campaign
+from campaigns.pace_calls import REMEMBERED
 from campaigns.pace_explain import readable, zone_of
 from campaigns.pace_records import Rules
-from campaigns.pace_view import REMEMBERED
 from dialer.errors import BadInput, NotFound
 from dialer.pacing import Goals, Pace, PaceEvent, Pacer, Snapshot, Staleness, pacer_for
 from dialer.simulation import Campaigning, Curve, World, run_day

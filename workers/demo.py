@@ -55,6 +55,7 @@ class DemoPlan:
     faults: str = ""
     answer_probability: float = 0.4
     lines: int | None = None  # None: three for each agent
+    mode: str = "predictive"
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,7 +167,7 @@ def create(plan: DemoPlan, application: Application) -> None:
             pbx=PBX,
             features=pbx.features,
             caller_id="+390210001000",
-            mode="predictive",
+            mode=plan.mode,
             country="IT",
             hours="always",
             max_attempts=2,
