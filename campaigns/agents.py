@@ -12,7 +12,7 @@ from typing import Any
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from campaigns import ledger
+from campaigns import ledger, reserving
 from campaigns.db import ROW_LOCK, ROW_LOCK_OR_SKIP
 from campaigns.models import Agent, AgentLeg, Campaign, CampaignAgent
 from campaigns.pbx_commands import order_hang_up
@@ -31,6 +31,8 @@ PARKING_REST = timedelta(seconds=2)
 SHOWN_AWAY_BY = timedelta(seconds=10)
 # Who has told it before, and so long after a talk is shown available: it was too short to be seen, or there was none.
 TOO_SHORT_TO_SEE = timedelta(seconds=5)
+# A phone that was busy, on a PBX that shows its user available all the same, is tried again no sooner than this.
+BUSY_REST = timedelta(seconds=15)
 
 
 def locked(session: Session, agent_id: int) -> Agent:
@@ -70,6 +72,7 @@ def move(
     agent.since, agent.until, agent.presence_left = now, until, False
     if state == "parked":
         session.info[PARKED] = True
+    reserving.moved(session, agent, now=now)
     if state in ("ready", "out", "paused"):
         agent.campaign_id = None
 
@@ -139,11 +142,16 @@ def leave_customer(session: Session, agent: Agent, *, now: datetime, wrap_up_lim
         move(session, agent, "wrap_up", now=now, who="dialer", until=until)
 
 
-def lose_leg(session: Session, agent: Agent, *, now: datetime, reason: str, by_agent: bool) -> None:
+def lose_leg(session: Session, agent: Agent, *, now: datetime, reason: str, by_agent: bool, busy: bool = False) -> None:
     """The agent's parking call is gone. Who hung up, or did not answer, is paused: an empty seat must not
-    get a customer, and a phone must not ring without end. Otherwise the agent is parked anew in a moment."""
+    get a customer, and a phone must not ring without end. Otherwise the agent is parked anew in a moment.
+
+    `busy`: the phone had another call on it, which is not ours: its end is seen by presence."""
     if agent.wanted:
         _as_wanted(session, agent, now)
+    elif busy:
+        agent.not_before = now + BUSY_REST
+        move(session, agent, "paused", now=now, who="dialer", reason=reason, said_by="presence")
     elif by_agent:
         move(session, agent, "paused", now=now, who="dialer", reason=reason)
     else:
@@ -180,6 +188,11 @@ def end_wrap_ups(session: Session, now: datetime) -> int:
         .execution_options(populate_existing=True)
     ).all()
     for agent in due:
+        if agent.presence in _ON_A_CALL and agent.presence_at is not None and agent.presence_at > agent.since:
+            # Seen on a call since the customer left: somebody called in, and the agent works for them now.
+            why = f"PBX shows {agent.presence}"
+            move(session, agent, "paused", now=now, who="presence", reason=why, said_by="presence")
+            continue
         move(session, agent, "ready", now=now, who="dialer", reason="wrap-up limit", said_by="presence")
         agent.idle_since = now
     return len(due)

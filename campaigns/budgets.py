@@ -20,6 +20,7 @@ from dialer.rate_windows import WindowRule
 UNSEEN = timedelta(minutes=2)
 MOST_KEPT = 100
 
+# Agentless calls promise nobody an agent: they are in neither figure.
 # A message now playing is spent already. `stray`: somebody answered a call that had been closed as something else.
 _COUNT = text(
     """
@@ -36,11 +37,12 @@ _COUNT = text(
                    ended_at IS NOT NULL AND joined_at IS NULL AND state <> 'hung_up' AS stray
             FROM attempts
             WHERE campaign_id = w.campaign_id AND answered_at >= w.since
-              AND answered_at < coalesce(w.until, 'infinity')
+              AND answered_at < coalesce(w.until, 'infinity') AND mode <> 'agentless'
             UNION ALL  -- found abandoned by the PBX's report alone: nobody told us when it was answered
             SELECT state, joined_at, false, false FROM attempts
             WHERE campaign_id = w.campaign_id AND answered_at IS NULL AND state = 'abandoned'
               AND ended_at >= w.since AND ended_at < coalesce(w.until, 'infinity')
+              AND mode <> 'agentless'
         ) AS answered
     ) AS f
     ORDER BY w.n
@@ -133,7 +135,7 @@ _SHARES_WITH = text(
     SELECT DISTINCT b.id FROM campaign_agents m
     JOIN agents a ON a.id = m.agent_id AND a.state NOT IN ('out', 'paused')
     JOIN campaign_agents o ON o.agent_id = m.agent_id AND o.campaign_id <> m.campaign_id
-    JOIN campaigns b ON b.id = o.campaign_id AND b.state = 'running'
+    JOIN campaigns b ON b.id = o.campaign_id AND b.state = 'running' AND b.mode <> 'agentless'
     WHERE m.campaign_id = :campaign_id ORDER BY b.id
     """
 )

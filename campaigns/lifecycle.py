@@ -26,14 +26,12 @@ from campaigns.campaign_values import (
     country_of,
 )
 from campaigns.models import Agent, Attempt, Campaign, CampaignAgent, Contact, ContactList, PbxStatus, ProcessBeat
+from dialer import modes
 from dialer.abandonment import rule_pack
 from dialer.errors import BadInput, DialerError, NotFound
 from dialer.pbx.base import Feature
 
-MODES = ("predictive", "progressive")
 RULE_PACK = "default-2026"
-# Both modes ring a customer with nobody attached yet, and fetch an agent afterwards.
-NEEDED_FEATURES = frozenset({Feature.CUSTOMER_FIRST, Feature.JOIN})
 
 
 class NotNow(DialerError):
@@ -143,7 +141,7 @@ def create(
     country = checked_country(country) if country else country_of(caller_id)
     rules = rule_pack(pack)
     max_abandonment = rules.ceiling if max_abandonment is None else max_abandonment
-    _check_mode(mode, pbx, features)
+    modes.check(mode, pbx, features)
     wanted = {"max_abandonment": max_abandonment, "max_lines": max_lines}
     goals.checked(wanted, pack, who=who, why=why, may_raise=may_raise)
     goals.in_range("max attempts", max_attempts, 1, 100)
@@ -251,7 +249,7 @@ def set_pace(
     name: str,
     *,
     mode: str | None = None,
-    features: Collection[Feature] = NEEDED_FEATURES,
+    features: Collection[Feature] = frozenset(Feature),
     may_raise: Collection[str] = (),
     now: datetime,
     who: str,
@@ -267,7 +265,7 @@ def set_pace(
         raise NotNow(f"campaign {campaign.name} is archived: its pace cannot be changed")
     wanted: dict[str, object] = {}
     if mode is not None:
-        _check_mode(mode, campaign.pbx, features)
+        modes.check(mode, campaign.pbx, features)
         wanted["mode"] = mode
     wanted |= goals.checked(given, campaign.rule_pack, who=who, why=why, may_raise=may_raise)
     changes = [
@@ -296,7 +294,8 @@ def shortcomings(session: Session, campaign: Campaign) -> list[str]:
     missing = []
     typed = shlex.quote(campaign.name)
     count = select(func.count()).select_from(CampaignAgent).join(Agent, Agent.id == CampaignAgent.agent_id)
-    if not session.scalar(count.where(CampaignAgent.campaign_id == campaign.id)):
+    alone = campaign.mode == modes.AGENTLESS
+    if not alone and not session.scalar(count.where(CampaignAgent.campaign_id == campaign.id)):
         missing.append(f"no agent is assigned: `dialer agent assign {typed} 101,102` or group:NAME")
     if not open_contacts(session, campaign):
         missing.append(f"no contact is left to call: `dialer list import {typed} FILE` brings some")
@@ -330,12 +329,3 @@ def open_contacts(session: Session, campaign: Campaign) -> int:
         .where(Contact.campaign_id == campaign.id, Contact.state != "closed", ContactList.undone_at.is_(None))
     )
     return session.scalar(query) or 0
-
-
-def _check_mode(mode: str, pbx: str, features: Collection[Feature]) -> None:
-    if mode not in MODES:
-        raise BadInput(f"there is no mode {mode!r}: use predictive or progressive")
-    lacking = NEEDED_FEATURES - set(features)
-    if lacking:
-        words = " and ".join(sorted(str(feature).replace("_", " ") for feature in lacking))
-        raise BadInput(f"PBX {pbx} cannot do {mode} calls: it lacks {words}")

@@ -96,6 +96,12 @@ class Agent(Base):
             "state IN ('out','ready','parking','parked','assigned','talking','wrap_up','paused')", name="state"
         ),
         Index("ix_agents_parked", "idle_since", postgresql_where=text("state = 'parked'")),
+        # Kept for one certain call, on the agent's own row: the assigning statement locks and tests this very row, so
+        # a customer who answers at this instant cannot be given an agent who is being reserved for another.
+        Index("uq_agents_reserved", "reserved_attempt_id", unique=True),
+        CheckConstraint("reserved_for IN ('','offer','callback','call')", name="reserved_for"),
+        CheckConstraint("(reserved_for = '') = (reserved_until IS NULL)", name="reserved_until"),
+        CheckConstraint("(reserved_for = 'call') = (reserved_attempt_id IS NOT NULL)", name="reserved_attempt"),
     )
     id: Mapped[int] = _id()
     pbx: Mapped[str] = mapped_column(Text)
@@ -117,6 +123,12 @@ class Agent(Base):
     # What the agent becomes when the call in hand is over: '', 'out' or 'paused'.
     wanted: Mapped[str] = mapped_column(Text, default="", server_default="")
     wanted_reason: Mapped[str] = mapped_column(Text, default="", server_default="")
+    # '', 'offer' (reads one), 'callback' (kept ahead of one that is nearly due), 'call' (of `reserved_attempt_id`).
+    reserved_for: Mapped[str] = mapped_column(Text, default="", server_default="")
+    reserved_until: Mapped[datetime | None] = mapped_column(Instant)  # released by the sweep after that
+    reserved_attempt_id: Mapped[int | None] = mapped_column(
+        ForeignKey("attempts.id", use_alter=True, name="fk_agents_reserved_attempt_id_attempts")
+    )
 
 
 class CampaignAgent(Base):
@@ -131,7 +143,8 @@ class ContactList(Base):
     """One imported file, or one callback list."""
 
     __tablename__ = "lists"
-    __table_args__ = (CheckConstraint("kind IN ('contacts','callbacks')", name="kind"),)
+    # manual: numbers that agents dialled by hand.
+    __table_args__ = (CheckConstraint("kind IN ('contacts','callbacks','manual')", name="kind"),)
     id: Mapped[int] = _id()
     campaign_id: Mapped[int] = mapped_column(ForeignKey("campaigns.id"), index=True)
     name: Mapped[str] = mapped_column(Text)
@@ -198,6 +211,13 @@ class Contact(Base):
         # A file's contacts are due at one moment: without the id, the first of them are found by sorting them all.
         Index("ix_contacts_due_in_order", "campaign_id", "next_at", "id", postgresql_where=text("state = 'open'")),
         Index("ix_contacts_phone", "phone"),
+        # Promised callbacks: few among many, looked for at every tick.
+        Index(
+            "ix_contacts_promised",
+            "campaign_id",
+            "next_at",
+            postgresql_where=text("state = 'open' AND due_date IS NOT NULL"),
+        ),
     )
     id: Mapped[int] = _id()
     campaign_id: Mapped[int] = mapped_column(ForeignKey("campaigns.id"))
@@ -279,6 +299,8 @@ class Attempt(PlacedCall, Base):
     proof: Mapped[dict[str, Any]] = mapped_column(JSONB)  # which rules were tested against what, and when
     answer_limit: Mapped[float]  # seconds, of the rule pack in force
     rule_pack: Mapped[str] = mapped_column(Text)
+    mode: Mapped[str] = mapped_column(Text, default="", server_default="")  # of the campaign when it was ordered
+    reserved_agent_id: Mapped[int | None] = mapped_column(ForeignKey("agents.id"))  # ordered for this agent
     message_at: Mapped[datetime | None] = mapped_column(Instant)  # the message was ordered
     message_heard_at: Mapped[datetime | None] = mapped_column(Instant)  # the message IVR took the call
     join_sent_at: Mapped[datetime | None] = mapped_column(Instant)
@@ -319,6 +341,30 @@ class Assignment(Base):
     joined_at: Mapped[datetime | None] = mapped_column(Instant)
     ended_at: Mapped[datetime | None] = mapped_column(Instant)
     result: Mapped[str] = mapped_column(Text, default="", server_default="")
+
+
+class Offer(Base):
+    """One contact shown to one agent in preview mode, to be accepted or skipped before its time is over."""
+
+    __tablename__ = "offers"
+    __table_args__ = (
+        CheckConstraint("state IN ('open','accepted','skipped','expired','withdrawn')", name="state"),
+        CheckConstraint("(state = 'open') = (ended_at IS NULL)", name="ended"),
+        Index("uq_offers_open_agent", "agent_id", unique=True, postgresql_where=text("state = 'open'")),
+        Index("uq_offers_open_contact", "contact_id", unique=True, postgresql_where=text("state = 'open'")),
+        Index("ix_offers_campaign", "campaign_id", "offered_at"),
+        Index("ix_offers_contact", "contact_id"),
+    )
+    id: Mapped[int] = _id()
+    campaign_id: Mapped[int] = mapped_column(ForeignKey("campaigns.id"))
+    contact_id: Mapped[int] = mapped_column(ForeignKey("contacts.id"))
+    agent_id: Mapped[int] = mapped_column(ForeignKey("agents.id"))
+    offered_at: Mapped[datetime] = mapped_column(Instant)
+    until: Mapped[datetime] = mapped_column(Instant)
+    state: Mapped[str] = mapped_column(Text, default="open", server_default="open")
+    reason: Mapped[str] = mapped_column(Text, default="", server_default="")  # the agent's, or the rule's
+    ended_at: Mapped[datetime | None] = mapped_column(Instant)
+    attempt_id: Mapped[int | None] = mapped_column(ForeignKey("attempts.id"))  # what accepting it ordered
 
 
 class Command(Base):

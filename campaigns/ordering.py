@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 
 from sqlalchemy.orm import Session
 
-from campaigns import budgets, gate, giving_up, pace_calls, pace_view, parking, prospects
+from campaigns import budgets, callbacks_ahead, gate, giving_up, offers, pace_calls, pace_view, parking, prospects
 from campaigns.application import Application
 from campaigns.db import database_now
 from campaigns.gate import Claim, Passed
@@ -16,7 +16,9 @@ from campaigns.models import Campaign, PaceDecision
 from campaigns.pace_log import write_down
 from campaigns.pace_view import View
 from dialer.abandonment import Budget
+from dialer.modes import AGENTLESS, MANUAL, PARKS_AHEAD, PREVIEW
 from dialer.pacing import Pace, PaceEvent, Pacer, Snapshot, Staleness, pacer_for
+from dialer.pacing.base import count
 from dialer.pbx.base import Feature
 
 # The windows' figures, and the contacts due by group, are counted anew this often, not at every tick.
@@ -25,6 +27,7 @@ COUNT_EVERY = timedelta(seconds=1)
 MOST_AT_ONCE = 25
 # A campaign paused for longer lets its parked agents off the line.
 PAUSE_GRACE = timedelta(seconds=5)
+IDLE_SECONDS = parking.IDLE_LINE.total_seconds()
 
 
 @dataclass
@@ -81,16 +84,26 @@ def _act(
             parking.let_go(session, pacing.campaign_id, now=now, reason=f"campaign {view.state}")
         return Ordered([], [], view.pbx)
     campaign = session.get_one(Campaign, pacing.campaign_id, populate_existing=True)
-    busy = view.due or bool(view.open)
+    callbacks = callbacks_ahead.promised(session, campaign, now=now, timing=timing)
+    due = view.mode in PARKS_AHEAD and (view.due or callbacks.soon > 0)
+    # In manual mode an agent is fetched for a call of theirs, and given a moment to dial it.
+    fetched = any(agent.on_the_line and not agent.reserved and agent.since < IDLE_SECONDS for agent in view.agents)
+    busy = due or bool(view.open) or fetched
     pacing.idle_since = None if busy else pacing.idle_since or now
     legs: list[str] = []
     parking.let_go(session, campaign.id, now=now, reason="works elsewhere", strangers_only=True)
-    if view.due:
+    if view.mode == AGENTLESS:
+        parking.let_go(session, campaign.id, now=now, reason="the campaign needs no agents")
+    if due:
         legs = parking.park(session, campaign, now=now, timing=timing)
     elif pacing.idle_since and now - pacing.idle_since > parking.IDLE_LINE:
         parking.let_go(session, campaign.id, now=now, reason="nobody to call")
     _learn(session, pacing, view, _staleness(application), now)
     lines = view.lines(_allowed(application, view.pbx))
+    sure = not view.unanswered_orders() and _staleness(application).blind(view.age(now)) is None
+    ahead = callbacks_ahead.order(
+        session, campaign, view, lines, claim, callbacks, now=now, timing=timing, allowed=sure
+    )
     _count(session, pacing, view, campaign, now)
     assert pacing.budget is not None
     pbx = application.pbxes.get(view.pbx)
@@ -104,9 +117,14 @@ def _act(
         given_up = giving_up.give_up(session, campaign, pace.give_up, claim, why=pace.why, now=now)
     if pace.calls > 0:
         calls = min(pace.calls, MOST_AT_ONCE)
-        passed = gate.order(session, campaign.id, calls, lines, claim, now=now, timing=timing, choose=pace.choose)
+        if view.mode == PREVIEW:
+            passed = offers.offer(session, campaign.id, calls, claim, now=now, timing=timing)
+        else:
+            passed = gate.order(session, campaign.id, calls, lines, claim, now=now, timing=timing, choose=pace.choose)
+    if ahead.refs:
+        pace = replace(pace, why=f"{pace.why}; besides {count(len(ahead.refs), 'callback')}, an agent kept for each")
     pacing.last = write_down(session, campaign.id, pacing.last, pace, passed, given_up, snapshot, claim, view.mode, now)
-    return Ordered([*passed.refs, *legs], given_up, view.pbx)
+    return Ordered([*ahead.refs, *passed.refs, *legs], given_up, view.pbx)
 
 
 def _allowed(application: Application, pbx: str) -> list[str]:
@@ -162,6 +180,6 @@ def _decide(pacing: Pacing, view: View, snapshot: Snapshot, now: datetime) -> Pa
     against = view.unanswered_orders()
     if against:
         return Pace(0, f"0: {against}", ("pbx",))
-    if not view.due:
+    if not view.due and view.mode != MANUAL:
         return Pace(0, "0: no contact is due", ("contacts",))
     return pacing.pacer.decide(now, snapshot)

@@ -35,17 +35,18 @@ class Call:
     ringing_at: datetime | None = None
     known_to_pbx: bool = False  # by an id of its own, which a command could name
     given_up_at: datetime | None = None
+    reserved: bool = False  # an agent is kept for it
 
     @classmethod
     def of(cls, row: Sequence[Any]) -> "Call":
-        """Read the view's JSON: id, state, five times, agent, gateway, group, two more times, known."""
+        """Read the view's JSON: id, state, five times, agent, gateway, group, two more times, known, reserved."""
         ordered, answered, joined, ended, sent, ringing, given_up = (
             datetime.fromisoformat(value) if value else None for value in (*row[2:7], *row[10:12])
         )
         assert ordered is not None
         return cls(
             row[0], CallState(row[1]), ordered, answered, joined, ended, row[7], str(row[8]), sent, row[9], ringing,
-            row[12], given_up,
+            row[12], given_up, row[13],
         )  # fmt: skip
 
     def can_be_given_up(self, now: datetime, least: float) -> bool:

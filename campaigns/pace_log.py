@@ -51,7 +51,7 @@ def write_down(
         until_at=now,
         ticks=1,
         calls=pace.calls,
-        ordered=len(passed.refs),
+        ordered=passed.through,
         why=_told(pace, passed, given_up),
         snapshot=snapshot.as_json(),
         limits=limits,
@@ -72,9 +72,9 @@ def _told(pace: Pace, passed: Passed, given_up: Sequence[str]) -> str:
         shown = ", ".join(f"{count} by {rule.replace('_', ' ')}" for rule, count in sorted(passed.refused.items()))
         why = f"{why}; the gate put off {shown}"
     if passed.held_back:
-        why = f"{why}; {len(passed.refs)} ordered, the most of {' and '.join(passed.held_back)}"
-    elif pace.calls > len(passed.refs) and passed.none_due:
-        why = f"{why}; only {len(passed.refs)} contacts could be called"
+        why = f"{why}; {passed.through} ordered, the most of {' and '.join(passed.held_back)}"
+    elif pace.calls > passed.through and passed.none_due:
+        why = f"{why}; only {passed.through} contacts could be called"
     return f"{why}; {len(given_up)} ringing given up" if given_up else why
 
 

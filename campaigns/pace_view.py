@@ -27,16 +27,21 @@ _VIEW = text(
       (SELECT json_agg(json_build_array(
                 a.id, a.state, extract(epoch FROM CAST(:now AS timestamptz) - a.since), a.wanted <> '',
                 extract(epoch FROM CAST(:now AS timestamptz) - coalesce(a.idle_since, a.since)),
-                coalesce(t.campaign_id, a.campaign_id, c.id)))
+                coalesce(t.campaign_id, r.campaign_id, o.campaign_id, a.campaign_id, c.id),
+                a.reserved_for <> '' AND a.state IN ('parking', 'parked')))
          FROM campaign_agents ca JOIN agents a ON a.id = ca.agent_id
          LEFT JOIN assignments s ON s.agent_id = a.id AND s.ended_at IS NULL
          LEFT JOIN attempts t ON t.id = s.attempt_id
+         LEFT JOIN attempts r ON r.id = a.reserved_attempt_id
+         LEFT JOIN offers o ON o.agent_id = a.id AND o.state = 'open'
         WHERE ca.campaign_id = c.id AND a.state NOT IN ('out', 'paused')) AS agents,
       (SELECT json_agg(json_build_array(t.id, t.state, t.ordered_at, t.answered_at, t.joined_at, t.ended_at, t.sent_at,
                                         coalesce(t.agent_id, (SELECT s.agent_id FROM assignments s
                                           WHERE s.attempt_id = t.id AND s.ended_at IS NULL)),
                                         t.gateway, t.answer_group, t.ringing_at, t.given_up_at,
-                                        t.pbx_call_id IS NOT NULL))
+                                        t.pbx_call_id IS NOT NULL,
+                                        t.reserved_agent_id IS NOT NULL AND EXISTS (
+                                          SELECT 1 FROM agents r WHERE r.reserved_attempt_id = t.id)))
          FROM (SELECT * FROM attempts WHERE campaign_id = c.id AND ended_at IS NULL
                UNION ALL
                SELECT * FROM attempts WHERE campaign_id = c.id AND ended_at > CAST(:recent AS timestamptz)
@@ -50,17 +55,20 @@ _VIEW = text(
                 (SELECT count(*) FROM campaign_agents x JOIN agents y ON y.id = x.agent_id
                   WHERE x.campaign_id = b.id AND y.state NOT IN ('out', 'paused')),
                 (SELECT json_agg(extract(epoch FROM CAST(:now AS timestamptz) - t.ordered_at)) FROM attempts t
-                  WHERE t.campaign_id = b.id AND t.ended_at IS NULL AND t.state = ANY(:on_the_way)),
+                  WHERE t.campaign_id = b.id AND t.ended_at IS NULL AND t.state = ANY(:on_the_way)
+                    AND NOT EXISTS (SELECT 1 FROM agents r WHERE r.reserved_attempt_id = t.id)),
                 (SELECT count(*) FROM attempts t
                   WHERE t.campaign_id = b.id AND t.ended_at IS NULL AND t.state = ANY(:served)
-                    AND NOT EXISTS (SELECT 1 FROM assignments g WHERE g.attempt_id = t.id AND g.ended_at IS NULL)),
-                coalesce((SELECT min(k.next_at) FROM contacts k WHERE k.campaign_id = b.id AND k.state = 'open')
+                    AND NOT EXISTS (SELECT 1 FROM assignments g WHERE g.attempt_id = t.id AND g.ended_at IS NULL)
+                    AND NOT EXISTS (SELECT 1 FROM agents r WHERE r.reserved_attempt_id = t.id)),
+                b.mode <> 'manual'  -- its agents dial when they like: no part of anybody is kept for it
+                AND coalesce((SELECT min(k.next_at) FROM contacts k WHERE k.campaign_id = b.id AND k.state = 'open')
                          <= CAST(:now AS timestamptz) + interval '3 seconds', false)) ORDER BY b.id)
          FROM (SELECT o.campaign_id, count(*) AS shared
                  FROM campaign_agents m JOIN agents a ON a.id = m.agent_id AND a.state NOT IN ('out', 'paused')
                  JOIN campaign_agents o ON o.agent_id = m.agent_id AND o.campaign_id <> m.campaign_id
                 WHERE m.campaign_id = c.id GROUP BY o.campaign_id) s
-         JOIN campaigns b ON b.id = s.campaign_id AND b.state = 'running') AS sharing,
+         JOIN campaigns b ON b.id = s.campaign_id AND b.state = 'running' AND b.mode <> 'agentless') AS sharing,
       (SELECT extract(epoch FROM CAST(:now AS timestamptz) - min(e.received_at)) FROM logged_events e
         WHERE e.handled_at IS NULL AND NOT e.can_wait AND e.pbx = c.pbx) AS events_age,
       -- The least of them by the index: asked whether there is any, the planner reads a table where none is due.
@@ -80,12 +88,18 @@ class AtWork:
     since: float  # in this state
     leaving: bool  # asked to go, or to pause, when the customer in hand is gone
     waited: float  # since their last customer
-    campaign_id: int  # whose customer they have, or whose parking call
+    campaign_id: int  # whose customer they have or are kept for, or whose parking call
+    reserved: bool = False  # kept for one certain call: free for nobody else
 
     @property
     def with_customer(self) -> bool:
         """Whether they talk, or are about to."""
         return self.state in ("assigned", "talking")
+
+    @property
+    def on_the_line(self) -> bool:
+        """Whether they wait on the line, or are being put there."""
+        return self.state in ("parking", "parked")
 
 
 @dataclass(slots=True)
@@ -146,9 +160,11 @@ class View:
 
         `least_ring`: seconds of ringing after which a call may be given up; None when none ever may.
         """
-        ringing = [call for call in self.open if call.state in ON_THE_WAY]
+        calls = [call for call in self.open if not call.reserved]  # those who need one of the free agents
+        ringing = [call for call in calls if call.state in ON_THE_WAY]
         # Only whom the PBX is parking already: their seconds are fewer than a customer's ring.
-        free = [agent for agent in self.agents if agent.state in ("parking", "parked")]
+        free = [agent for agent in self.agents if agent.on_the_line and not agent.reserved]
+        kept = [agent for agent in self.agents if agent.on_the_line and agent.reserved]
         serving = [agent for agent in self.agents if agent.with_customer]
         stay = [agent for agent in serving if not agent.leaving]
         return Snapshot(
@@ -159,7 +175,9 @@ class View:
             ringing=tuple((now - call.ordered_at).total_seconds() for call in ringing),
             ringing_groups=tuple(call.group for call in ringing) if any(call.group for call in ringing) else (),
             ringing_calls=self._names(ringing, now, least_ring),
-            waiting=sum(call.state in LIVE_ANSWERED and call.agent_id is None for call in self.open),
+            waiting=sum(call.state in LIVE_ANSWERED and call.agent_id is None for call in calls),
+            reserved=sum(agent.campaign_id == self.id for agent in kept),
+            reserved_elsewhere=sum(agent.campaign_id != self.id for agent in kept),
             in_message=sum(call.state == CallState.MESSAGE for call in self.open),
             free_lines=lines.total,
             max_lines=self.max_lines,
@@ -183,6 +201,11 @@ class View:
             return ()
         names = tuple(str(call.id) if call.can_be_given_up(now, least_ring) else "" for call in ringing)
         return names if any(names) else ()
+
+    def age(self, now: datetime) -> Snapshot:
+        """How old our knowledge of the PBX is, and nothing else."""
+        presence = (now - self.read_at).total_seconds() if self.read_at else None
+        return Snapshot(presence_age=presence, events_age=self.events_age)
 
     def unanswered_orders(self) -> str:
         """Why no call should be ordered now although lines are free; empty when nothing speaks against it."""
@@ -214,8 +237,8 @@ def read(session: Session, campaign_id: int, now: datetime) -> View | None:
         weight=row.weight,
         goals=Goals(row.ratio, row.desired_wait, row.min_ring, row.inbound_first),
         agents=[
-            AtWork(agent, state, max(0.0, float(since)), leaving, max(0.0, float(waited)), whose)
-            for agent, state, since, leaving, waited, whose in row.agents or []
+            AtWork(agent, state, max(0.0, float(since)), leaving, max(0.0, float(waited)), whose, reserved)
+            for agent, state, since, leaving, waited, whose, reserved in row.agents or []
         ],
         calls=[Call.of(call) for call in row.calls or []],
         read_at=read_time,

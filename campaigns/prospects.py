@@ -2,6 +2,7 @@
 
 A group is a list and the attempt it would be, "12/1"; from the third attempt on they are alike. Only the first
 contacts in order are looked at, and only through indexes: a list of a million costs what one of hundreds does.
+Promised callbacks are not among them: they are called for themselves (`callbacks_ahead`).
 """
 
 from collections.abc import Sequence
@@ -16,7 +17,7 @@ ALIKE_FROM = 3
 _LOOKED_AT = f"""
     SELECT k.id, k.next_at, k.list_id || '/' || (1 + t.tries) AS name
     FROM (SELECT id, list_id, next_at FROM contacts
-          WHERE campaign_id = :campaign_id AND state = 'open' AND next_at <= :now
+          WHERE campaign_id = :campaign_id AND state = 'open' AND next_at <= :now AND due_date IS NULL
           ORDER BY next_at, id LIMIT {LOOKED_AT}) AS k
     CROSS JOIN LATERAL (SELECT count(*) AS tries
                         FROM (SELECT 1 FROM attempts WHERE contact_id = k.id LIMIT {ALIKE_FROM - 1}) AS few) AS t

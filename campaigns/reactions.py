@@ -16,6 +16,7 @@ from campaigns.matching import is_leg, ref_of_call
 from campaigns.models import AgentLeg, Attempt, Command, LoggedEvent
 from dialer.calls import FINAL, CallState, Signal, advance
 from dialer.errors import EventTrouble
+from dialer.modes import AGENTLESS
 from dialer.pbx.base import CallEvent, CallOutcome, Heard, Payload, Pbx, Role
 
 # Set in `session.info`: calls whose events came under another's reference and wait to be looked at.
@@ -322,7 +323,8 @@ def _stray(session: Session, attempt: Attempt, event: CallEvent, now: datetime) 
             ledger.record(
                 session,
                 at=now,
-                kind="abandoned",
+                # Nobody was promised an agent by an agentless call.
+                kind="message" if attempt.mode == AGENTLESS else "abandoned",
                 who=f"pbx:{attempt.pbx}",
                 campaign_id=attempt.campaign_id,
                 attempt_id=attempt.id,

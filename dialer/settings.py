@@ -89,6 +89,8 @@ class TimingSettings(_Section):
     settle: Seconds = 1.5  # a call that ended out of order waits this long for its late events
     message_limit: Seconds = 60.0  # the recorded message is over by then, or the call is hung up
     talk_limit: Seconds = 14_400.0  # a conversation longer than this is asked about and ended
+    preview_limit: Seconds = 60.0  # an offer not answered by then expires
+    callback_lead: Seconds = 20.0  # an agent is kept for a callback this long before it is due
     agent_ring_limit: Seconds = 20.0  # an agent's phone that does not answer by then pauses the agent
     presence_poll: Seconds = 2.0  # between two reads of lines and agents
     wrap_up_poll: Seconds = 0.5  # between two reads of agents while one of them may be back from wrap-up any moment

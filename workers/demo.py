@@ -60,6 +60,7 @@ class DemoPlan:
     # Impatient, because the people are. None: the product's own.
     presence_poll: float | None = 0.5
     sweep: float | None = 1.0
+    mode: str = "predictive"
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,7 +172,7 @@ def create(plan: DemoPlan, application: Application) -> None:
             pbx=PBX,
             features=pbx.features,
             caller_id="+390210001000",
-            mode="predictive",
+            mode=plan.mode,
             country="IT",
             hours="always",
             max_attempts=2,

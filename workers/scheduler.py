@@ -18,7 +18,7 @@ import structlog
 from apscheduler.schedulers.background import BackgroundScheduler  # type: ignore[import-untyped]
 from sqlalchemy import delete, select
 
-from campaigns import agents, importing, leases, retention
+from campaigns import agents, importing, leases, offers, reserving, retention
 from campaigns.application import Application
 from campaigns.db import database_now
 from campaigns.gate import Claim, LeaseLost
@@ -178,10 +178,13 @@ class Scheduler:
         Thread(target=repeat, name=what, daemon=True).start()
 
     def people(self) -> None:
-        """End wrap-ups whose limit is over, send home whom no campaign needs, forget processes long gone."""
+        """End wrap-ups, offers and reservations whose time is over, send home whom no campaign needs, forget
+        processes long gone."""
         with self._application.transaction() as session:
             now = database_now(session)
             agents.end_wrap_ups(session, now)
+            offers.tidy(session, now)
+            reserving.release_overdue(session, now)
             agents.send_home(session, now=now)
             session.execute(delete(ProcessBeat).where(ProcessBeat.beat_at < now - FORGOTTEN))
 

@@ -11,6 +11,7 @@ from campaigns.cli.context import CliContext, who
 from campaigns.cli.params import Duration, Lines, Share
 from campaigns.cli.tree import Group
 from dialer.abandonment import PACKS
+from dialer.modes import MODES
 
 if TYPE_CHECKING:
     from campaigns.application import Application
@@ -36,8 +37,9 @@ def campaign() -> None:
 @click.argument("name")
 @click.option("--pbx", "pbx_name", help="PBX of the settings that makes the calls. Default: the only one.")
 @click.option(
-    "--mode", type=click.Choice(["predictive", "progressive"]), default="predictive", show_default=True,
-    help="predictive dials ahead of the agents; progressive dials one call per idle agent.",
+    "--mode", type=click.Choice(MODES), default="predictive", show_default=True,
+    help="predictive dials ahead of the agents, progressive one call and power a fixed number for each free one; "
+         "in preview agents accept each contact, in manual they dial; agentless plays the message to who answers.",
 )  # fmt: skip
 @click.option("--agents", default="", help="PBX user ids (101,102), group:NAME of a ring group, or all.")
 @click.option("--caller-id", required=True, metavar="NUMBER", help="The number that customers see.")

@@ -10,6 +10,7 @@ from campaigns.cli import output
 from campaigns.cli.context import CliContext, who
 from campaigns.cli.params import NOTHING, Duration, Lines, OrNot, Share
 from campaigns.cli.tree import Group
+from dialer.modes import MODES
 
 
 @click.group(cls=Group)
@@ -89,7 +90,7 @@ dialer pace set spring --min-ring 18 --desired-wait 10s --why "fewer calls that 
 @click.argument("name")
 @click.option("--max-abandonment", type=Share(), help="Share of answered calls that may meet no agent: 0.03 or 3%.")
 @click.option("--max-lines", type=Lines(), help="Most lines in use at once, or unlimited.")
-@click.option("--mode", type=click.Choice(["predictive", "progressive"]), help="How to dial from now on.")
+@click.option("--mode", type=click.Choice(MODES), help="How to dial from now on.")
 @click.option("--ratio", type=OrNot(click.FLOAT, "none"), help="Calls for each free agent, in power mode.")
 @click.option(
     "--desired-wait", type=OrNot(Duration(), "none"), help="What an agent shall have between two calls: 10, 10s."

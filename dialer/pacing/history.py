@@ -17,7 +17,7 @@ _STUCK = timedelta(minutes=2)  # a call whose end is not told by then no longer 
 _SETTLE_EVERY = timedelta(seconds=10)  # what was learnt is reckoned into curves this often
 
 _TRIED = (CallState.BUSY, CallState.NO_ANSWER, CallState.REJECTED, CallState.UNAVAILABLE)
-_ANSWERED = (CallState.COMPLETED, CallState.ABANDONED, CallState.HUNG_UP)
+_ANSWERED = (CallState.COMPLETED, CallState.ABANDONED, CallState.HUNG_UP, CallState.PLAYED)
 
 
 class Since:

@@ -14,8 +14,13 @@ def one_per_agent(now: Snapshot, given_up: int = 0) -> int:
     Agents who rest between two calls get none yet. Calls that are being given up ring for nobody; those of other
     campaigns that share the agents ring for them too.
     """
-    spoken_for = now.waiting + now.others_waiting + now.inbound_waiting + len(now.ringing) + len(now.others_ringing)
-    return max(0, now.free - len(resting(now)) - spoken_for + given_up)
+    return max(0, now.free - len(resting(now)) - spoken_for(now) + given_up)
+
+
+def spoken_for(now: Snapshot) -> int:
+    """Return the calls in the air that want a free agent, those of other campaigns among them."""
+    waiting = now.waiting + now.others_waiting + now.inbound_waiting
+    return waiting + len(now.ringing) + len(now.others_ringing)
 
 
 def one_per_agent_because(now: Snapshot) -> str:

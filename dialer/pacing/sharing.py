@@ -16,7 +16,8 @@ def own_part(calls: int, now: Snapshot, given_up: int = 0) -> int:
     if now.share >= 1.0 or calls <= 0:
         return calls
     in_the_air = len(now.ringing) - given_up
-    ours = len(now.talking) + now.waiting + in_the_air
-    everyones = ours + len(now.elsewhere) + len(now.others_ringing) + now.others_waiting + calls
+    ours = len(now.talking) + now.reserved + now.waiting + in_the_air
+    others = len(now.elsewhere) + now.reserved_elsewhere + len(now.others_ringing) + now.others_waiting
+    everyones = ours + others + calls
     part = max(1, floor(min(1.0, now.share * SLACK) * everyones))
     return max(0, min(calls, part - ours))

@@ -4,7 +4,7 @@ import sqlalchemy as sa
 from alembic import op
 from sqlalchemy.dialects import postgresql
 
-BEFORE = "0002"
+BEFORE = "0003"
 
 revision = "0004"
 down_revision = BEFORE
