@@ -33,7 +33,7 @@ class Outlook:
     def __init__(self, moments: Sequence[Moment], free: int, waiting: int) -> None:
         exact = bool(moments) and len(moments[0].answers) + len(moments[0].frees) <= EXACT_UP_TO
         short = waiting - free  # customers beyond the agents who are free now
-        self._short = short
+        self._short, self._calls = short, len(moments[0].answers) if moments else 0
         self._ahead: list[_Exact | _Normal] = [(_Exact if exact else _Normal)(moment, short) for moment in moments]
 
     def lost(self) -> float:
@@ -51,8 +51,14 @@ class Outlook:
         last = self._ahead[-1]
         return self._short + factor * last.customers - last.expected_frees
 
+    @property
+    def at_worst(self) -> int:
+        """How many would find nobody if every call were answered and no agent came free."""
+        return self._short + self._calls
+
     def add(self, chance: float) -> None:
         """Reckon with one more call, that will be answered with this chance."""
+        self._calls += 1
         for ahead in self._ahead:
             ahead.add(chance)
 

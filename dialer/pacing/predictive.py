@@ -203,6 +203,8 @@ class Predictive:
     def _could_ruin(self, outlook: Outlook, left: int) -> bool:
         """Whether one more call could lose more than the window has left: by bad luck, or if the list woke up."""
         appetite = self._tuning.appetite
+        if left <= appetite.few and outlook.at_worst >= left:
+            return True
         return outlook.ruined(left) > appetite.ruin or outlook.stressed(appetite.stressed(outlook.answers)) > left
 
     def _sentence(
