@@ -31,7 +31,6 @@ LONGEST = timedelta(hours=24)
 # Lived through before the first moment that counts, as far as there are calls: agents must not all begin idle.
 WARM_UP = timedelta(minutes=30)
 MOST_TICKS = 20_000.0  # of one day; more would tell no more
-REMEMBERED = 3_000  # last attempts before it, which a new leader would have read
 OPEN_LOOP = 3_000  # decisions looked at, evenly spread
 BY_HAND = ("manual", "preview", "agentless")
 
