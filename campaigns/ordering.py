@@ -110,7 +110,7 @@ def _act(
     least_ring = giving_up.least_ring(campaign) if pbx is not None and Feature.HANG_UP in pbx.features else None
     snapshot = view.snapshot(now, lines, pacing.budget, least_ring=least_ring, prospects=pacing.prospects)
     # Whose parking call was ordered a moment ago: ready in the view, and as near to a customer as any other.
-    snapshot = replace(snapshot, idle=snapshot.idle + len(legs))
+    snapshot = replace(snapshot, idle=snapshot.idle + len(legs), waits=(*snapshot.waits, *(0.0 for _ in legs)))
     pace = _decide(pacing, view, snapshot, now)
     passed, given_up = Passed(), []
     if pace.give_up and least_ring is not None:
