@@ -12,7 +12,7 @@ from typing import Any
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from campaigns import ledger
+from campaigns import ledger, reserving
 from campaigns.db import ROW_LOCK, ROW_LOCK_OR_SKIP
 from campaigns.models import Agent, AgentLeg, Campaign, CampaignAgent
 from campaigns.pbx_commands import order_hang_up
@@ -27,6 +27,12 @@ AT_WORK = ("ready", *WORKING, "wrap_up", "paused")
 _ON_A_CALL = (Presence.BUSY, Presence.RINGING)
 # After a call that went wrong, no new parking call for so long: a phone must not ring without end.
 PARKING_REST = timedelta(seconds=2)
+# Who tells the PBX of a wrap-up has done so by then.
+SHOWN_AWAY_BY = timedelta(seconds=10)
+# Who has told it before, and so long after a talk is shown available: it was too short to be seen, or there was none.
+TOO_SHORT_TO_SEE = timedelta(seconds=5)
+# A phone that was busy, on a PBX that shows its user available all the same, is tried again no sooner than this.
+BUSY_REST = timedelta(seconds=15)
 
 
 def locked(session: Session, agent_id: int) -> Agent:
@@ -66,6 +72,7 @@ def move(
     agent.since, agent.until, agent.presence_left = now, until, False
     if state == "parked":
         session.info[PARKED] = True
+    reserving.moved(session, agent, now=now)
     if state in ("ready", "out", "paused"):
         agent.campaign_id = None
 
@@ -135,11 +142,16 @@ def leave_customer(session: Session, agent: Agent, *, now: datetime, wrap_up_lim
         move(session, agent, "wrap_up", now=now, who="dialer", until=until)
 
 
-def lose_leg(session: Session, agent: Agent, *, now: datetime, reason: str, by_agent: bool) -> None:
+def lose_leg(session: Session, agent: Agent, *, now: datetime, reason: str, by_agent: bool, busy: bool = False) -> None:
     """The agent's parking call is gone. Who hung up, or did not answer, is paused: an empty seat must not
-    get a customer, and a phone must not ring without end. Otherwise the agent is parked anew in a moment."""
+    get a customer, and a phone must not ring without end. Otherwise the agent is parked anew in a moment.
+
+    `busy`: the phone had another call on it, which is not ours: its end is seen by presence."""
     if agent.wanted:
         _as_wanted(session, agent, now)
+    elif busy:
+        agent.not_before = now + BUSY_REST
+        move(session, agent, "paused", now=now, who="dialer", reason=reason, said_by="presence")
     elif by_agent:
         move(session, agent, "paused", now=now, who="dialer", reason=reason)
     else:
@@ -176,17 +188,30 @@ def end_wrap_ups(session: Session, now: datetime) -> int:
         .execution_options(populate_existing=True)
     ).all()
     for agent in due:
+        if agent.presence in _ON_A_CALL and agent.presence_at is not None and agent.presence_at > agent.since:
+            # Seen on a call since the customer left: somebody called in, and the agent works for them now.
+            why = f"PBX shows {agent.presence}"
+            move(session, agent, "paused", now=now, who="presence", reason=why, said_by="presence")
+            continue
         move(session, agent, "ready", now=now, who="dialer", reason="wrap-up limit", said_by="presence")
         agent.idle_since = now
     return len(due)
 
 
 def apply_presence(
-    session: Session, pbx: str, users: Sequence[PbxUser], *, now: datetime, login_by_presence: bool
+    session: Session,
+    pbx: str,
+    users: Sequence[PbxUser],
+    *,
+    now: datetime,
+    login_by_presence: bool,
+    asked_at: datetime | None = None,
+    tellers: set[int] | None = None,
 ) -> None:
-    """Correct our record by what the PBX shows of its users, read at `now`.
+    """Correct our record by what the PBX shows of its users, asked for at `asked_at` and read at `now`.
 
-    Calls are believed before presence, which may lag; so nobody on a call of ours is touched here.
+    Calls are believed before presence, which may lag; so nobody on a call of ours is touched here. `tellers` are
+    the agents who were seen to tell the PBX of their wrap-ups; the caller keeps the set, and new ones are added.
     """
     seen = {user.id: user for user in users}
     wanted_at_work = set(
@@ -206,7 +231,20 @@ def apply_presence(
         if user is not None:
             agent.name, agent.extension = user.name or agent.name, user.extension or agent.extension
         at_work = login_by_presence and agent.id in wanted_at_work
-        _correct(session, agent, Presence(agent.presence), now=now, may_log_in=at_work)
+        overdue = (asked_at or now) - agent.since >= TOO_SHORT_TO_SEE and agent.id in (tellers or ())
+        back = _correct(session, agent, Presence(agent.presence), now=now, may_log_in=at_work, overdue=overdue)
+        if back and tellers is not None:
+            tellers.add(agent.id)
+
+
+def may_come_back(session: Session, pbx: str, now: datetime) -> bool:
+    """Whether somebody is in a wrap-up whose end the PBX may show any moment.
+
+    Whom it has not shown away for a while shows it nothing of wrap-ups: the limit ends theirs.
+    """
+    shown_away = Agent.presence_left | (Agent.since > now - SHOWN_AWAY_BY)
+    query = select(Agent.id).where(Agent.pbx == pbx, Agent.state == "wrap_up", shown_away).limit(1)
+    return session.scalar(query) is not None
 
 
 def _to_correct(
@@ -230,7 +268,10 @@ def _to_correct(
     return found
 
 
-def _correct(session: Session, agent: Agent, presence: Presence, *, now: datetime, may_log_in: bool) -> None:
+def _correct(
+    session: Session, agent: Agent, presence: Presence, *, now: datetime, may_log_in: bool, overdue: bool
+) -> bool:
+    """Move one agent as presence says; whether somebody came back from wrap-up by their own sign."""
     here = presence is Presence.AVAILABLE
     if not here and presence not in _ON_A_CALL:
         agent.presence_left = True
@@ -242,9 +283,12 @@ def _correct(session: Session, agent: Agent, presence: Presence, *, now: datetim
         move(session, agent, "paused", now=now, who="presence", reason=f"PBX shows {presence}", said_by="presence")
     elif agent.state == "paused" and here and (agent.said_by == "presence" or _may_return(agent, came_back)):
         move(session, agent, "ready", now=now, who="presence", said_by="presence")
-    elif agent.state == "wrap_up" and came_back:
-        move(session, agent, "ready", now=now, who="presence", reason="back from wrap-up", said_by="presence")
+    elif agent.state == "wrap_up" and (came_back or (here and overdue)):
+        reason = "back from wrap-up" if came_back else "no wrap-up to be seen"
+        move(session, agent, "ready", now=now, who="presence", reason=reason, said_by="presence")
         agent.idle_since = now
+        return came_back
+    return False
 
 
 def _may_return(agent: Agent, came_back: bool) -> bool:

@@ -5,10 +5,11 @@ from datetime import datetime, timedelta
 from sqlalchemy import select, text
 from sqlalchemy.orm import Session
 
-from campaigns import endings, ledger, pbx_commands
+from campaigns import agentless, agents, endings, ledger, pbx_commands, reserving
 from campaigns.agents import move
 from campaigns.models import Agent, AgentLeg, Assignment, Attempt
 from dialer.calls import LIVE_ANSWERED, CallState
+from dialer.modes import AGENTLESS
 from dialer.pbx.base import CallEvent
 
 # A reception that has taken the call says so at once; when that event is lost its leg, known from the event
@@ -24,7 +25,8 @@ _ASSIGN = text(
         JOIN agent_legs l ON l.agent_id = a.id AND l.ended_at IS NULL AND l.state = 'held'
             AND l.first_leg_id IS NOT NULL AND l.pbx_call_id IS NOT NULL
         WHERE a.state = 'parked' AND a.pbx = :pbx
-        ORDER BY a.idle_since NULLS FIRST, a.id
+            AND (a.reserved_for = '' OR a.reserved_attempt_id = :attempt_id)
+        ORDER BY a.reserved_attempt_id IS NOT NULL DESC, a.idle_since NULLS FIRST, a.id
         LIMIT 1
         FOR NO KEY UPDATE OF a SKIP LOCKED
     )
@@ -43,6 +45,8 @@ def serve(session: Session, attempt: Attempt, *, now: datetime) -> list[int]:
     """
     if attempt.state not in LIVE_ANSWERED or attempt.message_at is not None or attempt.left_at is not None:
         return []
+    if attempt.mode == AGENTLESS:
+        return agentless.play(session, attempt, now=now) if _joinable(attempt, now) else []
     if attempt.answered_at is None or now >= attempt.answered_at + timedelta(seconds=attempt.answer_limit):
         return []
     assignment = endings.open_assignment(session, attempt.id)
@@ -103,6 +107,10 @@ def _joinable(attempt: Attempt, now: datetime) -> bool:
 
 
 def _assign(session: Session, attempt: Attempt, now: datetime) -> Assignment | None:
+    if attempt.reserved_agent_id is not None:
+        # The statement passes over an agent somebody has locked for an instant; the one kept for this very customer
+        # is waited for.
+        agents.locked(session, attempt.reserved_agent_id)
     row = session.execute(
         _ASSIGN,
         {"campaign_id": attempt.campaign_id, "pbx": attempt.pbx, "attempt_id": attempt.id, "now": now},
@@ -112,6 +120,10 @@ def _assign(session: Session, attempt: Attempt, now: datetime) -> Assignment | N
     agent = session.get_one(Agent, row.agent_id, populate_existing=True)
     assignment = session.get_one(Assignment, row.id)
     assignment.agent_free_at = agent.since
+    if attempt.reserved_agent_id not in (None, agent.id):
+        reserving.release_attempt(session, attempt.id, now=now, why="not on the line when the customer answered")
+    if agent.reserved_for:
+        reserving.release(session, agent, now=now, why="given the customer")
     move(session, agent, "assigned", now=now, who="dialer")
     ledger.record(
         session,

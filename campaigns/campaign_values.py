@@ -2,6 +2,8 @@
 
 import re
 import zoneinfo
+from datetime import UTC, tzinfo
+from functools import cache
 
 from dialer.errors import BadInput
 
@@ -105,3 +107,12 @@ def usual_time_zone(country: str, time_zone: str | None) -> str:
     example = phonenumbers.example_number(country)
     found = zones(phonenumbers.format_number(example, phonenumbers.PhoneNumberFormat.E164)) if example else ()
     return found[0] if found else "UTC"
+
+
+@cache
+def usual_zone(country: str, time_zone: str | None) -> tzinfo:
+    """Return the zone of `usual_time_zone` itself; UTC where this machine does not know it."""
+    try:
+        return zoneinfo.ZoneInfo(usual_time_zone(country, time_zone))
+    except (zoneinfo.ZoneInfoNotFoundError, ValueError, OSError):
+        return UTC

@@ -10,14 +10,16 @@ from itertools import takewhile
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from campaigns import agents, ledger, pbx_commands
+from campaigns import agentless, agents, ledger, pbx_commands, reserving
 from campaigns.db import ROW_LOCK
-from campaigns.models import AgentLeg, Assignment, Attempt, Campaign, Contact
+from campaigns.models import AgentLeg, Assignment, Attempt, Campaign, Contact, ContactList
 from dialer.abandonment import rule_pack
-from dialer.calls import CallState, Facts, conclude
+from dialer.calls import CallState, Facts, conclude, given_up
+from dialer.modes import AGENTLESS
 from dialer.pbx.base import CallOutcome
 from dialer.retries import RetryRules, after, counts_against_cap
 
+DIALLED_BY_HAND = "dialled by hand"
 # An agent whose phone did this is not called again until they show a sign of life.
 _AGENTS_OWN_DOING = (CallState.NO_ANSWER, CallState.REJECTED, CallState.BUSY, CallState.UNAVAILABLE, CallState.HUNG_UP)
 
@@ -38,9 +40,13 @@ def facts_of(call: Attempt | AgentLeg) -> Facts:
 def conclude_attempt(session: Session, attempt: Attempt, *, now: datetime, settled: bool) -> bool:
     """Close an attempt that is over if its facts allow; returns whether they did."""
     limit = timedelta(seconds=attempt.answer_limit)
-    outcome = conclude(facts_of(attempt), limit, settled=settled)
+    outcome = conclude(facts_of(attempt), limit, settled=settled, agentless=attempt.mode == AGENTLESS)
     if outcome is None:
         return False
+    if attempt.given_up_at is not None:
+        outcome = given_up(outcome)
+    if outcome is CallState.PLAYED and attempt.message_heard_at is None:
+        attempt.trouble = attempt.trouble or agentless.NO_PROOF
     close_attempt(session, attempt, outcome, now=now)
     return True
 
@@ -72,6 +78,8 @@ def close_attempt(session: Session, attempt: Attempt, state: CallState, *, now: 
     session.flush()
     campaign = session.get_one(Campaign, attempt.campaign_id)
     _free_agent(session, attempt, campaign, now)
+    if attempt.reserved_agent_id is not None:
+        reserving.release_attempt(session, attempt.id, now=now, why=f"the call ended: {state.replace('_', ' ')}")
     _plan_contact(session, attempt, campaign, state, now)
     ledger.record(
         session,
@@ -107,7 +115,9 @@ def close_leg(session: Session, leg: AgentLeg, state: CallState, *, now: datetim
         pbx_commands.withdraw_join(session, assignment.id, now=now)
     if agent.state not in agents.WORKING:
         return
-    agents.lose_leg(session, agent, now=now, reason=reason, by_agent=state in _AGENTS_OWN_DOING)
+    agents.lose_leg(
+        session, agent, now=now, reason=reason, by_agent=state in _AGENTS_OWN_DOING, busy=state is CallState.BUSY
+    )
     if state is CallState.REFUSED:
         agent.not_before = now + timedelta(seconds=15)
 
@@ -172,6 +182,10 @@ def _plan_contact(session: Session, attempt: Attempt, campaign: Campaign, state:
         unavailable_times=_unavailable(earlier, attempt.number),
         never_rang_in_a_row=_in_a_row(earlier),
     )
+    if session.get_one(ContactList, contact.list_id).kind == "manual":
+        # An agent dialled this number; the dialer never does so by itself.
+        contact.state, contact.closed_because, contact.next_at = "closed", DIALLED_BY_HAND, None
+        return
     if plan.at is None:
         contact.state, contact.closed_because, contact.next_at = "closed", plan.closed_because, None
         return

@@ -6,20 +6,23 @@ order nobody sent by `not_after` is never sent (I4).
 """
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from enum import StrEnum
+from typing import Any
 
 from sqlalchemy import func, select, text
 from sqlalchemy.orm import Session
 
-from campaigns import do_not_call, leases, ledger
+from campaigns import do_not_call, gateway_rates, leases, ledger, prospects, reserving
 from campaigns.db import ROW_LOCK_OR_SKIP
 from campaigns.matching import attempt_ref
-from campaigns.models import Attempt, Campaign, Contact, Installation
+from campaigns.models import Agent, Attempt, Campaign, Contact, Installation
 from dialer import gate as rules
 from dialer.calls import CallState
-from dialer.gate import Proof
+from dialer.gate import Proof, Verdict
+from dialer.modes import AGENTLESS, AUTOMATIC
 from dialer.numbers import zones
 from dialer.retries import ATTEMPTS_USED_UP, NEVER_RANG, counts_against_cap
 from dialer.settings import TimingSettings
@@ -45,18 +48,53 @@ class Claim:
 
 @dataclass(slots=True)
 class Lines:
-    """Free lines by gateway; taken one by one, from the gateway with most left."""
+    """Free lines by gateway; taken one by one, from the gateway with most left.
+
+    `room`: how many calls each gateway may be sent this moment, where the calls per second are limited.
+    """
 
     free: dict[str, int]
+    room: dict[str, int] | None = None
 
     @property
     def total(self) -> int:
         return sum(self.free.values())
 
+    @property
+    def now(self) -> int:
+        """Calls that can be sent this moment."""
+        return sum(map(self._left, self.free))
+
     def take(self) -> str:
-        gateway = max(self.free, key=lambda name: self.free[name])
+        gateway = max(self.free, key=self._left)
         self.free[gateway] -= 1
+        if self.room is not None:
+            self.room[gateway] -= 1
         return gateway
+
+    def _left(self, gateway: str) -> int:
+        free = self.free[gateway]
+        return free if self.room is None else min(free, self.room[gateway])
+
+
+@dataclass(frozen=True, slots=True)
+class Author:
+    """Who orders: a scheduler under its fence, or a person, whom no lease leads (fence 0)."""
+
+    who: str
+    fence: int = 0
+
+    @classmethod
+    def of(cls, claim: Claim) -> "Author":
+        return cls(f"scheduler:{claim.holder}", claim.fence)
+
+
+class Which(StrEnum):
+    """Which of the due contacts are meant."""
+
+    ALL = "all"
+    PROMISED = "promised"  # callbacks with a due date: they are called with an agent reserved
+    OTHERS = "others"  # everybody but those
 
 
 @dataclass(slots=True)
@@ -66,6 +104,13 @@ class Passed:
     refs: list[str] = field(default_factory=list)
     refused: Counter[str] = field(default_factory=Counter)
     none_due: bool = False  # fewer contacts were due than were wanted
+    held_back: list[str] = field(default_factory=list)  # limits of the gate's own that kept calls back
+    offered: int = 0  # contacts shown to agents instead of being ordered
+
+    @property
+    def through(self) -> int:
+        """Contacts that passed: ordered or offered."""
+        return len(self.refs) + self.offered
 
 
 def order(
@@ -77,30 +122,88 @@ def order(
     *,
     now: datetime,
     timing: TimingSettings,
+    choose: Sequence[str] = (),
 ) -> Passed:
     """Write up to `wanted` attempts that pass every rule now. LeaseLost when the claim is void.
 
-    `now` is the database's time, read in this transaction. The caller commits, then says "place".
+    `now` is the database's time, read in this transaction. `choose`: groups to take contacts from, dearest first;
+    a wish about the order and never a permission. The caller commits, then says "place". Promised callbacks are
+    passed over where they are called with an agent reserved, and where there is no agent at all.
     """
-    passed = Passed()
+    wanted = min(wanted, lines.total)
+    possible = keep_to_rate(session, campaign_id, lines, wanted, now)
+    allowed = let_through(session, campaign_id, possible, claim, now=now, timing=timing, groups=choose)
+    if possible < wanted:
+        allowed.passed.held_back.append("calls per second")
+    author = Author.of(claim)
+    ids = new_ids(session, len(allowed.contacts))
+    for number_id, (contact, number, proof) in zip(ids, allowed.contacts, strict=True):
+        write(session, allowed, number_id, contact, number, proof, lines, author, now=now, timing=timing)
+    session.flush()
+    return allowed.passed
+
+
+def keep_to_rate(session: Session, campaign_id: int, lines: Lines, wanted: int, now: datetime) -> int:
+    """Hold each gateway to the campaign's calls per second; returns how many of the wanted calls that leaves.
+
+    Other gates of the PBX that ask wait until the caller commits: to be asked after the locks on agents, and before
+    those on contacts and numbers.
+    """
+    campaign = session.get_one(Campaign, campaign_id)
+    if wanted <= 0 or campaign.calls_per_second is None or campaign.state != "running":
+        return wanted
+    room = gateway_rates.room(session, campaign.pbx, campaign.calls_per_second, now)
+    lines.room = {gateway: room.left(gateway) for gateway in lines.free}
+    return min(wanted, lines.now)
+
+
+@dataclass(slots=True)
+class Allowed:
+    """Due contacts that every rule allows now, locked, with their numbers; and what was put off meanwhile."""
+
+    campaign: Campaign
+    passed: Passed
+    contacts: list[tuple[Contact, str, Proof]] = field(default_factory=list)
+    tried: Mapping[int, int] = field(default_factory=dict)  # contact -> attempts so far
+
+
+def let_through(
+    session: Session,
+    campaign_id: int,
+    wanted: int,
+    claim: Claim,
+    *,
+    now: datetime,
+    timing: TimingSettings,
+    which: Which | None = None,
+    groups: Sequence[str] = (),
+) -> Allowed:
+    """Lock up to `wanted` due contacts that pass every rule now, and put off those that do not. Writes no attempt.
+
+    LeaseLost when the claim is void. `which`: by default what the campaign's mode orders without an agent reserved.
+    `groups`: to take them from, dearest first, as far as there are any.
+    """
     if not leases.holds(session, claim.name, claim.holder, claim.fence):
         raise LeaseLost(claim.name)
     campaign = session.get_one(Campaign, campaign_id, with_for_update={"read": True}, populate_existing=True)
+    passed = Passed()
+    allowed = Allowed(campaign, passed)
     state = rules.campaign_state(campaign.state)
     if not state.allowed:
         passed.refused[state.rule] += 1
-        return passed
-    wanted = min(wanted, lines.total)
+        return allowed
     if wanted <= 0:
-        return passed
-    contacts = _due(session, campaign_id, now, wanted + wanted // 2 + 4)
+        return allowed
+    if which is None:
+        which = Which.OTHERS if campaign.mode in (*AUTOMATIC, AGENTLESS) else Which.ALL
+    contacts = _due(session, campaign_id, now, wanted + wanted // 2 + 4, which, groups)
     passed.none_due = len(contacts) < wanted
     if not contacts:
-        return passed
+        return allowed
     numbers = {contact.id: contact.next_number or contact.phone for contact in contacts}
     _lock_numbers(session, sorted(set(numbers.values())))
     known = _Known.read(session, campaign, contacts, list(numbers.values()))
-    allowed: list[tuple[Contact, str, Proof]] = []
+    allowed.tried = known.tried
     for contact in contacts:
         number = numbers[contact.id]
         if number in known.ringing:
@@ -109,24 +212,59 @@ def order(
             continue
         proof = _judge(campaign, contact, number, known, now=now, ring_seconds=timing.ring_limit)
         if not proof.allowed:
-            _put_off(contact, proof, passed, now)
-        elif len(allowed) < wanted:
+            passed.refused[put_off(contact, proof, now)] += 1
+        elif len(allowed.contacts) < wanted:
             known.ringing.add(number)
-            allowed.append((contact, number, proof))
-    _write(session, campaign, allowed, lines, claim, known, passed, now=now, timing=timing)
-    return passed
+            allowed.contacts.append((contact, number, proof))
+    return allowed
 
 
-def _due(session: Session, campaign_id: int, now: datetime, limit: int) -> list[Contact]:
-    query = (
-        select(Contact)
-        .where(Contact.campaign_id == campaign_id, Contact.state == "open", Contact.next_at <= now)
-        .order_by(Contact.next_at, Contact.id)
-        .limit(limit)
-        .with_for_update(**ROW_LOCK_OR_SKIP)
-        .execution_options(populate_existing=True)
+def order_one(
+    session: Session,
+    campaign: Campaign,
+    contact: Contact,
+    lines: Lines,
+    author: Author,
+    *,
+    now: datetime,
+    timing: TimingSettings,
+    agent: Agent,
+) -> Attempt | Proof:
+    """Order the call of one certain contact for one agent; the proof, when a rule says no.
+
+    The same rules on the same locks as a scheduler's orders. The caller has locked the agent and the contact, and
+    knows that nobody else dials it.
+    """
+    session.refresh(campaign, with_for_update={"read": True})
+    number = contact.next_number or contact.phone
+    _lock_numbers(session, [number])
+    known = _Known.read(session, campaign, [contact], [number])
+    proof = _judge(campaign, contact, number, known, now=now, ring_seconds=timing.ring_limit)
+    if number in known.ringing:
+        busy = Verdict(False, "number_open", "a call to the number is open", now + timedelta(seconds=timing.ring_limit))
+        proof = Proof(now, (*proof.verdicts, busy))
+    if not proof.allowed:
+        return proof
+    allowed = Allowed(campaign, Passed(), tried=known.tried)
+    (number_id,) = new_ids(session, 1)
+    return write(
+        session, allowed, number_id, contact, number, proof, lines, author, now=now, timing=timing, agent=agent
     )
-    return list(session.scalars(query))
+
+
+def _due(
+    session: Session, campaign_id: int, now: datetime, limit: int, which: Which, groups: Sequence[str]
+) -> list[Contact]:
+    query = select(Contact).where(Contact.campaign_id == campaign_id, Contact.state == "open", Contact.next_at <= now)
+    if which is not Which.ALL:
+        query = query.where(Contact.due_date.is_not(None) if which is Which.PROMISED else Contact.due_date.is_(None))
+    query = query.with_for_update(**ROW_LOCK_OR_SKIP).execution_options(populate_existing=True)
+    if not groups:
+        return list(session.scalars(query.order_by(Contact.next_at, Contact.id).limit(limit)))
+    preferred = prospects.preferred(session, campaign_id, now, groups, limit)
+    rank = {contact_id: n for n, contact_id in enumerate(preferred)}
+    found = session.scalars(query.where(Contact.id.in_(preferred)).order_by(Contact.id))
+    return sorted(found, key=lambda contact: rank[contact.id])
 
 
 def _lock_numbers(session: Session, numbers: Sequence[str]) -> None:
@@ -197,70 +335,92 @@ def _judge(
     )
 
 
-def _put_off(contact: Contact, proof: Proof, passed: Passed, now: datetime) -> None:
+def put_off(contact: Contact, proof: Proof, now: datetime) -> str:
+    """Say when a contact that a rule refused is looked at again, or close it; returns the rule's name."""
     refusal = proof.refusal
     assert refusal is not None
-    passed.refused[refusal.rule] += 1
     if refusal.rule in ("do_not_call", "attempts"):
         contact.state, contact.next_at = "closed", None
         contact.closed_because = DO_NOT_CALL if refusal.rule == "do_not_call" else ATTEMPTS_USED_UP
     else:
-        contact.next_at = proof.until or now + ASK_AGAIN
+        contact.state, contact.next_at = "open", proof.until or now + ASK_AGAIN
+    return refusal.rule
 
 
-def _write(
+def new_ids(session: Session, count: int) -> Sequence[int]:
+    """Draw the numbers of attempts to be written, in one question."""
+    if not count:
+        return []
+    drawn = text("SELECT nextval(pg_get_serial_sequence('attempts', 'id')) FROM generate_series(1, :n)")
+    return session.scalars(drawn, {"n": count}).all()
+
+
+def write(
     session: Session,
-    campaign: Campaign,
-    allowed: Sequence[tuple[Contact, str, Proof]],
+    allowed: Allowed,
+    number_id: int,
+    contact: Contact,
+    number: str,
+    proof: Proof,
     lines: Lines,
-    claim: Claim,
-    known: _Known,
-    passed: Passed,
+    author: Author,
     *,
     now: datetime,
     timing: TimingSettings,
-) -> None:
-    if not allowed:
-        return
+    agent: Agent | None = None,
+) -> Attempt:
+    """Write the attempt of a contact the rules allow, with the proof; for `agent`, whom it reserves."""
+    campaign = allowed.campaign
     prefix = session.get_one(Installation, 1).prefix
-    ids = session.scalars(
-        text("SELECT nextval(pg_get_serial_sequence('attempts', 'id')) FROM generate_series(1, :n)"),
-        {"n": len(allowed)},
-    ).all()
-    for number_id, (contact, number, proof) in zip(ids, allowed, strict=True):
-        ref = attempt_ref(prefix, number_id)
-        gateway = lines.take()
-        session.add(
-            Attempt(
-                id=number_id,
-                ref=ref,
-                campaign_id=campaign.id,
-                contact_id=contact.id,
-                pbx=campaign.pbx,
-                number=number,
-                gateway=gateway,
-                caller_id=campaign.caller_id,
-                attempt_no=known.tried.get(contact.id, 0) + 1,
-                fence=claim.fence,
-                proof=proof.as_json(),
-                answer_limit=campaign.answer_limit,
-                rule_pack=campaign.rule_pack,
-                state=CallState.ORDERED,
-                ordered_at=now,
-                not_after=now + timedelta(seconds=timing.order_life),
-            )
-        )
-        contact.state, contact.next_at = "live", None
-        ledger.record(
+    attempt_no = allowed.tried.get(contact.id, 0) + 1
+    attempt = Attempt(
+        id=number_id,
+        ref=attempt_ref(prefix, number_id),
+        campaign_id=campaign.id,
+        contact_id=contact.id,
+        pbx=campaign.pbx,
+        number=number,
+        gateway=lines.take(),
+        caller_id=campaign.caller_id,
+        attempt_no=attempt_no,
+        answer_group=prospects.group_of(contact.list_id, attempt_no),
+        fence=author.fence,
+        proof=proof.as_json(),
+        answer_limit=campaign.answer_limit,
+        rule_pack=campaign.rule_pack,
+        mode=campaign.mode,
+        reserved_agent_id=agent.id if agent is not None else None,
+        state=CallState.ORDERED,
+        ordered_at=now,
+        not_after=now + timedelta(seconds=timing.order_life),
+    )
+    session.add(attempt)
+    contact.state, contact.next_at = "live", None
+    more: dict[str, Any] = {"agent_id": agent.id} if agent is not None else {}
+    ledger.record(
+        session,
+        at=now,
+        kind="ordered",
+        who=author.who,
+        campaign_id=campaign.id,
+        attempt_id=attempt.id,
+        number=number,
+        gateway=attempt.gateway,
+        fence=author.fence,
+        **more,
+    )
+    if agent is not None:
+        session.flush()  # the agent's row refers to it
+        until = reserving.call_limit(now, timing)
+        reserving.reserve(
             session,
-            at=now,
-            kind="ordered",
-            who=f"scheduler:{claim.holder}",
+            agent,
+            reserving.CALL,
+            until=until,
+            now=now,
+            who=author.who,
             campaign_id=campaign.id,
-            attempt_id=number_id,
-            number=number,
-            gateway=gateway,
-            fence=claim.fence,
+            attempt=attempt,
         )
-        passed.refs.append(ref)
-    session.flush()
+    allowed.passed.refs.append(attempt.ref)
+    return attempt

@@ -15,7 +15,7 @@ from sqlalchemy import func, select, text
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
-from campaigns import ledger
+from campaigns import goals, ledger
 from campaigns.campaign_values import (
     caller_id_doubt,
     checked_caller_id,
@@ -26,14 +26,12 @@ from campaigns.campaign_values import (
     country_of,
 )
 from campaigns.models import Agent, Attempt, Campaign, CampaignAgent, Contact, ContactList, PbxStatus, ProcessBeat
+from dialer import modes
 from dialer.abandonment import rule_pack
-from dialer.errors import BadInput, DialerError, NotFound, RefusedByRule
+from dialer.errors import BadInput, DialerError, NotFound
 from dialer.pbx.base import Feature
 
-MODES = ("predictive", "progressive")
 RULE_PACK = "default-2026"
-# Both modes ring a customer with nobody attached yet, and fetch an agent afterwards.
-NEEDED_FEATURES = frozenset({Feature.CUSTOMER_FIRST, Feature.JOIN})
 
 
 class NotNow(DialerError):
@@ -129,20 +127,26 @@ def create(
     wrap_up_limit: float = 30.0,
     max_abandonment: float | None = None,
     max_lines: int | None = None,
+    pack: str = RULE_PACK,
+    may_raise: Collection[str] = (),
     now: datetime,
     who: str,
     why: str = "",
 ) -> Campaign:
-    """Write a new campaign as a draft: nothing is dialled until it is started."""
+    """Write a new campaign as a draft: nothing is dialled until it is started.
+
+    `pack`: the rule pack it is under for good. `may_raise`: who has the right to a limit above the pack's.
+    """
     name = checked_name(name)
     country = checked_country(country) if country else country_of(caller_id)
-    pack = rule_pack(RULE_PACK)
-    max_abandonment = pack.ceiling if max_abandonment is None else max_abandonment
-    _check_mode(mode, pbx, features)
-    _check_pace(max_abandonment, max_lines, RULE_PACK, why)
-    _check_range("max attempts", max_attempts, 1, 100)
+    rules = rule_pack(pack)
+    max_abandonment = rules.ceiling if max_abandonment is None else max_abandonment
+    modes.check(mode, pbx, features)
+    wanted = {"max_abandonment": max_abandonment, "max_lines": max_lines}
+    goals.checked(wanted, pack, who=who, why=why, may_raise=may_raise)
+    goals.in_range("max attempts", max_attempts, 1, 100)
     for word, seconds in (("number gap", number_gap), ("retry delay", retry_delay), ("wrap-up", wrap_up_limit)):
-        _check_range(f"{word} (in seconds)", seconds, 0, 31 * 86_400)
+        goals.in_range(f"{word} (in seconds)", seconds, 0, 31 * 86_400)
     twin = session.scalar(select(Campaign).where(func.lower(Campaign.name) == name.lower()))
     if twin is not None:
         raise BadInput(f"there is already a campaign named {twin.name!r} ({twin.state}): choose another name")
@@ -160,8 +164,8 @@ def create(
         wrap_up_limit=wrap_up_limit,
         max_abandonment=max_abandonment,
         max_lines=max_lines,
-        rule_pack=pack.name,
-        answer_limit=pack.answer_limit.total_seconds(),
+        rule_pack=rules.name,
+        answer_limit=rules.answer_limit.total_seconds(),
         state="draft",
         created_at=now,
         state_at=now,
@@ -178,7 +182,7 @@ def create(
         "caller_id": campaign.caller_id,
     }
     settings |= {"max_abandonment": max_abandonment, "max_lines": max_lines, "max_attempts": max_attempts}
-    settings |= {"rule_pack": RULE_PACK, "name": name, "pbx": pbx}
+    settings |= {"rule_pack": rules.name, "name": name, "pbx": pbx}
     ledger.record(
         session, at=now, kind="campaign", who=who, campaign_id=campaign.id, why=why, verb="create", **settings
     )
@@ -244,29 +248,26 @@ def set_pace(
     session: Session,
     name: str,
     *,
-    max_abandonment: float | None = None,
-    max_lines: int | None = None,
-    unlimited_lines: bool = False,
     mode: str | None = None,
-    features: Collection[Feature] = NEEDED_FEATURES,
+    features: Collection[Feature] = frozenset(Feature),
+    may_raise: Collection[str] = (),
     now: datetime,
     who: str,
     why: str = "",
+    **given: Any,
 ) -> list[Change]:
-    """Change how fast a campaign may dial; what is not given stays. Returns what really changed."""
+    """Change how a campaign may dial; what is not given stays. Returns what really changed.
+
+    `given`: goals by their names (`campaigns.goals`); None takes one back, where there can be none.
+    """
     campaign = get(session, name, lock=True)
     if campaign.state == "archived":
         raise NotNow(f"campaign {campaign.name} is archived: its pace cannot be changed")
     wanted: dict[str, object] = {}
     if mode is not None:
-        _check_mode(mode, campaign.pbx, features)
+        modes.check(mode, campaign.pbx, features)
         wanted["mode"] = mode
-    if max_abandonment is not None:
-        _check_pace(max_abandonment, None, campaign.rule_pack, why)
-        wanted["max_abandonment"] = max_abandonment
-    if max_lines is not None or unlimited_lines:
-        _check_pace(0, max_lines, campaign.rule_pack, why)
-        wanted["max_lines"] = max_lines
+    wanted |= goals.checked(given, campaign.rule_pack, who=who, why=why, may_raise=may_raise)
     changes = [
         Change(setting, getattr(campaign, setting), new)
         for setting, new in wanted.items()
@@ -293,7 +294,8 @@ def shortcomings(session: Session, campaign: Campaign) -> list[str]:
     missing = []
     typed = shlex.quote(campaign.name)
     count = select(func.count()).select_from(CampaignAgent).join(Agent, Agent.id == CampaignAgent.agent_id)
-    if not session.scalar(count.where(CampaignAgent.campaign_id == campaign.id)):
+    alone = campaign.mode == modes.AGENTLESS
+    if not alone and not session.scalar(count.where(CampaignAgent.campaign_id == campaign.id)):
         missing.append(f"no agent is assigned: `dialer agent assign {typed} 101,102` or group:NAME")
     if not open_contacts(session, campaign):
         missing.append(f"no contact is left to call: `dialer list import {typed} FILE` brings some")
@@ -327,31 +329,3 @@ def open_contacts(session: Session, campaign: Campaign) -> int:
         .where(Contact.campaign_id == campaign.id, Contact.state != "closed", ContactList.undone_at.is_(None))
     )
     return session.scalar(query) or 0
-
-
-def _check_mode(mode: str, pbx: str, features: Collection[Feature]) -> None:
-    if mode not in MODES:
-        raise BadInput(f"there is no mode {mode!r}: use predictive or progressive")
-    lacking = NEEDED_FEATURES - set(features)
-    if lacking:
-        words = " and ".join(sorted(str(feature).replace("_", " ") for feature in lacking))
-        raise BadInput(f"PBX {pbx} cannot do {mode} calls: it lacks {words}")
-
-
-def _check_pace(max_abandonment: float, max_lines: int | None, pack: str, why: str) -> None:
-    if max_abandonment > 1:
-        raise BadInput(f"an abandonment limit of {max_abandonment:g} is more than everybody: 3 % is written 0.03 or 3%")
-    _check_range("the abandonment limit", max_abandonment, 0, 1)
-    ceiling = rule_pack(pack).ceiling
-    if max_abandonment > ceiling and not why.strip():
-        raise RefusedByRule(
-            f"an abandonment limit of {max_abandonment:.2%} is above the {ceiling:.2%} of the rule pack {pack}: "
-            "give the reason with --why, it is kept in the ledger"
-        )
-    if max_lines is not None:
-        _check_range("the limit of lines", max_lines, 1, 10_000)
-
-
-def _check_range(what: str, value: float, low: float, high: float) -> None:
-    if not low <= value <= high:
-        raise BadInput(f"{what} must be between {low:g} and {high:g}, not {value:g}")

@@ -11,6 +11,7 @@ from sqlalchemy.orm import Session
 from campaigns import endings, ledger, pbx_commands
 from campaigns.models import Agent, AgentLeg, Attempt
 from dialer.calls import LIVE_ANSWERED, CallState, Signal, advance
+from dialer.modes import AGENTLESS
 from dialer.pbx.base import Feature, Pbx
 from dialer.settings import TimingSettings
 
@@ -51,6 +52,7 @@ def run_out(session: Session, pbx: Pbx, attempt: Attempt, *, now: datetime) -> l
     attempt.message_at = now
     attempt.state = advance(CallState(attempt.state), Signal.MESSAGE)
     can_tell = Feature.DIVERT in pbx.features and bool(attempt.second_leg_id and attempt.pbx_call_id)
+    why = "agentless" if attempt.mode == AGENTLESS else "no agent in time"
     ledger.record(
         session,
         at=now,
@@ -58,7 +60,7 @@ def run_out(session: Session, pbx: Pbx, attempt: Attempt, *, now: datetime) -> l
         who="dialer",
         campaign_id=attempt.campaign_id,
         attempt_id=attempt.id,
-        why="no agent in time" if can_tell else "no agent in time; left to the reception's own message",
+        why=why if can_tell else f"{why}; left to the reception's own message",
         rule_pack=attempt.rule_pack,
     )
     command = pbx_commands.order_message(session, attempt, now=now) if can_tell else None

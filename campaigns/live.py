@@ -16,6 +16,7 @@ from sqlalchemy.orm import Session
 from campaigns import lifecycle
 from campaigns.models import Campaign, PbxStatus, ProcessBeat
 from campaigns.tallies import Abandonment, Contacts, TallyCache, Today, tally
+from dialer.modes import AGENTLESS
 
 TROUBLE_WINDOW = timedelta(minutes=10)
 ALIVE = timedelta(seconds=15)  # a process that has not been heard of for longer is not counted as alive
@@ -220,9 +221,9 @@ def next_step(campaign: Campaign, agents: Agents, lines: Lines, contacts: Contac
         return f"PBX {campaign.pbx} {read}: `dialer pbx check {campaign.pbx}` says why."
     if not lines.total:
         return f"PBX {campaign.pbx} has no gateway that is enabled and registered: `dialer pbx check {campaign.pbx}`."
-    if not agents.total:
+    if not agents.total and campaign.mode != AGENTLESS:
         return f"No agents: `dialer agent assign {name} 101,102` says who works for this campaign."
-    if agents.by_state.get("out", 0) == agents.total:
+    if agents.by_state.get("out", 0) == agents.total and campaign.mode != AGENTLESS:
         return "No agent is at work: they log in on the PBX, or by `dialer agent login`."
     if not contacts.open and not contacts.live:
         what = "Every contact is closed" if known else "No contacts yet"

@@ -50,9 +50,12 @@ class Campaign(Base):
     __tablename__ = "campaigns"
     __table_args__ = (
         CheckConstraint("state IN ('draft','running','paused','stopped','archived')", name="state"),
-        CheckConstraint("mode IN ('progressive','predictive')", name="mode"),
+        CheckConstraint("mode IN ('manual','preview','progressive','power','predictive','agentless')", name="mode"),
         CheckConstraint("max_abandonment >= 0 AND max_abandonment <= 1", name="max_abandonment"),
         CheckConstraint("max_attempts BETWEEN 1 AND 100", name="max_attempts"),
+        CheckConstraint(
+            "weight > 0 AND ratio > 0 AND calls_per_second > 0 AND min_ring >= 0 AND desired_wait >= 0", name="goals"
+        ),
     )
     id: Mapped[int] = _id()
     name: Mapped[str] = mapped_column(Text, unique=True)
@@ -68,6 +71,12 @@ class Campaign(Base):
     retry_delay: Mapped[float] = mapped_column(default=3600.0)  # seconds after an attempt that reached nobody
     max_abandonment: Mapped[float] = mapped_column(default=0.03)
     max_lines: Mapped[int | None]
+    ratio: Mapped[float | None]  # calls for each free agent, in power mode
+    desired_wait: Mapped[float | None]  # seconds an agent shall have between two calls
+    min_ring: Mapped[float | None]  # seconds after which a call nobody could take may be given up; null: never
+    calls_per_second: Mapped[float | None]  # on each gateway
+    weight: Mapped[float] = mapped_column(default=1.0, server_default=text("1"))  # of agents it shares with others
+    inbound_first: Mapped[bool] = mapped_column(default=False, server_default=text("false"))
     answer_limit: Mapped[float] = mapped_column(default=2.0)  # seconds; from the rule pack
     wrap_up_limit: Mapped[float] = mapped_column(default=30.0)  # seconds
     rule_pack: Mapped[str] = mapped_column(Text, default="default-2026")
@@ -87,6 +96,12 @@ class Agent(Base):
             "state IN ('out','ready','parking','parked','assigned','talking','wrap_up','paused')", name="state"
         ),
         Index("ix_agents_parked", "idle_since", postgresql_where=text("state = 'parked'")),
+        # Kept for one certain call, on the agent's own row: the assigning statement locks and tests this very row, so
+        # a customer who answers at this instant cannot be given an agent who is being reserved for another.
+        Index("uq_agents_reserved", "reserved_attempt_id", unique=True),
+        CheckConstraint("reserved_for IN ('','offer','callback','call')", name="reserved_for"),
+        CheckConstraint("(reserved_for = '') = (reserved_until IS NULL)", name="reserved_until"),
+        CheckConstraint("(reserved_for = 'call') = (reserved_attempt_id IS NOT NULL)", name="reserved_attempt"),
     )
     id: Mapped[int] = _id()
     pbx: Mapped[str] = mapped_column(Text)
@@ -108,6 +123,12 @@ class Agent(Base):
     # What the agent becomes when the call in hand is over: '', 'out' or 'paused'.
     wanted: Mapped[str] = mapped_column(Text, default="", server_default="")
     wanted_reason: Mapped[str] = mapped_column(Text, default="", server_default="")
+    # '', 'offer' (reads one), 'callback' (kept ahead of one that is nearly due), 'call' (of `reserved_attempt_id`).
+    reserved_for: Mapped[str] = mapped_column(Text, default="", server_default="")
+    reserved_until: Mapped[datetime | None] = mapped_column(Instant)  # released by the sweep after that
+    reserved_attempt_id: Mapped[int | None] = mapped_column(
+        ForeignKey("attempts.id", use_alter=True, name="fk_agents_reserved_attempt_id_attempts")
+    )
 
 
 class CampaignAgent(Base):
@@ -122,7 +143,8 @@ class ContactList(Base):
     """One imported file, or one callback list."""
 
     __tablename__ = "lists"
-    __table_args__ = (CheckConstraint("kind IN ('contacts','callbacks')", name="kind"),)
+    # manual: numbers that agents dialled by hand.
+    __table_args__ = (CheckConstraint("kind IN ('contacts','callbacks','manual')", name="kind"),)
     id: Mapped[int] = _id()
     campaign_id: Mapped[int] = mapped_column(ForeignKey("campaigns.id"), index=True)
     name: Mapped[str] = mapped_column(Text)
@@ -185,8 +207,17 @@ class Contact(Base):
     __table_args__ = (
         UniqueConstraint("list_id", "phone"),
         CheckConstraint("state IN ('open','live','closed')", name="state"),
-        Index("ix_contacts_due", "campaign_id", "next_at", postgresql_where=text("state = 'open'")),
+        Index("ix_contacts_due", "campaign_id", "next_at", postgresql_where=text("state = 'open'")),  # gives way to:
+        # A file's contacts are due at one moment: without the id, the first of them are found by sorting them all.
+        Index("ix_contacts_due_in_order", "campaign_id", "next_at", "id", postgresql_where=text("state = 'open'")),
         Index("ix_contacts_phone", "phone"),
+        # Promised callbacks: few among many, looked for at every tick.
+        Index(
+            "ix_contacts_promised",
+            "campaign_id",
+            "next_at",
+            postgresql_where=text("state = 'open' AND due_date IS NOT NULL"),
+        ),
     )
     id: Mapped[int] = _id()
     campaign_id: Mapped[int] = mapped_column(ForeignKey("campaigns.id"))
@@ -247,6 +278,13 @@ class Attempt(PlacedCall, Base):
         Index("ix_attempts_call_id", "pbx", "pbx_call_id"),
         Index("ix_attempts_answered", "campaign_id", "answered_at", postgresql_where=text("answered_at IS NOT NULL")),
         Index("ix_attempts_ended", "campaign_id", "ended_at"),
+        # Found abandoned by the PBX's report alone: few, and looked for at every count of the rate.
+        Index(
+            "ix_attempts_abandoned_unheard",
+            "campaign_id",
+            "ended_at",
+            postgresql_where=text("answered_at IS NULL AND state = 'abandoned'"),
+        ),
         Index("ix_attempts_waiting", "answered_at", postgresql_where=text("state IN ('answered','held')")),
         CheckConstraint(f"(ended_at IS NULL) = ({_OPEN_SQL})", name="final_is_ended"),
     )
@@ -261,10 +299,14 @@ class Attempt(PlacedCall, Base):
     proof: Mapped[dict[str, Any]] = mapped_column(JSONB)  # which rules were tested against what, and when
     answer_limit: Mapped[float]  # seconds, of the rule pack in force
     rule_pack: Mapped[str] = mapped_column(Text)
+    mode: Mapped[str] = mapped_column(Text, default="", server_default="")  # of the campaign when it was ordered
+    reserved_agent_id: Mapped[int | None] = mapped_column(ForeignKey("agents.id"))  # ordered for this agent
     message_at: Mapped[datetime | None] = mapped_column(Instant)  # the message was ordered
     message_heard_at: Mapped[datetime | None] = mapped_column(Instant)  # the message IVR took the call
     join_sent_at: Mapped[datetime | None] = mapped_column(Instant)
     agent_id: Mapped[int | None] = mapped_column(ForeignKey("agents.id"))  # who met the person
+    answer_group: Mapped[str] = mapped_column(Text, default="", server_default="")  # "12/1": list, attempt up to 3
+    given_up_at: Mapped[datetime | None] = mapped_column(Instant)  # while it rang, nobody being free for an answer
 
 
 class AgentLeg(PlacedCall, Base):
@@ -299,6 +341,30 @@ class Assignment(Base):
     joined_at: Mapped[datetime | None] = mapped_column(Instant)
     ended_at: Mapped[datetime | None] = mapped_column(Instant)
     result: Mapped[str] = mapped_column(Text, default="", server_default="")
+
+
+class Offer(Base):
+    """One contact shown to one agent in preview mode, to be accepted or skipped before its time is over."""
+
+    __tablename__ = "offers"
+    __table_args__ = (
+        CheckConstraint("state IN ('open','accepted','skipped','expired','withdrawn')", name="state"),
+        CheckConstraint("(state = 'open') = (ended_at IS NULL)", name="ended"),
+        Index("uq_offers_open_agent", "agent_id", unique=True, postgresql_where=text("state = 'open'")),
+        Index("uq_offers_open_contact", "contact_id", unique=True, postgresql_where=text("state = 'open'")),
+        Index("ix_offers_campaign", "campaign_id", "offered_at"),
+        Index("ix_offers_contact", "contact_id"),
+    )
+    id: Mapped[int] = _id()
+    campaign_id: Mapped[int] = mapped_column(ForeignKey("campaigns.id"))
+    contact_id: Mapped[int] = mapped_column(ForeignKey("contacts.id"))
+    agent_id: Mapped[int] = mapped_column(ForeignKey("agents.id"))
+    offered_at: Mapped[datetime] = mapped_column(Instant)
+    until: Mapped[datetime] = mapped_column(Instant)
+    state: Mapped[str] = mapped_column(Text, default="open", server_default="open")
+    reason: Mapped[str] = mapped_column(Text, default="", server_default="")  # the agent's, or the rule's
+    ended_at: Mapped[datetime | None] = mapped_column(Instant)
+    attempt_id: Mapped[int | None] = mapped_column(ForeignKey("attempts.id"))  # what accepting it ordered
 
 
 class Command(Base):
@@ -364,7 +430,23 @@ class PaceDecision(Base):
     why: Mapped[str] = mapped_column(Text)
     snapshot: Mapped[dict[str, Any]] = mapped_column(JSONB)
     limits: Mapped[dict[str, Any]] = mapped_column(JSONB)
+    reckoned: Mapped[dict[str, Any]] = mapped_column(JSONB, default=dict, server_default=text("'{}'::jsonb"))
     fence: Mapped[int] = mapped_column(BigInteger)
+
+
+class Forecast(Base):
+    """What was foretold of a campaign, from what, and by whom: kept to be compared with what came."""
+
+    __tablename__ = "forecasts"
+    __table_args__ = (Index("ix_forecasts_campaign", "campaign_id", "made_at"),)
+    id: Mapped[int] = _id()
+    campaign_id: Mapped[int] = mapped_column(ForeignKey("campaigns.id"))
+    made_at: Mapped[datetime] = mapped_column(Instant)
+    made_by: Mapped[str] = mapped_column(Text)
+    starts_at: Mapped[datetime] = mapped_column(Instant)  # the next moment of its calling hours
+    horizon: Mapped[float]  # seconds from then on
+    inputs: Mapped[dict[str, Any]] = mapped_column(JSONB)
+    forecast: Mapped[dict[str, Any]] = mapped_column(JSONB)
 
 
 class Lease(Base):

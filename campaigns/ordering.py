@@ -3,30 +3,31 @@
 One transaction. What the pacer learnt lives in the leader's memory and is read anew from the rows by the next.
 """
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
-from typing import Any
 
-from sqlalchemy import update
 from sqlalchemy.orm import Session
 
-from campaigns import gate, pace_view, parking
+from campaigns import budgets, callbacks_ahead, gate, giving_up, offers, pace_calls, pace_view, parking, prospects
 from campaigns.application import Application
 from campaigns.db import database_now
 from campaigns.gate import Claim, Passed
 from campaigns.models import Campaign, PaceDecision
+from campaigns.pace_log import write_down
 from campaigns.pace_view import View
-from dialer.abandonment import Budget, rule_pack
-from dialer.pacing import Happened, Pace, PaceEvent, Pacer, Snapshot, Staleness, pacer_for
+from dialer.abandonment import Budget
+from dialer.modes import AGENTLESS, MANUAL, PARKS_AHEAD, PREVIEW
+from dialer.pacing import Pace, PaceEvent, Pacer, Snapshot, Staleness, pacer_for
+from dialer.pacing.base import count
+from dialer.pbx.base import Feature
 
-# The window's figures are counted anew this often, not at every tick.
+# The windows' figures, and the contacts due by group, are counted anew this often, not at every tick.
 COUNT_EVERY = timedelta(seconds=1)
-# Equal decisions in a row are one row, brought up to date this often.
-WRITE_EVERY = timedelta(seconds=1)
 # A hundred calls a second: what is wanted beyond comes with the next tick, so that no tick holds up the next.
 MOST_AT_ONCE = 25
 # A campaign paused for longer lets its parked agents off the line.
 PAUSE_GRACE = timedelta(seconds=5)
+IDLE_SECONDS = parking.IDLE_LINE.total_seconds()
 
 
 @dataclass
@@ -39,9 +40,20 @@ class Pacing:
     told: dict[int, int] = field(default_factory=dict)  # call -> how many of its events the pacer has heard
     agents: dict[int, str] = field(default_factory=dict)
     budget: Budget | None = None
+    settled: budgets.Settled = field(default_factory=budgets.Settled)
+    prospects: tuple[tuple[str, int], ...] = ()
     counted_at: datetime | None = None
     last: PaceDecision | None = None
     idle_since: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Ordered:
+    """What one tick asks for, once it is committed."""
+
+    place: list[str]  # references of calls to place
+    given_up: list[str]  # of ringing calls to end
+    pbx: str
 
 
 def tick(application: Application, pacing: Pacing, claim: Claim) -> list[str]:
@@ -50,49 +62,75 @@ def tick(application: Application, pacing: Pacing, claim: Claim) -> list[str]:
         with application.transaction() as session:
             now = database_now(session)
             view = pace_view.read(session, pacing.campaign_id, now)
-            refs = _act(application, session, pacing, view, claim, now) if view else []
+            ordered = _act(application, session, pacing, view, claim, now) if view else Ordered([], [], "")
     except Exception:
         pacing.last = None  # it may not be in the database
         raise
-    for ref in refs:
+    for ref in ordered.given_up:
+        # A worker finds the hang-up due and sends it: a PBX that is slow must not hold up the ticks.
+        application.doorbell.look(ordered.pbx, ref, None)
+    for ref in ordered.place:
         application.doorbell.place(ref)
-    return refs
+    return ordered.place
 
 
 def _act(
     application: Application, session: Session, pacing: Pacing, view: View, claim: Claim, now: datetime
-) -> list[str]:
+) -> Ordered:
     timing = application.settings.timing
     if view.state != "running":
-        if now - view.state_at < PAUSE_GRACE:
-            return []
-        # Ordered here and sent by the second look: a slow PBX must not hold up the ticks of other campaigns.
-        parking.let_go(session, pacing.campaign_id, now=now, reason=f"campaign {view.state}")
-        return []
+        if now - view.state_at >= PAUSE_GRACE:
+            # Ordered here and sent by the second look: a slow PBX must not hold up the ticks of other campaigns.
+            parking.let_go(session, pacing.campaign_id, now=now, reason=f"campaign {view.state}")
+        return Ordered([], [], view.pbx)
     campaign = session.get_one(Campaign, pacing.campaign_id, populate_existing=True)
-    busy = view.due or bool(view.open)
+    callbacks = callbacks_ahead.promised(session, campaign, now=now, timing=timing)
+    due = view.mode in PARKS_AHEAD and (view.due or callbacks.soon > 0)
+    # In manual mode an agent is fetched for a call of theirs, and given a moment to dial it.
+    fetched = any(agent.on_the_line and not agent.reserved and agent.since < IDLE_SECONDS for agent in view.agents)
+    busy = due or bool(view.open) or fetched
     pacing.idle_since = None if busy else pacing.idle_since or now
     legs: list[str] = []
     parking.let_go(session, campaign.id, now=now, reason="works elsewhere", strangers_only=True)
-    if view.due:
+    if view.mode == AGENTLESS:
+        parking.let_go(session, campaign.id, now=now, reason="the campaign needs no agents")
+    if due:
         legs = parking.park(session, campaign, now=now, timing=timing)
     elif pacing.idle_since and now - pacing.idle_since > parking.IDLE_LINE:
         parking.let_go(session, campaign.id, now=now, reason="nobody to call")
     _learn(session, pacing, view, _staleness(application), now)
-    allowed = (
-        [str(gateway) for gateway in application.settings.pbx[view.pbx].gateways]
-        if view.pbx in application.settings.pbx
-        else []
+    lines = view.lines(_allowed(application, view.pbx))
+    sure = not view.unanswered_orders() and _staleness(application).blind(view.age(now)) is None
+    ahead = callbacks_ahead.order(
+        session, campaign, view, lines, claim, callbacks, now=now, timing=timing, allowed=sure
     )
-    lines = view.lines(allowed)
-    snapshot = view.snapshot(now, lines, _budget(session, pacing, view, campaign, now))
+    _count(session, pacing, view, campaign, now)
+    assert pacing.budget is not None
+    pbx = application.pbxes.get(view.pbx)
+    least_ring = giving_up.least_ring(campaign) if pbx is not None and Feature.HANG_UP in pbx.features else None
+    snapshot = view.snapshot(now, lines, pacing.budget, least_ring=least_ring, prospects=pacing.prospects)
+    # Whose parking call was ordered a moment ago: ready in the view, and as near to a customer as any other.
+    snapshot = replace(snapshot, idle=snapshot.idle + len(legs))
     pace = _decide(pacing, view, snapshot, now)
-    passed = Passed()
+    passed, given_up = Passed(), []
+    if pace.give_up and least_ring is not None:
+        given_up = giving_up.give_up(session, campaign, pace.give_up, claim, why=pace.why, now=now)
     if pace.calls > 0:
         calls = min(pace.calls, MOST_AT_ONCE)
-        passed = gate.order(session, campaign.id, calls, lines, claim, now=now, timing=timing)
-    _write_down(session, pacing, pace, passed, snapshot, claim, view, now)
-    return [*passed.refs, *legs]
+        if view.mode == PREVIEW:
+            passed = offers.offer(session, campaign.id, calls, claim, now=now, timing=timing)
+        else:
+            passed = gate.order(session, campaign.id, calls, lines, claim, now=now, timing=timing, choose=pace.choose)
+    if ahead.refs:
+        pace = replace(pace, why=f"{pace.why}; besides {count(len(ahead.refs), 'callback')}, an agent kept for each")
+    pacing.last = write_down(session, campaign.id, pacing.last, pace, passed, given_up, snapshot, claim, view.mode, now)
+    return Ordered([*ahead.refs, *passed.refs, *legs], given_up, view.pbx)
+
+
+def _allowed(application: Application, pbx: str) -> list[str]:
+    """The gateways the settings name; empty means every one."""
+    known = application.settings.pbx.get(pbx)
+    return [str(gateway) for gateway in known.gateways] if known else []
 
 
 def _staleness(application: Application) -> Staleness:
@@ -105,11 +143,11 @@ def _learn(session: Session, pacing: Pacing, view: View, staleness: Staleness, n
     """Tell the pacer what happened since the last tick; all of it, when we have just taken the lead."""
     if pacing.pacer is None or pacing.mode != view.mode:
         pacing.pacer, pacing.mode = pacer_for(view.mode, staleness=staleness), view.mode
-        pacing.pacer.restore(pace_view.remembered(session, pacing.campaign_id))
-        pacing.told = {call.id: len(pace_view.events_of(call)) for call in view.calls if call.ended_at}
+        pacing.pacer.restore(pace_calls.remembered(session, pacing.campaign_id))
+        pacing.told = {call.id: len(pace_calls.events_of(call)) for call in view.calls if call.ended_at}
     fresh = _agents_heard(pacing, view, now)
     for call in view.calls:
-        events = pace_view.events_of(call)
+        events = pace_calls.events_of(call)
         fresh += events[pacing.told.get(call.id, 0) :]
         pacing.told[call.id] = len(events)
     for event in sorted(fresh, key=lambda event: event.at):
@@ -121,21 +159,20 @@ def _learn(session: Session, pacing: Pacing, view: View, staleness: Staleness, n
 
 def _agents_heard(pacing: Pacing, view: View, now: datetime) -> list[PaceEvent]:
     """How wrap-ups ended since the last tick."""
-    states = {agent: state for agent, state, _ in view.agents}
+    states = {agent.id: agent.state for agent in view.agents}
     ended = [agent for agent, state in pacing.agents.items() if state == "wrap_up" and states.get(agent) != "wrap_up"]
     pacing.agents = states
-    return [PaceEvent(Happened.READY if agent in states else Happened.PAUSE, now, agent=str(agent)) for agent in ended]
+    return [pace_calls.left_wrap_up(agent, states.get(agent, "out"), now) for agent in ended]
 
 
-def _budget(session: Session, pacing: Pacing, view: View, campaign: Campaign, now: datetime) -> Budget:
-    if pacing.budget is None or pacing.counted_at is None or now - pacing.counted_at >= COUNT_EVERY:
-        pack = rule_pack(campaign.rule_pack)
-        hours = pack.window.total_seconds() / 3600
-        pacing.budget = pace_view.budget(
-            session, campaign.id, pack.window_opens(now), min(view.ceiling, pack.ceiling), f"{hours:.0f} h"
-        )
-        pacing.counted_at = now
-    return pacing.budget
+def _count(session: Session, pacing: Pacing, view: View, campaign: Campaign, now: datetime) -> None:
+    """Bring what is dear to count up to date, at most once a second."""
+    if pacing.counted_at is not None and now - pacing.counted_at < COUNT_EVERY:
+        return
+    sharing = [other.id for other in view.sharing]
+    pacing.budget = budgets.in_force(session, campaign, now, sharing=sharing, settled=pacing.settled).budget
+    pacing.prospects = prospects.by_group(session, campaign.id, now) if view.due else ()
+    pacing.counted_at = now
 
 
 def _decide(pacing: Pacing, view: View, snapshot: Snapshot, now: datetime) -> Pace:
@@ -143,53 +180,6 @@ def _decide(pacing: Pacing, view: View, snapshot: Snapshot, now: datetime) -> Pa
     against = view.unanswered_orders()
     if against:
         return Pace(0, f"0: {against}", ("pbx",))
-    if not view.due:
+    if not view.due and view.mode != MANUAL:
         return Pace(0, "0: no contact is due", ("contacts",))
     return pacing.pacer.decide(now, snapshot)
-
-
-def _write_down(
-    session: Session,
-    pacing: Pacing,
-    pace: Pace,
-    passed: Passed,
-    snapshot: Snapshot,
-    claim: Claim,
-    view: View,
-    now: datetime,
-) -> None:
-    """Store the decision with its inputs and its reason; one that repeats the last only lengthens it."""
-    last = pacing.last
-    same = last is not None and pace.calls == 0 == last.calls and pace.why == last.why and last.fence == claim.fence
-    if same and last is not None:
-        last.ticks += 1
-        if now - last.until_at >= WRITE_EVERY:
-            last.until_at = now
-            session.execute(
-                update(PaceDecision).where(PaceDecision.id == last.id).values(until_at=now, ticks=last.ticks)
-            )
-        return
-    limits: dict[str, Any] = {"bound_by": list(pace.limits), "refused": dict(passed.refused)}
-    why = pace.why
-    if passed.refused:
-        shown = ", ".join(f"{count} by {rule.replace('_', ' ')}" for rule, count in sorted(passed.refused.items()))
-        why = f"{why}; the gate put off {shown}"
-    if pace.calls > len(passed.refs) and passed.none_due:
-        why = f"{why}; only {len(passed.refs)} contacts could be called"
-    decision = PaceDecision(
-        campaign_id=pacing.campaign_id,
-        decided_at=now,
-        until_at=now,
-        ticks=1,
-        calls=pace.calls,
-        ordered=len(passed.refs),
-        why=why,
-        snapshot=snapshot.as_json(),
-        limits={**limits, "mode": view.mode},
-        fence=claim.fence,
-    )
-    session.add(decision)
-    session.flush()
-    session.expunge(decision)
-    decision.why = pace.why
-    pacing.last = decision

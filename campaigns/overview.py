@@ -78,7 +78,8 @@ _QUERY = text(
                count(*) FILTER (WHERE t.answered_at >= :since AND t.state = 'completed' AND NOT t.late) AS joined,
                count(*) FILTER (WHERE t.answered_at >= :since
                                 AND (t.state = 'abandoned' OR t.state = 'completed' AND t.late)) AS abandoned,
-               count(*) FILTER (WHERE t.answered_at >= :since AND t.state = 'hung_up') AS hung_up
+               count(*) FILTER (WHERE t.answered_at >= :since AND t.state = 'hung_up'
+                                AND t.mode <> 'agentless') AS hung_up
         FROM (SELECT *, coalesce(joined_at - answered_at > make_interval(secs => answer_limit), false) AS late
               FROM attempts WHERE campaign_id = c.id AND (ordered_at >= :since OR ended_at IS NULL)) t) tries
     WHERE (CAST(:name AS text) IS NULL OR c.name = :name) AND (:archived OR c.state <> 'archived')

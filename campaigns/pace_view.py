@@ -1,35 +1,47 @@
-"""What the pacer is shown of a campaign, read from rows in one query, and what happened since it last looked."""
+"""What the pacer is shown of a campaign, read from rows in one query."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import select, text
+from sqlalchemy import text
 from sqlalchemy.orm import Session
 
+from campaigns import sharing
 from campaigns.gate import Lines
-from campaigns.models import Attempt
+from campaigns.pace_calls import ON_THE_WAY, Call
+from campaigns.sharing import Other
 from dialer.abandonment import Budget
-from dialer.calls import CallState
-from dialer.pacing import PaceEvent, Snapshot, events_of_call
+from dialer.calls import LIVE_ANSWERED, CallState
+from dialer.pacing import Snapshot
+from dialer.pacing.base import Goals
 
 # Calls that ended this recently are shown once more, so that the pacer hears of their end.
 RECENT = timedelta(seconds=15)
-# A new leader learns from this many of the campaign's last attempts.
-REMEMBERED = 3_000
 
 _VIEW = text(
     """
-    SELECT c.state, c.mode, c.max_lines, c.max_abandonment, c.answer_limit, c.state_at, c.pbx,
-      (SELECT json_agg(json_build_array(a.id, a.state, extract(epoch FROM CAST(:now AS timestamptz) - a.since)))
+    SELECT c.state, c.mode, c.max_lines, c.state_at, c.pbx, c.weight,
+           c.ratio, c.desired_wait, c.min_ring, c.inbound_first,
+      (SELECT json_agg(json_build_array(
+                a.id, a.state, extract(epoch FROM CAST(:now AS timestamptz) - a.since), a.wanted <> '',
+                extract(epoch FROM CAST(:now AS timestamptz) - coalesce(a.idle_since, a.since)),
+                coalesce(t.campaign_id, r.campaign_id, o.campaign_id, a.campaign_id, c.id),
+                a.reserved_for <> '' AND a.state IN ('parking', 'parked')))
          FROM campaign_agents ca JOIN agents a ON a.id = ca.agent_id
-        WHERE ca.campaign_id = c.id AND a.state NOT IN ('out', 'paused')
-          AND (a.campaign_id IS NULL OR a.campaign_id = c.id)) AS agents,
-      (SELECT json_agg(json_build_array(t.id, t.state, t.ordered_at, t.answered_at, t.joined_at, t.ended_at,
+         LEFT JOIN assignments s ON s.agent_id = a.id AND s.ended_at IS NULL
+         LEFT JOIN attempts t ON t.id = s.attempt_id
+         LEFT JOIN attempts r ON r.id = a.reserved_attempt_id
+         LEFT JOIN offers o ON o.agent_id = a.id AND o.state = 'open'
+        WHERE ca.campaign_id = c.id AND a.state NOT IN ('out', 'paused')) AS agents,
+      (SELECT json_agg(json_build_array(t.id, t.state, t.ordered_at, t.answered_at, t.joined_at, t.ended_at, t.sent_at,
                                         coalesce(t.agent_id, (SELECT s.agent_id FROM assignments s
                                           WHERE s.attempt_id = t.id AND s.ended_at IS NULL)),
-                                        t.gateway, t.sent_at))
+                                        t.gateway, t.answer_group, t.ringing_at, t.given_up_at,
+                                        t.pbx_call_id IS NOT NULL,
+                                        t.reserved_agent_id IS NOT NULL AND EXISTS (
+                                          SELECT 1 FROM agents r WHERE r.reserved_attempt_id = t.id)))
          FROM (SELECT * FROM attempts WHERE campaign_id = c.id AND ended_at IS NULL
                UNION ALL
                SELECT * FROM attempts WHERE campaign_id = c.id AND ended_at > CAST(:recent AS timestamptz)
@@ -38,70 +50,79 @@ _VIEW = text(
         WHERE s.pbx = c.pbx) AS status,
       (SELECT json_agg(json_build_array(t.gateway, t.campaign_id, t.sent_at)) FROM attempts t
         WHERE t.ended_at IS NULL AND t.pbx = c.pbx AND t.campaign_id <> c.id) AS others,
+      (SELECT json_agg(json_build_array(
+                b.id, b.weight, s.shared,
+                (SELECT count(*) FROM campaign_agents x JOIN agents y ON y.id = x.agent_id
+                  WHERE x.campaign_id = b.id AND y.state NOT IN ('out', 'paused')),
+                (SELECT json_agg(extract(epoch FROM CAST(:now AS timestamptz) - t.ordered_at)) FROM attempts t
+                  WHERE t.campaign_id = b.id AND t.ended_at IS NULL AND t.state = ANY(:on_the_way)
+                    AND NOT EXISTS (SELECT 1 FROM agents r WHERE r.reserved_attempt_id = t.id)),
+                (SELECT count(*) FROM attempts t
+                  WHERE t.campaign_id = b.id AND t.ended_at IS NULL AND t.state = ANY(:served)
+                    AND NOT EXISTS (SELECT 1 FROM assignments g WHERE g.attempt_id = t.id AND g.ended_at IS NULL)
+                    AND NOT EXISTS (SELECT 1 FROM agents r WHERE r.reserved_attempt_id = t.id)),
+                b.mode <> 'manual'  -- its agents dial when they like: no part of anybody is kept for it
+                AND coalesce((SELECT min(k.next_at) FROM contacts k WHERE k.campaign_id = b.id AND k.state = 'open')
+                         <= CAST(:now AS timestamptz) + interval '3 seconds', false)) ORDER BY b.id)
+         FROM (SELECT o.campaign_id, count(*) AS shared
+                 FROM campaign_agents m JOIN agents a ON a.id = m.agent_id AND a.state NOT IN ('out', 'paused')
+                 JOIN campaign_agents o ON o.agent_id = m.agent_id AND o.campaign_id <> m.campaign_id
+                WHERE m.campaign_id = c.id GROUP BY o.campaign_id) s
+         JOIN campaigns b ON b.id = s.campaign_id AND b.state = 'running' AND b.mode <> 'agentless') AS sharing,
       (SELECT extract(epoch FROM CAST(:now AS timestamptz) - min(e.received_at)) FROM logged_events e
         WHERE e.handled_at IS NULL AND NOT e.can_wait AND e.pbx = c.pbx) AS events_age,
-      EXISTS (SELECT 1 FROM contacts k WHERE k.campaign_id = c.id AND k.state = 'open'
-                AND k.next_at <= CAST(:now AS timestamptz) + interval '3 seconds') AS due
+      -- The least of them by the index: asked whether there is any, the planner reads a table where none is due.
+      coalesce((SELECT min(k.next_at) FROM contacts k WHERE k.campaign_id = c.id AND k.state = 'open')
+               <= CAST(:now AS timestamptz) + interval '3 seconds', false) AS due
     FROM campaigns c WHERE c.id = :campaign_id
-    """
-)
-_BUDGET = text(
-    """
-    SELECT count(*) FILTER (WHERE state IN ('abandoned', 'message') OR late OR stray) AS abandoned,
-           count(*) FILTER (WHERE joined_at IS NOT NULL AND NOT late) AS met
-    FROM (
-        SELECT state, joined_at, coalesce(extract(epoch FROM joined_at - answered_at) > answer_limit, false) AS late,
-               -- somebody answered a call that had been closed as something else
-               ended_at IS NOT NULL AND joined_at IS NULL AND state <> 'hung_up' AS stray
-        FROM attempts WHERE campaign_id = :campaign_id AND answered_at > :since
-        UNION ALL  -- found abandoned by the PBX's report alone: nobody told us when it was answered
-        SELECT state, joined_at, false, false FROM attempts
-        WHERE campaign_id = :campaign_id AND answered_at IS NULL AND state = 'abandoned' AND ended_at > :since
-    ) AS answered
     """
 )
 
 
 @dataclass(frozen=True, slots=True)
-class Call:
-    """One attempt as the pacer's view shows it."""
+class AtWork:
+    """One of the campaign's agents who is neither out nor on a pause; times in seconds."""
 
     id: int
-    state: CallState
-    ordered_at: datetime
-    answered_at: datetime | None
-    joined_at: datetime | None
-    ended_at: datetime | None
-    agent_id: int | None
-    gateway: str
-    sent_at: datetime | None
+    state: str
+    since: float  # in this state
+    leaving: bool  # asked to go, or to pause, when the customer in hand is gone
+    waited: float  # since their last customer
+    campaign_id: int  # whose customer they have or are kept for, or whose parking call
+    reserved: bool = False  # kept for one certain call: free for nobody else
 
-    @classmethod
-    def of(cls, row: Sequence[Any]) -> "Call":
-        times = [datetime.fromisoformat(value) if value else None for value in (*row[2:6], row[8])]
-        ordered, answered, joined, ended, sent = times
-        assert ordered is not None
-        return cls(row[0], CallState(row[1]), ordered, answered, joined, ended, row[6], str(row[7]), sent)
+    @property
+    def with_customer(self) -> bool:
+        """Whether they talk, or are about to."""
+        return self.state in ("assigned", "talking")
+
+    @property
+    def on_the_line(self) -> bool:
+        """Whether they wait on the line, or are being put there."""
+        return self.state in ("parking", "parked")
 
 
 @dataclass(slots=True)
 class View:
     """A campaign at one moment."""
 
+    id: int
     state: str
     mode: str
     state_at: datetime
     pbx: str
-    ceiling: float
     max_lines: int | None
-    agents: list[tuple[int, str, float]]
+    weight: float
+    goals: Goals
+    agents: list[AtWork]
     calls: list[Call]
     read_at: datetime | None
     gateways: list[dict[str, Any]]
     trouble: str
     events_age: float
     due: bool
-    others: list[Sequence[Any]] = field(default_factory=list)
+    others: list[Sequence[Any]] = field(default_factory=list)  # open calls on the same PBX
+    sharing: list[Other] = field(default_factory=list)  # campaigns with agents in common
 
     @property
     def open(self) -> list[Call]:
@@ -126,28 +147,65 @@ class View:
         # The PBX carries an order out a little after it was sent; what is younger than that is not in its count.
         return sent_at is None or self.read_at is None or sent_at > self.read_at - timedelta(seconds=0.5)
 
-    def snapshot(self, now: datetime, lines: Lines, budget: Budget) -> Snapshot:
-        """The same as values for the pacer."""
-        states: dict[str, list[float]] = {}
-        for _, state, since in self.agents:
-            states.setdefault(state, []).append(max(0.0, since))
-        served = (CallState.ANSWERED, CallState.HELD)
-        on_the_way = (CallState.ORDERED, CallState.SENDING, CallState.UNKNOWN, CallState.PLACED, CallState.RINGING)
+    def snapshot(
+        self,
+        now: datetime,
+        lines: Lines,
+        budget: Budget,
+        *,
+        least_ring: float | None = None,
+        prospects: tuple[tuple[str, int], ...] = (),
+    ) -> Snapshot:
+        """The same as values for the pacer.
+
+        `least_ring`: seconds of ringing after which a call may be given up; None when none ever may.
+        """
+        calls = [call for call in self.open if not call.reserved]  # those who need one of the free agents
+        ringing = [call for call in calls if call.state in ON_THE_WAY]
+        # Only whom the PBX is parking already: their seconds are fewer than a customer's ring.
+        free = [agent for agent in self.agents if agent.on_the_line and not agent.reserved]
+        kept = [agent for agent in self.agents if agent.on_the_line and agent.reserved]
+        serving = [agent for agent in self.agents if agent.with_customer]
+        stay = [agent for agent in serving if not agent.leaving]
         return Snapshot(
-            # Only whom the PBX is parking already: their seconds are fewer than a customer's ring.
-            idle=len(states.get("parking", [])),
-            parked=len(states.get("parked", [])),
-            talking=tuple(states.get("talking", []) + states.get("assigned", [])),
-            wrapping=tuple(states.get("wrap_up", [])),
-            ringing=tuple((now - call.ordered_at).total_seconds() for call in self.open if call.state in on_the_way),
-            waiting=sum(call.state in served and call.agent_id is None for call in self.open),
+            idle=sum(agent.state == "parking" for agent in free),
+            parked=sum(agent.state == "parked" for agent in free),
+            talking=tuple(agent.since for agent in stay if agent.campaign_id == self.id),
+            wrapping=tuple(agent.since for agent in self.agents if agent.state == "wrap_up"),
+            ringing=tuple((now - call.ordered_at).total_seconds() for call in ringing),
+            ringing_groups=tuple(call.group for call in ringing) if any(call.group for call in ringing) else (),
+            ringing_calls=self._names(ringing, now, least_ring),
+            waiting=sum(call.state in LIVE_ANSWERED and call.agent_id is None for call in calls),
+            reserved=sum(agent.campaign_id == self.id for agent in kept),
+            reserved_elsewhere=sum(agent.campaign_id != self.id for agent in kept),
             in_message=sum(call.state == CallState.MESSAGE for call in self.open),
             free_lines=lines.total,
             max_lines=self.max_lines,
             presence_age=(now - self.read_at).total_seconds() if self.read_at else None,
             events_age=self.events_age,
             budget=budget,
+            goals=self.goals,
+            prospects=prospects,
+            waits=tuple(agent.waited for agent in free),
+            leaving=sum(agent.leaving and agent.campaign_id == self.id for agent in serving),
+            elsewhere=tuple(agent.since for agent in stay if agent.campaign_id != self.id),
+            others_ringing=sharing.ringing(self.sharing),
+            others_waiting=sharing.waiting(self.sharing),
+            share=round(sharing.share(self.weight, self.sharing), 6),
         )
+
+    @staticmethod
+    def _names(ringing: Sequence[Call], now: datetime, least_ring: float | None) -> tuple[str, ...]:
+        """The calls that can be given up this moment, by name; nothing when there is none."""
+        if least_ring is None:
+            return ()
+        names = tuple(str(call.id) if call.can_be_given_up(now, least_ring) else "" for call in ringing)
+        return names if any(names) else ()
+
+    def age(self, now: datetime) -> Snapshot:
+        """How old our knowledge of the PBX is, and nothing else."""
+        presence = (now - self.read_at).total_seconds() if self.read_at else None
+        return Snapshot(presence_age=presence, events_age=self.events_age)
 
     def unanswered_orders(self) -> str:
         """Why no call should be ordered now although lines are free; empty when nothing speaks against it."""
@@ -161,20 +219,27 @@ class View:
 
 def read(session: Session, campaign_id: int, now: datetime) -> View | None:
     """Read a campaign's view; None when there is no such campaign."""
-    row = session.execute(_VIEW, {"campaign_id": campaign_id, "now": now, "recent": now - RECENT}).one_or_none()
+    given = {"campaign_id": campaign_id, "now": now, "recent": now - RECENT}
+    states = {"on_the_way": [str(state) for state in ON_THE_WAY], "served": [str(state) for state in LIVE_ANSWERED]}
+    row = session.execute(_VIEW, {**given, **states}).one_or_none()
     if row is None:
         return None
     read_at, gateways, trouble, trouble_at = row.status or (None, [], "", None)
     read_time = datetime.fromisoformat(read_at) if read_at else None
     troubled = bool(trouble) and (read_time is None or (trouble_at and datetime.fromisoformat(trouble_at) > read_time))
     return View(
+        id=campaign_id,
         state=row.state,
         mode=row.mode,
         state_at=row.state_at,
         pbx=row.pbx,
-        ceiling=row.max_abandonment,
         max_lines=row.max_lines,
-        agents=[(agent, state, float(since)) for agent, state, since in row.agents or []],
+        weight=row.weight,
+        goals=Goals(row.ratio, row.desired_wait, row.min_ring, row.inbound_first),
+        agents=[
+            AtWork(agent, state, max(0.0, float(since)), leaving, max(0.0, float(waited)), whose, reserved)
+            for agent, state, since, leaving, waited, whose, reserved in row.agents or []
+        ],
         calls=[Call.of(call) for call in row.calls or []],
         read_at=read_time,
         gateways=gateways or [],
@@ -182,48 +247,5 @@ def read(session: Session, campaign_id: int, now: datetime) -> View | None:
         events_age=max(0.0, float(row.events_age or 0.0)),
         due=row.due,
         others=row.others or [],
+        sharing=[Other.of(one) for one in row.sharing or []],
     )
-
-
-def budget(session: Session, campaign_id: int, since: datetime, ceiling: float, window: str) -> Budget:
-    """Count what the window has spent: rows, never a counter (I19). A message now playing is spent already."""
-    row = session.execute(_BUDGET, {"campaign_id": campaign_id, "since": since}).one()
-    return Budget(row.abandoned, row.met, ceiling, window)
-
-
-def events_of(call: Call) -> list[PaceEvent]:
-    """Everything that has happened to a call, in order."""
-    return events_of_call(
-        str(call.id),
-        call.state,
-        ordered_at=call.ordered_at,
-        answered_at=call.answered_at,
-        joined_at=call.joined_at,
-        ended_at=call.ended_at,
-        agent=str(call.agent_id or ""),
-    )
-
-
-def remembered(session: Session, campaign_id: int) -> list[PaceEvent]:
-    """What a new leader learns from: the campaign's last attempts."""
-    query = (
-        select(Attempt)
-        .where(Attempt.campaign_id == campaign_id, Attempt.ended_at.is_not(None))
-        .order_by(Attempt.ordered_at.desc())
-        .limit(REMEMBERED)
-    )
-    found: list[PaceEvent] = []
-    for row in session.scalars(query):
-        call = Call(
-            row.id,
-            CallState(row.state),
-            row.ordered_at,
-            row.answered_at,
-            row.joined_at,
-            row.ended_at,
-            row.agent_id,
-            row.gateway,
-            row.sent_at,
-        )
-        found += events_of(call)
-    return found

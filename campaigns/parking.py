@@ -3,22 +3,34 @@
 An agent who is parked ahead of the answer is joined by one PBX command and not by a ring.
 """
 
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 
 from sqlalchemy import select, text, true
 from sqlalchemy.orm import Session
 
-from campaigns import agents, pbx_commands
+from campaigns import agents, pbx_commands, reserving
 from campaigns.db import ROW_LOCK_OR_SKIP
 from campaigns.matching import leg_ref
 from campaigns.models import Agent, AgentLeg, Campaign, CampaignAgent, Installation
 from dialer.calls import CallState
+from dialer.modes import PARKS_AHEAD
 from dialer.settings import TimingSettings
 
 # Nothing to dial for this long: agents are let off the line. Calls to come park them again.
 IDLE_LINE = timedelta(seconds=20)
 # A whole shift that logs in at nine is parked over some seconds: one tick must not hold up the next.
 MOST_AT_ONCE = 20
+
+_WANTED_BY = text(
+    """
+    SELECT b.id FROM campaign_agents ca JOIN campaigns b ON b.id = ca.campaign_id
+    WHERE ca.agent_id = :agent_id AND b.id <> :campaign_id AND b.state = 'running' AND b.mode = ANY(:modes)
+      AND (EXISTS (SELECT 1 FROM attempts t WHERE t.campaign_id = b.id AND t.ended_at IS NULL)
+           OR (SELECT min(k.next_at) FROM contacts k WHERE k.campaign_id = b.id AND k.state = 'open') <= :now)
+    ORDER BY b.id LIMIT 1
+    """
+)
 
 
 def park(session: Session, campaign: Campaign, *, now: datetime, timing: TimingSettings) -> list[str]:
@@ -38,6 +50,13 @@ def park(session: Session, campaign: Campaign, *, now: datetime, timing: TimingS
         .with_for_update(**ROW_LOCK_OR_SKIP, of=Agent)
         .execution_options(populate_existing=True)
     ).all()
+    return order_legs(session, campaign, ready, now=now, timing=timing)
+
+
+def order_legs(
+    session: Session, campaign: Campaign, ready: Sequence[Agent], *, now: datetime, timing: TimingSettings
+) -> list[str]:
+    """Order a parking call for each of these agents, who are ready and locked; returns their references."""
     if not ready:
         return []
     prefix = session.get_one(Installation, 1).prefix
@@ -72,7 +91,8 @@ def let_go(
 ) -> list[int]:
     """Take the parked agents of a campaign off the line, or only those who work for it no more.
 
-    Returns the commands ordered; the second look sends them.
+    Who is wanted by another campaign stays on the line, as that one's: to let them go would be to ring them again a
+    moment later. Returns the commands ordered; the second look sends them.
     """
     member = (CampaignAgent.campaign_id == campaign_id) & (CampaignAgent.agent_id == AgentLeg.agent_id)
     stranger = ~select(CampaignAgent.agent_id).where(member).exists()
@@ -84,6 +104,7 @@ def let_go(
             AgentLeg.ended_at.is_(None),
             AgentLeg.state == CallState.HELD,
             Agent.state == "parked",
+            Agent.reserved_for.not_in((reserving.CALL, reserving.OFFER)),
             stranger if strangers_only else true(),
         )
         .order_by(AgentLeg.id)
@@ -91,9 +112,15 @@ def let_go(
         .execution_options(populate_existing=True)
     ).all()
     commands = []
+    given = {"campaign_id": campaign_id, "now": now, "modes": list(PARKS_AHEAD)}
     for leg in legs:
         agent = agents.locked(session, leg.agent_id)
-        if agent.state != "parked":
+        if agent.state != "parked" or agent.reserved_for in (reserving.CALL, reserving.OFFER):
+            continue
+        heir = session.scalar(_WANTED_BY, given | {"agent_id": agent.id})
+        if heir is not None:
+            reserving.release(session, agent, now=now, why=reason)  # kept ahead of a callback of this campaign
+            leg.campaign_id = agent.campaign_id = heir
             continue
         command = pbx_commands.order_hang_up(session, leg, now=now)
         if command is not None:

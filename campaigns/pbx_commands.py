@@ -85,6 +85,23 @@ def withdraw_join(session: Session, assignment_id: int, *, now: datetime) -> boo
     return withdrawn is not None
 
 
+def withdraw_hang_up(session: Session, ref: str, *, now: datetime) -> bool:
+    """Take back the end of a call if nobody has begun to send it; whether none is on its way now."""
+    own = (Command.ref == ref, Command.kind == "hang_up")
+    session.execute(
+        update(Command).where(*own, Command.state == "due").values(state="not_sent", answer="withdrawn", done_at=now)
+    )
+    # Refused or never sent, it ended nothing; of one whose fate is unknown the worse is believed.
+    under_way = select(Command.id).where(*own, Command.state.in_(("sending", "accepted", "unknown")))
+    return session.scalar(under_way.limit(1)) is None
+
+
+def due_hang_ups(session: Session, ref: str) -> list[int]:
+    """Return the hang-ups of one call that nobody has begun to send."""
+    query = select(Command.id).where(Command.ref == ref, Command.kind == "hang_up", Command.state == "due")
+    return list(session.scalars(query))
+
+
 def join_of(session: Session, ref: str, assignment_id: int) -> Command | None:
     """The join ordered for this assignment, as it stands in the database now."""
     query = select(Command).where(Command.ref == ref, Command.kind == "join", Command.about == assignment_id)

@@ -15,8 +15,11 @@ from dialer.errors import PbxError
 from dialer.pbx.base import Feature
 
 
-def poll(application: Application, name: str) -> bool:
-    """Read lines and agents of one PBX and correct our record; False when the PBX could not be read."""
+def poll(application: Application, name: str, tellers: set[int] | None = None) -> bool:
+    """Read lines and agents of one PBX and correct our record; False when the PBX could not be read.
+
+    `tellers`: see `agents.apply_presence`.
+    """
     pbx = application.pbxes[name]
     with application.transaction() as session:
         asked_at = database_now(session)  # what is sent from here on may be missing in the answer
@@ -44,9 +47,49 @@ def poll(application: Application, name: str) -> bool:
             )
         )
         roster.refresh_groups(session, name, users)
-        by_presence = application.settings.agent_login == "presence"
-        agents.apply_presence(session, name, users, now=now, login_by_presence=by_presence)
+        agents.apply_presence(
+            session,
+            name,
+            users,
+            now=now,
+            login_by_presence=_by_presence(application),
+            asked_at=asked_at,
+            tellers=tellers,
+        )
     return True
+
+
+def watch_wrap_ups(application: Application, name: str, tellers: set[int] | None = None) -> bool:
+    """Between two polls, while somebody is in wrap-up: read the agents, and see who is back; whether that was needed.
+
+    Nobody tells us of it, and until it is seen an agent waits for nothing. What goes wrong here is for the poll to say.
+    """
+    pbx = application.pbxes[name]
+    if Feature.PRESENCE not in pbx.features:
+        return False
+    with application.transaction() as session:
+        asked_at = database_now(session)
+        if not agents.may_come_back(session, name, asked_at):
+            return False
+    try:
+        users = pbx.users()
+    except PbxError:
+        return True
+    with application.transaction() as session:
+        agents.apply_presence(
+            session,
+            name,
+            users,
+            now=database_now(session),
+            login_by_presence=_by_presence(application),
+            asked_at=asked_at,
+            tellers=tellers,
+        )
+    return True
+
+
+def _by_presence(application: Application) -> bool:
+    return application.settings.agent_login == "presence"
 
 
 def note_trouble(application: Application, name: str, why: str) -> None:

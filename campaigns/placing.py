@@ -37,6 +37,8 @@ _CLAIM_ATTEMPT = text(
       AND EXISTS (SELECT 1 FROM contacts k WHERE k.id = attempts.contact_id AND k.state = 'live')
       AND NOT EXISTS (SELECT 1 FROM do_not_call d WHERE d.number = attempts.number
                       AND (d.campaign_id IS NULL OR d.campaign_id = attempts.campaign_id))
+      -- Whose agent has left meanwhile is not rung at all: nobody would be there for them.
+      AND (reserved_agent_id IS NULL OR EXISTS (SELECT 1 FROM agents r WHERE r.reserved_attempt_id = attempts.id))
     RETURNING extract(epoch FROM not_after - clock_timestamp())
     """
 )

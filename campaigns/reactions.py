@@ -16,6 +16,7 @@ from campaigns.matching import is_leg, ref_of_call
 from campaigns.models import AgentLeg, Attempt, Command, LoggedEvent
 from dialer.calls import FINAL, CallState, Signal, advance
 from dialer.errors import EventTrouble
+from dialer.modes import AGENTLESS
 from dialer.pbx.base import CallEvent, CallOutcome, Heard, Payload, Pbx, Role
 
 # Set in `session.info`: calls whose events came under another's reference and wait to be looked at.
@@ -48,6 +49,8 @@ def follow_up(session: Session, call: Attempt | AgentLeg, *, now: datetime) -> l
     if isinstance(call, Attempt):
         if call.state == CallState.ENDING:
             assigning.spare(session, call, now=now)
+        if call.given_up_at is not None and call.answered_at is None and call.ended_at is None:
+            return pbx_commands.due_hang_ups(session, call.ref)
         return assigning.serve(session, call, now=now)
     commands: list[int] = []
     if call.ended_at is None and call.state in (CallState.ANSWERED, CallState.HELD):
@@ -265,7 +268,23 @@ def _answered(session: Session, attempt: Attempt, at: datetime, now: datetime) -
             attempt_id=attempt.id,
             heard_after=round((now - at).total_seconds(), 4),
         )
+        _not_given_up_after_all(session, attempt, now)
     _step(attempt, Signal.ANSWERED)
+
+
+def _not_given_up_after_all(session: Session, attempt: Attempt, now: datetime) -> None:
+    """Somebody answers a call whose end was ordered: they are served, if the order can still be taken back."""
+    if attempt.given_up_at is not None and pbx_commands.withdraw_hang_up(session, attempt.ref, now=now):
+        attempt.given_up_at = None
+        ledger.record(
+            session,
+            at=now,
+            kind="not_given_up",
+            who="dialer",
+            campaign_id=attempt.campaign_id,
+            attempt_id=attempt.id,
+            why="answered before its end was sent",
+        )
 
 
 def _joined(session: Session, attempt: Attempt, event: CallEvent, at: datetime, now: datetime) -> None:
@@ -304,7 +323,8 @@ def _stray(session: Session, attempt: Attempt, event: CallEvent, now: datetime) 
             ledger.record(
                 session,
                 at=now,
-                kind="abandoned",
+                # Nobody was promised an agent by an agentless call.
+                kind="message" if attempt.mode == AGENTLESS else "abandoned",
                 who=f"pbx:{attempt.pbx}",
                 campaign_id=attempt.campaign_id,
                 attempt_id=attempt.id,

@@ -9,27 +9,31 @@ from dialer.abandonment import rate
 # By the moment of the answer; of a call whose answer we never heard, by the first moment that proves it. As
 # `dialer.abandonment.figures` counts: whom an agent met only after the limit is abandoned, and a played message
 # takes nobody out. A call that goes on counts as soon as it is certain where it will be.
+# Agentless calls promised nobody an agent: they are in no rate, and counted apart as `played`.
 # The grouping set () is the total: percentiles do not add up.
 _QUERY = text(
     """
     WITH answered AS (
         SELECT c.name AS campaign, c.max_abandonment AS ceiling, a.state, a.joined_at, a.message_at, a.ended_at,
+               a.mode = 'agentless' AS agentless,
                make_interval(secs => a.answer_limit) AS limit_, a.joined_at - a.answered_at AS waited,
                coalesce(a.answered_at, a.joined_at, CASE WHEN a.state = 'abandoned' THEN a.ended_at END) AS at
         FROM attempts a JOIN campaigns c ON c.id = a.campaign_id
         WHERE a.ordered_at < :end AND (a.ended_at IS NULL OR a.ended_at >= :start)
           AND (CAST(:campaign_id AS bigint) IS NULL OR a.campaign_id = :campaign_id)),
     judged AS (
-        SELECT campaign, ceiling, state, CAST(at AT TIME ZONE :zone AS date) AS day,
+        SELECT campaign, ceiling, state, agentless, CAST(at AT TIME ZONE :zone AS date) AS day,
                CAST(extract(epoch FROM waited) AS float) AS waited,
                joined_at IS NOT NULL AND coalesce(waited <= limit_, true) AS joined,
                waited > limit_ OR joined_at IS NULL AND (state IN ('abandoned', 'message')
-                   OR state <> 'hung_up' AND coalesce(message_at, ended_at) IS NOT NULL) AS abandoned
+                   OR state <> 'hung_up' AND coalesce(message_at, ended_at) IS NOT NULL) AS abandoned,
+               message_at IS NOT NULL AND state <> 'hung_up' OR state = 'played' AS played
         FROM answered WHERE at >= :start AND at < :end)
-    SELECT day, campaign, min(ceiling) AS ceiling, count(*) AS answered,
-           count(*) FILTER (WHERE joined) AS joined,
-           count(*) FILTER (WHERE abandoned) AS abandoned,
-           count(*) FILTER (WHERE state = 'hung_up') AS hung_up,
+    SELECT day, campaign, min(ceiling) AS ceiling, count(*) FILTER (WHERE NOT agentless) AS answered,
+           count(*) FILTER (WHERE joined AND NOT agentless) AS joined,
+           count(*) FILTER (WHERE abandoned AND NOT agentless) AS abandoned,
+           count(*) FILTER (WHERE state = 'hung_up' AND NOT agentless) AS hung_up,
+           count(*) FILTER (WHERE agentless AND played) AS played,
            percentile_cont(0.5) WITHIN GROUP (ORDER BY waited) AS waited_p50,
            percentile_cont(0.95) WITHIN GROUP (ORDER BY waited) AS waited_p95,
            max(waited) AS waited_max
@@ -45,6 +49,7 @@ _COLUMNS = (
     Column("joined", "Joined", "count"),
     Column("abandoned", "Lost", "count"),
     Column("hung_up", "Hung up", "count"),
+    Column("played", "Played", "count"),
     Column("rate", "Rate", "share"),
     Column("rate_of_answered", "Of all", "share"),
     Column("ceiling", "Limit", "share"),
@@ -55,7 +60,10 @@ _COLUMNS = (
 
 
 def abandonment(session: Session, period: Period) -> Report:
-    """Count the calls answered in the period; `rate` is D / (D + L), `rate_of_answered` D / H."""
+    """Count the calls answered in the period; `rate` is D / (D + L), `rate_of_answered` D / H.
+
+    `played`: agentless calls whose person heard the message; they are in none of the other figures.
+    """
     rows = [
         {
             **found,

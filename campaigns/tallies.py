@@ -13,10 +13,8 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 from sqlalchemy import text
 from sqlalchemy.orm import Session
 
-from campaigns import pace_view
+from campaigns import budgets
 from campaigns.models import Campaign
-from dialer.abandonment import rule_pack
-from dialer.errors import NotFound
 
 _SHARE = 10.0  # one part counting, nine parts rest
 
@@ -207,17 +205,13 @@ def _occupancy(session: Session, campaign_id: int, window: Window) -> float | No
 
 
 def _abandonment(session: Session, campaign: Campaign, now: datetime) -> Abandonment:
-    """The budget the pacer keeps to, from the same count."""
-    try:
-        pack = rule_pack(campaign.rule_pack)
-        length, ceiling = pack.window, min(campaign.max_abandonment, pack.ceiling)
-    except NotFound:  # a pack of a newer release: its campaign is shown all the same
-        length, ceiling = timedelta(hours=24), campaign.max_abandonment
-    window = Window(f"last {length.total_seconds() / 3600:.0f} h", now - length, now)
-    budget = pace_view.budget(session, campaign.id, window.since, ceiling, window.name)
+    """The window the pacer keeps to, from the same count."""
+    spent = budgets.shown(session, campaign, now)
+    budget = spent.budget
+    name = f"last {budget.window}" if budget.window[0].isdigit() else budget.window
     return Abandonment(
-        window=window,
-        ceiling=ceiling,
+        window=Window(name, spent.since, now),
+        ceiling=budget.ceiling,
         abandoned=budget.abandoned,
         met=budget.met,
         rate=round(budget.rate, 6),

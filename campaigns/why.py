@@ -12,11 +12,12 @@ from sqlalchemy import select, text
 from sqlalchemy.orm import Session
 
 from campaigns import do_not_call
-from campaigns.models import Attempt, Campaign, Contact, ContactList
+from campaigns.models import Attempt, Campaign, Contact, ContactList, Offer
 from dialer import gate as rules
 from dialer.calls import CallState
 from dialer.errors import NotFound
 from dialer.gate import DoNotCallEntry, Verdict
+from dialer.modes import AGENTLESS
 from dialer.numbers import Number, normalise, zones
 from dialer.retries import NEVER_RANG, counts_against_cap
 from dialer.windows import Hours, judge, zones_to_judge
@@ -222,6 +223,10 @@ def _of_the_contact(session: Session, contact: Contact) -> Verdict:
     if contact.state == "closed":
         return Verdict(False, "contact", f"the contact is closed: {contact.closed_because or 'no reason was kept'}")
     if contact.state == "live":
+        offered = select(Offer.until).where(Offer.contact_id == contact.id, Offer.state == "open")
+        until = session.scalar(offered)
+        if until is not None:
+            return Verdict(False, "contact", f"the contact is offered to an agent until {until:%H:%M:%S} UTC")
         return Verdict(False, "contact", "the contact is being called, or spoken with, now")
     return Verdict(True, "contact", "the contact is open")
 
@@ -261,7 +266,7 @@ def holding(session: Session, campaign: Campaign, *, now: datetime) -> list[str]
     if not state.allowed:
         found.append(state.why)
     free, states = _agents(session, campaign)
-    if not free:
+    if not free and campaign.mode != AGENTLESS:
         found.append(f"no agent is free: {states or 'none is assigned'}")
     lease = session.execute(
         text("SELECT holder FROM leases WHERE name = :name AND expires_at > clock_timestamp()"),

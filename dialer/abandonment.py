@@ -7,11 +7,12 @@ the limit, who are in H only. None of this is legal advice: the packs are dated 
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import date, datetime, timedelta
+from datetime import date, timedelta
 from fractions import Fraction
 
 from dialer.calls import CallState
 from dialer.errors import NotFound
+from dialer.rate_windows import WindowRule
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +35,14 @@ class Figures:
             self.met + other.met,
             self.machines + other.machines,
             self.hung_up + other.hung_up,
+        )
+
+    def __sub__(self, other: "Figures") -> "Figures":
+        return Figures(
+            self.abandoned - other.abandoned,
+            self.met - other.met,
+            self.machines - other.machines,
+            self.hung_up - other.hung_up,
         )
 
 
@@ -84,7 +93,7 @@ class Budget:
     """What one window has spent, and what its ceiling leaves. Whole calls and exact fractions: no rounding."""
 
     abandoned: int
-    met: int
+    met: int  # or whatever else stands below the line beside D: in the US, those who hung up too
     ceiling: float
     window: str = "24 h"  # for people
 
@@ -134,32 +143,80 @@ def _exact(ceiling: float) -> Fraction:
 
 @dataclass(frozen=True, slots=True)
 class RulePack:
-    """One reading of the rules, as data, with the day it begins to hold."""
+    """One reading of the rules, as data, with the day it begins to hold and where it was read."""
 
     name: str
     since: date
+    source: str
     answer_limit: timedelta  # from the answer to an agent, or the recorded message
-    ceiling: float  # of D / (D + L)
-    window: timedelta  # the rate is kept in every window of this length
+    windows: tuple[WindowRule, ...]  # all of them hold at once
     ring_minimum: timedelta  # a phone is not given up on sooner
     rest: timedelta  # before somebody abandoned is called again
 
-    def window_opens(self, now: datetime) -> datetime:
-        """Return from when answered calls count in the window that ends now."""
-        return now - self.window
+    @property
+    def ceiling(self) -> float:
+        """The highest share of calls that any of its windows lets be abandoned: nobody sets more without the right."""
+        return max(window.ceiling for window in self.windows)
 
+    def ceiling_of(self, window: WindowRule, max_abandonment: float) -> float:
+        """Return what a campaign with this limit is held to in one window.
+
+        The limit bounds every window's own ceiling. A limit above the whole pack was set by somebody with the right
+        to, and holds in every window.
+        """
+        return max_abandonment if max_abandonment > self.ceiling else min(max_abandonment, window.ceiling)
+
+    def budget(self, window: WindowRule, counted: Figures, max_abandonment: float, of: str = "") -> Budget:
+        """Return what `counted` leaves of a window. `of` is put behind the window's name, for people."""
+        against = {
+            "met": counted.met,
+            "met_with_machines": counted.met + counted.machines,
+            "answered": counted.met + counted.hung_up,
+        }[window.counts]
+        return Budget(counted.abandoned, against, self.ceiling_of(window, max_abandonment), window.name + of)
+
+
+_DAY = timedelta(days=1)
+_IN_FORCE = date(2026, 1, 1)
 
 PACKS = {
     pack.name: pack
     for pack in (
         RulePack(
             name="default-2026",
-            since=date(2026, 1, 1),
+            since=_IN_FORCE,
+            source="our own choice, at least as strict as the rules it was compared with but for the blocks of 30 days",
             answer_limit=timedelta(seconds=2),
-            ceiling=0.03,
-            window=timedelta(hours=24),
+            windows=(WindowRule("rolling", 0.03, length=_DAY), WindowRule("day", 0.03)),
             ring_minimum=timedelta(seconds=15),
             rest=timedelta(hours=72),
+        ),
+        RulePack(
+            name="us-2026",
+            since=_IN_FORCE,
+            source="FTC, 16 CFR 310.4(b)(4); FCC, 47 CFR 64.1200(a)(6) and (7)",
+            answer_limit=timedelta(seconds=2),  # after the greeting, which is later than the answer
+            windows=(WindowRule("blocks", 0.03, "answered", length=30 * _DAY),),
+            ring_minimum=timedelta(seconds=15),  # or four rings
+            rest=timedelta(hours=72),  # ours: the rule names none
+        ),
+        RulePack(
+            name="uk-2026",
+            since=_IN_FORCE,
+            source="Ofcom, statement of policy on persistent misuse, March 2017; it names no safe rate, 3 % is ours",
+            answer_limit=timedelta(seconds=2),
+            windows=(WindowRule("day", 0.03, "met_with_machines"),),
+            ring_minimum=timedelta(seconds=15),
+            rest=timedelta(hours=72),
+        ),
+        RulePack(
+            name="it-2026",
+            since=_IN_FORCE,
+            source="Garante, provvedimento 83 of 20 February 2014; the 4 % per day are from an audit sheet: check",
+            answer_limit=timedelta(seconds=3),
+            windows=(WindowRule("campaign", 0.03), WindowRule("day", 0.04)),
+            ring_minimum=timedelta(seconds=15),  # ours: the rule names none
+            rest=timedelta(days=5),
         ),
     )
 }

@@ -29,6 +29,7 @@ class CallState(StrEnum):
     COMPLETED = "completed"  # talked (customer) or served (agent)
     ABANDONED = "abandoned"  # answered, and no agent in time
     HUNG_UP = "hung_up"  # answered, and gone before the limit
+    PLAYED = "played"  # agentless: answered, and the recorded message was what the call was for
     BUSY = "busy"
     NO_ANSWER = "no_answer"
     REJECTED = "rejected"
@@ -154,9 +155,10 @@ _BY_OUTCOME = {
 }
 
 
-def conclude(facts: Facts, limit: timedelta, *, settled: bool) -> CallState | None:
+def conclude(facts: Facts, limit: timedelta, *, settled: bool, agentless: bool = False) -> CallState | None:
     """Say how an ended call ended, from its facts; None while late events could still change the answer.
 
+    `agentless`: nobody was promised an agent, so whoever stayed is played to and not abandoned.
     `limit` is the rule pack's time from answer to agent. A played message does not take a call out of the
     abandoned ones; somebody who hung up before the limit, and before any message, was not abandoned.
     """
@@ -166,15 +168,27 @@ def conclude(facts: Facts, limit: timedelta, *, settled: bool) -> CallState | No
         # The join, the answer or the going may be reported after the end: only what no event can undo is said
         # at once, and that is why the customer's own leg was not reached.
         return _BY_OUTCOME.get(facts.leg_outcome) if facts.leg_outcome and facts.answered_at is None else None
+    stayed = CallState.PLAYED if agentless else CallState.ABANDONED
     if facts.answered_at is not None:
-        return CallState.HUNG_UP if _gone_before(facts, facts.answered_at + limit) else CallState.ABANDONED
+        return CallState.HUNG_UP if _gone_before(facts, facts.answered_at + limit) else stayed
     for outcome in (facts.leg_outcome, facts.final_outcome):
         if outcome in _BY_OUTCOME:
             return _BY_OUTCOME[outcome]
     if facts.final_outcome is CallOutcome.OK:
         # Somebody answered and we never heard of it: nobody can have joined them. The harder word.
-        return CallState.ABANDONED
+        return stayed
     return CallState.FAILED
+
+
+def given_up(outcome: CallState) -> CallState:
+    """Return how a call really ended that we ended while it rang, from what its facts alone would say.
+
+    PBXs have many words for a call that its caller ends; what it was is one that nobody took in time. Who answered
+    at that very moment did not hang up: we did, and that is an abandoned call.
+    """
+    if outcome in (CallState.FAILED, CallState.UNAVAILABLE, CallState.NO_LINES, CallState.LOST):
+        return CallState.NO_ANSWER
+    return CallState.ABANDONED if outcome is CallState.HUNG_UP else outcome
 
 
 def _gone_before(facts: Facts, deadline: datetime) -> bool:

@@ -11,6 +11,7 @@ from datetime import datetime, timedelta
 from dialer.calls import FINAL, CallState
 
 REACHED = "reached"
+MESSAGE_PLAYED = "message played"
 ATTEMPTS_USED_UP = "attempts used up"
 UNREACHABLE = "unreachable"
 REFUSED_BY_PBX = "refused by the PBX every time"
@@ -85,6 +86,8 @@ def after(
         raise ValueError(f"an attempt that is still {outcome} has no next one")
     if outcome is CallState.COMPLETED:
         return _close(REACHED, "an agent spoke with this contact")
+    if outcome is CallState.PLAYED:
+        return _close(MESSAGE_PLAYED, "this contact answered and heard the recorded message")
     if outcome is CallState.REFUSED and never_rang_in_a_row >= rules.refused_most:
         return _close(REFUSED_BY_PBX, f"the PBX refused the order {never_rang_in_a_row} times in a row")
     other = outcome is CallState.UNAVAILABLE and has_other_number and not on_other_number

@@ -15,6 +15,7 @@ from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator
+from pydantic.fields import FieldInfo
 
 from dialer.errors import SettingsError
 
@@ -88,12 +89,21 @@ class TimingSettings(_Section):
     settle: Seconds = 1.5  # a call that ended out of order waits this long for its late events
     message_limit: Seconds = 60.0  # the recorded message is over by then, or the call is hung up
     talk_limit: Seconds = 14_400.0  # a conversation longer than this is asked about and ended
+    preview_limit: Seconds = 60.0  # an offer not answered by then expires
+    callback_lead: Seconds = 20.0  # an agent is kept for a callback this long before it is due
     agent_ring_limit: Seconds = 20.0  # an agent's phone that does not answer by then pauses the agent
     presence_poll: Seconds = 2.0  # between two reads of lines and agents
+    wrap_up_poll: Seconds = 0.5  # between two reads of agents while one of them may be back from wrap-up any moment
     presence_stale: Seconds = 30.0  # older than this: one call per idle agent
     presence_dead: Seconds = 60.0  # older than this: no calls
     lease: Seconds = 3.0  # a scheduler not heard of for this long has lost its campaigns
     retention_days: float = Field(90, gt=0)  # raw events and pace decisions
+
+
+class RightsSettings(_Section):
+    """Who may do what no one else may; names as the ledger writes them (`cli:anna`). Until there are roles."""
+
+    may_raise_ceiling: tuple[str, ...] = ()  # an abandonment limit above the rule pack's, with a reason
 
 
 class PbxSettings(_Section):
@@ -166,6 +176,7 @@ class Settings(_Section):
     redis: RedisSettings = RedisSettings()
     log: LogSettings = LogSettings()
     timing: TimingSettings = TimingSettings()
+    rights: RightsSettings = RightsSettings()
     pbx: dict[str, PbxSettings] = Field(default_factory=dict)
     worker_threads: int = Field(8, ge=1, le=64)
     agent_login: Literal["presence", "explicit"] = "presence"  # who says an agent is at work
@@ -250,10 +261,10 @@ def _overlay_environment(values: dict[str, Any], environ: Mapping[str, str]) -> 
     for section, info in Settings.model_fields.items():
         kind = info.annotation
         if isinstance(kind, type) and issubclass(kind, BaseModel):
-            for field in kind.model_fields:
+            for field, about in kind.model_fields.items():
                 text = environ.get(f"{PREFIX}{section}_{field}".upper())
                 if text is not None:
-                    _table(values, section)[field] = text
+                    _table(values, section)[field] = _listed(text) if _is_list(about) else text
         elif section != "pbx" and (text := environ.get(f"{PREFIX}{section}".upper())):
             values[section] = text
     for name, table in list(_table(values, "pbx").items()) if values.get("pbx") else []:
@@ -262,8 +273,15 @@ def _overlay_environment(values: dict[str, Any], environ: Mapping[str, str]) -> 
         for field, info in PbxSettings.model_fields.items():
             text = environ.get(f"{PREFIX}PBX_{name}_{field}".upper().replace("-", "_"))
             if text is not None:
-                is_list = str(info.annotation).startswith("tuple")
-                table[field] = [part.strip() for part in text.split(",") if part.strip()] if is_list else text
+                table[field] = _listed(text) if _is_list(info) else text
+
+
+def _is_list(field: FieldInfo) -> bool:
+    return str(field.annotation).startswith("tuple")
+
+
+def _listed(text: str) -> list[str]:
+    return [part.strip() for part in text.split(",") if part.strip()]
 
 
 def _table(values: dict[str, Any], name: str) -> dict[str, Any]:

@@ -34,6 +34,7 @@ class FakePbx:
         self.answers: dict[str, PbxError] = {}  # command -> error to raise
         self.lines: list[Gateway] = [Gateway("4", "trunk", True, True, 30, 0)]
         self.people: list[PbxUser] = []
+        self.lists_read: list[str] = []  # the lists that were asked for
         self.live: list[LiveCall] = []
         self.past: list[PastCall] = []
         self._events: list[CallEvent] = []
@@ -65,9 +66,11 @@ class FakePbx:
         return self._events[int(parse_qs(payload.query)["n"][0])]
 
     def gateways(self) -> Sequence[Gateway]:
+        self._list("gateways")
         return self.lines
 
     def users(self) -> Sequence[PbxUser]:
+        self._list("users")
         return self.people
 
     def current_calls(self) -> Sequence[LiveCall]:
@@ -96,6 +99,11 @@ class FakePbx:
 
     def close(self) -> None:
         """Nothing is open."""
+
+    def _list(self, kind: str) -> None:
+        self.lists_read.append(kind)
+        if kind in self.answers:
+            raise self.answers[kind]
 
     def _do(self, kind: str, what: object, before_send: Callable[[], None] | None = None) -> str:
         if before_send is not None:

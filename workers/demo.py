@@ -55,6 +55,12 @@ class DemoPlan:
     faults: str = ""
     answer_probability: float = 0.4
     lines: int | None = None  # None: three for each agent
+    profile: str = "life"  # of the simulated call centre
+    wrap_up_limit: float | None = None  # None: a minute, faster than life as everything else
+    # Impatient, because the people are. None: the product's own.
+    presence_poll: float | None = 0.5
+    sweep: float | None = 1.0
+    mode: str = "predictive"
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,13 +172,13 @@ def create(plan: DemoPlan, application: Application) -> None:
             pbx=PBX,
             features=pbx.features,
             caller_id="+390210001000",
-            mode="predictive",
+            mode=plan.mode,
             country="IT",
             hours="always",
             max_attempts=2,
             number_gap=5.0,
             retry_delay=10.0,
-            wrap_up_limit=max(2.0, 60.0 / plan.speed),
+            wrap_up_limit=plan.wrap_up_limit or max(2.0, 60.0 / plan.speed),
             now=now,
             who="demo",
         )
@@ -300,6 +306,8 @@ class Book:
 
 
 def _settings(plan: DemoPlan, web_port: int, pbx_port: int) -> Settings:
+    told = {"presence_poll": plan.presence_poll, "sweep": plan.sweep}
+    timing = "\n".join(f"{name} = {seconds}" for name, seconds in told.items() if seconds is not None)
     (plan.folder / "demo.toml").write_text(
         f"""data_dir = {json.dumps(str(plan.folder / "data"))}
 
@@ -311,8 +319,7 @@ level = "INFO"
 format = "json"
 
 [timing]
-presence_poll = 0.5
-sweep = 1.0
+{timing}
 
 [pbx.{PBX}]
 kind = "voispeed"
@@ -335,7 +342,7 @@ def _simulator(plan: DemoPlan, port: int, webhook: str, given: dict[str, str]) -
         *("--port", str(port), "--webhook-url", webhook, "--token", given["DEMO_PBX_TOKEN"]),
         *("--agents", str(plan.agents), "--lines", str(plan.lines or max(10, plan.agents * 3))),
         *("--speed", str(plan.speed), "--seed", str(plan.seed), "--faults", plan.faults),
-        *("--answer-probability", str(plan.answer_probability)),
+        *("--answer-probability", str(plan.answer_probability), "--profile", plan.profile),
     ]
 
 

@@ -34,7 +34,9 @@ _STUCK = text(
     SELECT (SELECT count(*) FROM attempts WHERE ended_at IS NULL)
          + (SELECT count(*) FROM agent_legs WHERE ended_at IS NULL)
          + (SELECT count(*) FROM assignments WHERE ended_at IS NULL)
-         + (SELECT count(*) FROM agents WHERE state IN ('parking', 'parked', 'assigned', 'talking')) AS rows,
+         + (SELECT count(*) FROM offers WHERE ended_at IS NULL)
+         + (SELECT count(*) FROM agents WHERE state IN ('parking', 'parked', 'assigned', 'talking')
+            OR reserved_for <> '') AS rows,
            (SELECT count(*) FROM logged_events WHERE handled_at IS NULL) AS events
     """
 )

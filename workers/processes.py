@@ -90,6 +90,9 @@ def upgrade(context: Context, /) -> None:
 @click.option("--speed", default=1.0, show_default=True, help="Divides ring, talk and wrap-up times.")
 @click.option("--seed", default=1, show_default=True, help="The same seed meets the same customers.")
 @click.option("--answer-probability", default=0.3, show_default=True, help="Share of calls a person answers.")
+@click.option(
+    "--profile", default="life", show_default=True, help="The call centre: life, or pacing (docs/simulator.md)."
+)
 @click.option("--faults", default="", help="Fault profile, or names separated by commas; see docs/simulator.md.")
 def simulator(**options: Any) -> None:
     """Run a simulated VOIspeed PBX with customers, agents and lines, to try the dialer against."""

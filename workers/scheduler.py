@@ -18,13 +18,13 @@ import structlog
 from apscheduler.schedulers.background import BackgroundScheduler  # type: ignore[import-untyped]
 from sqlalchemy import delete, select
 
-from campaigns import agents, importing, leases, retention
+from campaigns import agents, importing, leases, offers, reserving, retention
 from campaigns.application import Application
 from campaigns.db import database_now
 from campaigns.gate import Claim, LeaseLost
 from campaigns.models import AgentLeg, Campaign, ProcessBeat
 from campaigns.ordering import Pacing, tick
-from campaigns.pbx_status import poll
+from campaigns.pbx_status import poll, watch_wrap_ups
 from campaigns.sweeping import sweep
 from dialer.settings import Settings
 from workers.beat import Beat
@@ -49,6 +49,8 @@ class Scheduler:
         self._pacing: dict[int, Pacing] = {}
         self._suspects: dict[str, set[str]] = {}
         self._readable: dict[str, bool] = {}
+        self._poll_due: dict[str, float] = {}
+        self._tellers: dict[str, set[int]] = {}
         self._due: dict[int, float] = {}
         self.late: list[float] = []
         self.ticks = 0
@@ -130,7 +132,7 @@ class Scheduler:
         """Read lines and agents of a PBX, if we lead it."""
         if name not in self._pbx_claims:
             return
-        good = poll(self._application, name)
+        good = poll(self._application, name, self._tellers.setdefault(name, set()))
         if good != self._readable.get(name, True):
             log.log(
                 20 if good else 30,
@@ -139,6 +141,16 @@ class Scheduler:
                 remedy="" if good else f"dialer pbx check {name}",
             )
         self._readable[name] = good
+
+    def look_at_people(self, name: str) -> None:
+        """Poll a PBX when that is due; until then see who is back from wrap-up. One after the other: of two reads
+        under way at once the older could be believed last."""
+        now = self._application.clock.monotonic()
+        if now >= self._poll_due.get(name, now):
+            self._poll_due[name] = now + self._timing.presence_poll
+            self.poll(name)
+        elif name in self._pbx_claims and self._readable.get(name, False):
+            watch_wrap_ups(self._application, name, self._tellers.setdefault(name, set()))
 
     def sweep(self, name: str) -> None:
         """Ask a PBX for the calls we have not heard of, if we lead it."""
@@ -152,7 +164,8 @@ class Scheduler:
         """Run what repeats by the stopwatch, each on a thread of its own: neither a slow PBX nor a host whose clock
         steps back keeps the others from running."""
         for name in self._application.pbxes:
-            self._loop(stop, f"poll {name}", self._timing.presence_poll, partial(self.poll, name))
+            often = min(self._timing.presence_poll, self._timing.wrap_up_poll)
+            self._loop(stop, f"poll {name}", often, partial(self.look_at_people, name))
             self._loop(stop, f"sweep {name}", self._timing.sweep, partial(self.sweep, name))
         self._loop(stop, "people", 0.5, self.people)
 
@@ -165,10 +178,13 @@ class Scheduler:
         Thread(target=repeat, name=what, daemon=True).start()
 
     def people(self) -> None:
-        """End wrap-ups whose limit is over, send home whom no campaign needs, forget processes long gone."""
+        """End wrap-ups, offers and reservations whose time is over, send home whom no campaign needs, forget
+        processes long gone."""
         with self._application.transaction() as session:
             now = database_now(session)
             agents.end_wrap_ups(session, now)
+            offers.tidy(session, now)
+            reserving.release_overdue(session, now)
             agents.send_home(session, now=now)
             session.execute(delete(ProcessBeat).where(ProcessBeat.beat_at < now - FORGOTTEN))
 

@@ -11,12 +11,13 @@ from campaigns.cli.context import CliContext, who
 from campaigns.cli.tree import Group
 
 if TYPE_CHECKING:
-    from campaigns.models import Agent
+    from campaigns.dialling import Dialled
+    from campaigns.models import Agent, Contact
 
 
 @click.group(cls=Group)
 def agent() -> None:
-    """Who is at work: log in, pause, be ready.
+    """Who is at work: log in, pause, be ready; offers, and calls of their own.
 
     An AGENT is named by PBX user id, extension or name, as `dialer agent list` shows them.
     """
@@ -52,13 +53,18 @@ def list_agents(context: CliContext, campaign: str | None, as_json: bool) -> Non
 
 
 def _wish(one: Agent) -> str:
-    return f"will be {one.wanted} after this call" if one.wanted else ""
+    if one.wanted:
+        return f"will be {one.wanted} after this call"
+    return {"offer": "reads an offer", "callback": "kept for a callback", "call": "kept for a call"}.get(
+        one.reserved_for, ""
+    )
 
 
 def _as_json(one: Agent) -> dict[str, Any]:
     return {
         "user_id": one.user_id, "name": one.name, "extension": one.extension, "pbx": one.pbx, "state": one.state,
         "since": one.since, "reason": one.reason, "presence": one.presence, "wanted": one.wanted,
+        "reserved_for": one.reserved_for,
     }  # fmt: skip
 
 
@@ -131,3 +137,130 @@ def _say(context: CliContext, verb: str, name: str, pbx: str | None, as_json: bo
     called = after.name or f"user {after.user_id}"
     later = f"; {after.wanted} after the customer on the line" if after.wanted else ""
     click.echo(f"{output.clean(called)} is {after.state.replace('_', '-')}{later}")
+
+
+# Calls of their own --------------------------------------------------------------------------------------
+
+
+_PBX_OPTION = click.option("--pbx", help="Which PBX, when two have such an agent.")
+
+
+@agent.command("call", example="dialer agent call 101 spring --number +390612345678")
+@click.argument("name", metavar="AGENT")
+@click.argument("campaign")
+@click.option("--contact", default="", metavar="ID", help="A contact of the campaign: its id, or a number of it.")
+@click.option("--number", default="", help="Any number. It is kept on the campaign's list of numbers dialled by hand.")
+@_PBX_OPTION
+@output.json_option
+@click.pass_obj
+def call(
+    context: CliContext, name: str, campaign: str, contact: str, number: str, pbx: str | None, as_json: bool
+) -> None:
+    """Call a contact or a number of CAMPAIGN for AGENT, who is put on the line first.
+
+    Every rule of calling is asked, as for any other call; a refusal is exit code 5. Whoever answers gets AGENT, who is
+    kept for this call; somebody else only if AGENT leaves while it rings.
+    """
+    from campaigns import dialling, lifecycle, roster
+
+    if bool(contact) == bool(number):
+        raise click.UsageError("give either --contact or --number")
+    with context.application() as app:
+        with app.transaction() as session:
+            found, chosen = roster.find_agent(session, name, pbx), lifecycle.get(session, campaign)
+        made = dialling.call(app, found.id, chosen.id, contact=contact, number=number, who=who())
+    _say_dialled(made, as_json)
+
+
+@agent.command("offers", example="dialer agent offers 101")
+@click.argument("name", metavar="AGENT")
+@click.option("--last", type=click.IntRange(1, 200), default=5, show_default=True, help="Offers to show.")
+@_PBX_OPTION
+@output.json_option
+@click.pass_obj
+def offers(context: CliContext, name: str, last: int, pbx: str | None, as_json: bool) -> None:
+    """Show the contact offered to AGENT in preview mode, and the offers before it."""
+    from campaigns import offers as shown
+    from campaigns import roster
+    from campaigns.db import database_now
+
+    with context.application() as app, app.transaction() as session:
+        now = database_now(session)
+        rows = shown.offers_of(session, roster.find_agent(session, name, pbx), last=last)
+    if as_json:
+        told = [
+            {
+                "id": one.id, "campaign": campaign, "contact": contact.id, "state": one.state, "reason": one.reason,
+                "offered_at": one.offered_at, "until": one.until, "first_name": contact.first_name,
+                "last_name": contact.last_name, "company": contact.company, "description": contact.description,
+                "phone": contact.next_number or contact.phone, "attempt": one.attempt_id,
+            }
+            for one, contact, campaign in rows
+        ]  # fmt: skip
+        output.print_json({"offers": told})
+        return
+    if not rows:
+        output.note("no contact was offered to this agent yet: a campaign in preview mode offers them")
+        return
+    columns: list[output.Column] = ["Offer", "Campaign", "Contact", "Number", ("Left", "right"), "Reason"]
+    output.print_table(
+        columns,
+        [
+            [output.state(one.state), campaign, _called(contact), contact.next_number or contact.phone,
+             output.seconds(max(0.0, (one.until - now).total_seconds())) if one.state == "open" else "-",
+             one.reason or contact.description or "-"]
+            for one, contact, campaign in rows
+        ],
+    )  # fmt: skip
+
+
+@agent.command("accept", example="dialer agent accept 101")
+@click.argument("name", metavar="AGENT")
+@_PBX_OPTION
+@output.json_option
+@click.pass_obj
+def accept(context: CliContext, name: str, pbx: str | None, as_json: bool) -> None:
+    """AGENT takes the contact that was offered: it is called at once, if every rule still allows it."""
+    from campaigns import dialling, roster
+
+    with context.application() as app:
+        with app.transaction() as session:
+            found = roster.find_agent(session, name, pbx)
+        made = dialling.accept(app, found.id, who=who())
+    _say_dialled(made, as_json)
+
+
+@agent.command("skip", example="dialer agent skip 101 --reason 'away until Monday'")
+@click.argument("name", metavar="AGENT")
+@click.option("--reason", required=True, help="Kept in the ledger.")
+@_PBX_OPTION
+@output.json_option
+@click.pass_obj
+def skip(context: CliContext, name: str, reason: str, pbx: str | None, as_json: bool) -> None:
+    """AGENT leaves the offered contact for later: it comes up again after the campaign's retry delay."""
+    from campaigns import agents, roster
+    from campaigns import offers as rows
+    from campaigns.db import database_now
+
+    with context.application() as app, app.transaction() as session:
+        found = roster.find_agent(session, name, pbx)
+        locked = agents.locked(session, found.id)
+        skipped = rows.skip(session, locked, reason=reason, now=database_now(session), who=who())
+    if as_json:
+        output.print_json({"offer": skipped.id, "contact": skipped.contact_id, "state": skipped.state})
+        return
+    click.echo(f"contact {skipped.contact_id} is left for later")
+
+
+def _say_dialled(made: Dialled, as_json: bool) -> None:
+    if as_json:
+        output.print_json(
+            {"ref": made.ref, "attempt": made.attempt, "contact": made.contact, "number": made.number,
+             "campaign": made.campaign}
+        )  # fmt: skip
+        return
+    click.echo(f"calling {made.number} for {output.clean(made.agent)}")
+
+
+def _called(contact: Contact) -> str:
+    return " ".join(part for part in (contact.first_name, contact.last_name, contact.company) if part) or "-"

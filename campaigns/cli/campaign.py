@@ -10,6 +10,8 @@ from campaigns.cli import output
 from campaigns.cli.context import CliContext, who
 from campaigns.cli.params import Duration, Lines, Share
 from campaigns.cli.tree import Group
+from dialer.abandonment import PACKS
+from dialer.modes import MODES
 
 if TYPE_CHECKING:
     from campaigns.application import Application
@@ -35,8 +37,9 @@ def campaign() -> None:
 @click.argument("name")
 @click.option("--pbx", "pbx_name", help="PBX of the settings that makes the calls. Default: the only one.")
 @click.option(
-    "--mode", type=click.Choice(["predictive", "progressive"]), default="predictive", show_default=True,
-    help="predictive dials ahead of the agents; progressive dials one call per idle agent.",
+    "--mode", type=click.Choice(MODES), default="predictive", show_default=True,
+    help="predictive dials ahead of the agents, progressive one call and power a fixed number for each free one; "
+         "in preview agents accept each contact, in manual they dial; agentless plays the message to who answers.",
 )  # fmt: skip
 @click.option("--agents", default="", help="PBX user ids (101,102), group:NAME of a ring group, or all.")
 @click.option("--caller-id", required=True, metavar="NUMBER", help="The number that customers see.")
@@ -54,9 +57,17 @@ def campaign() -> None:
     "--number-gap", type=Duration(), default="10m", show_default=True, help="Between two calls to one number."
 )
 @click.option("--wrap-up", type=Duration(), default="30s", show_default=True, help="Longest rest after a conversation.")
-@click.option("--max-abandonment", type=Share(), help="Share of answered calls that may meet no agent. Default: 3%.")
+@click.option(
+    "--rule-pack", "pack", type=click.Choice(sorted(PACKS)), default="default-2026", show_default=True,
+    help="Whose law on abandoned calls it keeps, for good.",
+)  # fmt: skip
+@click.option(
+    "--max-abandonment", type=Share(), help="Share of answered calls that may meet no agent. Default: the rule pack's."
+)
 @click.option("--max-lines", type=Lines(), help="Most lines in use at once, or unlimited. Default: unlimited.")
-@click.option("--why", default="", help="Kept in the ledger; needed for an abandonment limit above the rule pack's.")
+@click.option(
+    "--why", default="", help="Kept in the ledger; needed, with the right to it, for a limit above the rule pack's."
+)
 @output.json_option
 @click.pass_obj
 def create(context: CliContext, /, as_json: bool, **given: Any) -> None:
@@ -75,7 +86,8 @@ def create(context: CliContext, /, as_json: bool, **given: Any) -> None:
         given["wrap_up_limit"] = given.pop("wrap_up")
         with app.transaction() as session:
             now = database_now(session)
-            made = lifecycle.create(session, pbx=pbx.name, features=pbx.features, now=now, who=who(), **given)
+            given |= {"may_raise": app.settings.rights.may_raise_ceiling, "now": now, "who": who()}
+            made = lifecycle.create(session, pbx=pbx.name, features=pbx.features, **given)
             change = roster.assign(session, made, spec, users, now=now, who=who()) if spec else None
             row = overview.campaign_rows(session, now, name=made.name)[0]
     if as_json:

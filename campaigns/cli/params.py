@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from datetime import date, datetime, time
+from dataclasses import dataclass
+from datetime import date, datetime, time, timedelta, tzinfo
 from typing import Any
 
 import click
@@ -53,6 +54,26 @@ class Duration(click.ParamType[float]):
         return float(match[1]) * self._UNITS[match[2]]
 
 
+# What `OrNot` gives for its word: not the same as an option that was not given.
+NOTHING = object()
+
+
+class OrNot(click.ParamType[Any]):
+    """A number or a duration, or a word that takes it back: `unlimited`, `ring-out`."""
+
+    def __init__(self, of: click.ParamType[Any], word: str) -> None:
+        self._of, self._word = of, word
+        self.name = of.name
+
+    def get_metavar(self, param: click.Parameter, ctx: click.Context) -> str:  # noqa: ARG002
+        return f"{self.name.upper()}|{self._word}"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        if value is NOTHING or str(value).strip().lower() in (self._word, "none"):
+            return NOTHING
+        return self._of.convert(value, param, ctx)
+
+
 class Moment(click.ParamType["date | datetime"]):
     """A day, or a day and a time; without an offset it is local to the campaign."""
 
@@ -80,3 +101,65 @@ class ClockTime(click.ParamType[time]):
         if match is None or int(match[1]) > 23 or int(match[2]) > 59:
             self.fail(f"{value!r} is no time of day: write 09:00", param, ctx)
         return time(int(match[1]), int(match[2]))
+
+
+class ModeOfDialling(click.ParamType[str]):
+    """A mode of dialling, by the one list of those there are; a wrong one is refused where a pacer is made."""
+
+    name = "mode"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:  # noqa: ARG002
+        return str(value).strip().lower()
+
+    def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[Any]:  # noqa: ARG002
+        from click.shell_completion import CompletionItem
+
+        from dialer.pacing import MODES
+
+        return [CompletionItem(mode) for mode in MODES if mode.startswith(incomplete)]
+
+
+@dataclass(frozen=True, slots=True)
+class Said:
+    """A moment as somebody said it; what it means needs to know where, and what time it is now."""
+
+    text: str
+    ago: timedelta | None = None
+    clock: time | None = None
+    moment: datetime | None = None
+
+    def at(self, now: datetime, zone: tzinfo) -> datetime:
+        """Return the moment, seen from `now`, in a place's time zone."""
+        if self.ago is not None:
+            return now - self.ago
+        if self.clock is not None:
+            return datetime.combine(now.astimezone(zone).date(), self.clock, tzinfo=zone)
+        assert self.moment is not None
+        return self.moment if self.moment.tzinfo is not None else self.moment.replace(tzinfo=zone)
+
+
+class SaidTime(click.ParamType[Said]):
+    """A moment: 2026-03-31T14:03:12, 14:03[:12] today, -5m for five minutes ago, or now."""
+
+    name = "time"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Said:
+        if isinstance(value, Said):
+            return value
+        text = str(value).strip()
+        if text.lower() == "now":
+            return Said(text, ago=timedelta())
+        if match := re.fullmatch(r"-\s*(\d{1,7})\s*(s|min|m|h|d)", text.lower()):
+            unit = {"s": "seconds", "m": "minutes", "min": "minutes", "h": "hours", "d": "days"}[match[2]]
+            return Said(text, ago=timedelta(**{unit: int(match[1])}))
+        try:
+            if re.fullmatch(r"\d{1,2}:\d{2}(:\d{2}(\.\d+)?)?", text):
+                return Said(text, clock=time.fromisoformat(text.zfill(len(text) + (text[1] == ":"))))
+            return Said(text, moment=datetime.fromisoformat(text))
+        except ValueError:
+            self.fail(
+                f"{value!r} is no time: write 2026-03-31T14:03:12, 14:03 or 14:03:12 for today, or -5m for five "
+                "minutes ago",
+                param,
+                ctx,
+            )

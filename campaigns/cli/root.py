@@ -63,6 +63,8 @@ _TREE = (
     ("status", "status:status", "What happens now: agents, calls, lines, abandonment.", _WATCHING),
     ("why", "why:why", "Why a campaign, or one contact, is not being called.", _WATCHING),
     ("report", "report:report", "Results over a period: outcomes, abandonment, agents, attempts.", _WATCHING),
+    ("forecast", "forecast:forecast", "When a campaign will be done, and how busy its agents will be.", _WATCHING),
+    ("simulate", "simulate:simulate", "Days of a call centre in virtual time: no phones, no database.", _WATCHING),
     ("pbx", "pbx:pbx", "The PBXs in the settings, and whether they are fit for calling.", _SETTING_UP),
     ("doctor", "doctor:doctor", "Check the whole installation, with a remedy for each fault.", _SETTING_UP),
     ("config", "config:config", "The settings in force and where each comes from.", _SETTING_UP),

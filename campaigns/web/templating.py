@@ -32,6 +32,7 @@ OUTCOMES = {
     "completed": "talked to an agent",
     "abandoned": "abandoned: no agent in time",
     "hung_up": "hung up before the limit",
+    "played": "heard the recorded message",
     "no_answer": "no answer",
     "busy": "busy",
     "rejected": "rejected",

@@ -77,7 +77,9 @@ class Snapshot:
     prospects: tuple[tuple[str, int], ...] = ()  # contacts due now by group, as far as was looked; empty: any number
     waits: tuple[float, ...] = ()  # of the free agents, how long each has waited; empty when nobody asked
     leaving: int = 0  # agents in a conversation, not in `talking`, who will be gone after it
-    reserved: int = 0  # agents kept for one certain call: free for nobody else
+    # Agents kept for one certain call: free for nobody else. Their calls are not in `ringing` or `waiting`.
+    reserved: int = 0
+    reserved_elsewhere: int = 0  # agents kept for calls of other campaigns; on no line of ours
     elsewhere: tuple[float, ...] = ()  # agents who talk to others' customers, each talk so far; on no line of ours
     others_ringing: tuple[float, ...] = ()  # calls that other campaigns have in the air for these agents
     others_waiting: int = 0
@@ -99,12 +101,13 @@ class Snapshot:
     @property
     def team(self) -> int:
         """Agents at work."""
-        return self.free + len(self.talking) + len(self.wrapping) + len(self.elsewhere)
+        kept = self.reserved + self.reserved_elsewhere
+        return self.free + kept + len(self.talking) + len(self.wrapping) + len(self.elsewhere)
 
     @property
     def lines_left(self) -> int:
         """Calls that can be started before the lines, or the campaign's share of them, are used up."""
-        used = len(self.ringing) + self.waiting + self.in_message + len(self.talking) + self.leaving
+        used = len(self.ringing) + self.waiting + self.in_message + len(self.talking) + self.leaving + self.reserved
         own = self.free_lines if self.max_lines is None else min(self.free_lines, self.max_lines - used)
         return max(0, own)
 
@@ -118,7 +121,8 @@ class Snapshot:
                 kept["window"] = value.window
             elif each.name == "goals":
                 told = {goal.name: getattr(value, goal.name) for goal in fields(value)}
-                kept |= {"goals": {name: goal for name, goal in told.items() if goal}} if value != Goals() else {}
+                told = {name: goal for name, goal in told.items() if goal != getattr(_NO_GOALS, name)}
+                kept |= {"goals": told} if told else {}
             elif each.name in _ALWAYS or value != each.default:
                 kept[each.name] = (
                     [list(v) if isinstance(v, tuple) else v for v in value] if each.name in _LISTS else value
@@ -138,6 +142,7 @@ class Snapshot:
         return cls(**plain, budget=budget)
 
 
+_NO_GOALS = Goals()
 _ELAPSED = ("talking", "wrapping", "ringing", "waits", "elsewhere", "others_ringing")
 _LISTS = {*_ELAPSED, "ringing_groups", "ringing_calls", "prospects"}
 _ALWAYS = {"idle", "parked", "talking", "wrapping", "ringing", "waiting", "free_lines", "presence_age", "events_age"}
@@ -177,17 +182,22 @@ class Staleness:
     events_stale: float = 2.0
     events_dead: float = 10.0
 
-    def void(self, now: Snapshot) -> Pace | None:
-        """Return the pace of zero when too little is known to dial at all, or nobody is there; None otherwise."""
+    def blind(self, now: Snapshot) -> Pace | None:
+        """Return the pace of zero when too little is known to dial at all; None otherwise."""
         if now.presence_age is None:
             return Pace(0, "0: the PBX has not said yet who is at work", ("presence dead",))
         if now.presence_age >= self.presence_dead:
             return Pace(0, f"0: the PBX last said {now.presence_age:.0f} s ago who is at work", ("presence dead",))
         if now.events_age >= self.events_dead:
             return Pace(0, f"0: events of {now.events_age:.0f} s ago are not handled yet", ("events dead",))
-        if now.team == 0:
-            return Pace(0, "0: no agent is at work", ("agents",))
         return None
+
+    def void(self, now: Snapshot) -> Pace | None:
+        """Return the pace of zero when too little is known to dial at all, or nobody is there; None otherwise."""
+        blind = self.blind(now)
+        if blind is None and now.team == 0:
+            return Pace(0, "0: no agent is at work", ("agents",))
+        return blind
 
     def doubt(self, now: Snapshot) -> tuple[str, str] | None:
         """Return (limit, reason) when what is known is too old for more than one call per agent."""

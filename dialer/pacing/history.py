@@ -1,23 +1,51 @@
-"""Events into lengths of time, and stored attempts into events: what a pacer remembers across a restart."""
+"""Events into what a pacer knows, and stored attempts into events: what is remembered across a restart."""
 
-from collections import deque
+from collections import OrderedDict, deque
 from collections.abc import Iterable
 from datetime import datetime, timedelta
 
 from dialer.calls import CallState
-from dialer.pacing.base import Happened, PaceEvent
-from dialer.pacing.learning import Answers, MeanTime
+from dialer.pacing.answers import Answers
+from dialer.pacing.base import Happened, PaceEvent, Snapshot
+from dialer.pacing.inbound import Callers
+from dialer.pacing.lengths import Lengths
+from dialer.pacing.ringing import Rings
 
 _ORDER = {kind: n for n, kind in enumerate(Happened)}  # of events at the same moment
 _REMEMBERED = 20_000  # calls and agents kept in mind; the oldest are forgotten
 _STUCK = timedelta(minutes=2)  # a call whose end is not told by then no longer holds up the lessons of later ones
+_SETTLE_EVERY = timedelta(seconds=10)  # what was learnt is reckoned into curves this often
 
 _TRIED = (CallState.BUSY, CallState.NO_ANSWER, CallState.REJECTED, CallState.UNAVAILABLE)
-_ANSWERED = (CallState.COMPLETED, CallState.ABANDONED, CallState.HUNG_UP)
+_ANSWERED = (CallState.COMPLETED, CallState.ABANDONED, CallState.HUNG_UP, CallState.PLAYED)
+
+
+class Since:
+    """Since when each of many things goes on. What is over is remembered as over: an event told twice counts once."""
+
+    def __init__(self) -> None:
+        self._since: OrderedDict[str, datetime | None] = OrderedDict()
+
+    def begin(self, name: str, at: datetime) -> bool:
+        """Keep when it began; False when that was told before."""
+        if name in self._since:
+            return False
+        self._since[name] = at
+        if len(self._since) > _REMEMBERED:
+            self._since.popitem(last=False)
+        return True
+
+    def end(self, name: str, at: datetime) -> float | None:
+        """Return how many seconds it lasted; None when it is over already, or its beginning was never told."""
+        began = self._since.get(name)
+        if began is None:
+            return None
+        self._since[name] = None
+        return (at - began).total_seconds()
 
 
 class History:
-    """How often calls are answered, and how long ringing, talk and wrap-up last. An event told twice counts once.
+    """How often calls are answered, and how long ringing, talk and wrap-up last.
 
     Answers are learnt in the order in which calls were *ordered*. Those of one moment end in another order: first
     the answered, then all the others at once when they have rung out, and a row of two hundred of these would look
@@ -26,34 +54,30 @@ class History:
 
     def __init__(self) -> None:
         self.answers = Answers()
-        self.ring = MeanTime(12.0, weight=10.0, half_life=200.0)
-        self.talk = MeanTime(180.0)
-        self.wrap_up = MeanTime(20.0)
-        # Since when; None once it is over, so that a repetition changes nothing.
-        self._rings: dict[str, datetime | None] = {}
-        self._talks: dict[str, datetime | None] = {}
+        self.rings = Rings()
+        self.talk = Lengths(180.0)
+        self.wrap_up = Lengths(20.0)
+        self.callers = Callers()
+        self._ringing, self._talks = Since(), Since()
         self._wraps: dict[str, datetime] = {}
-        self._ordered: deque[tuple[str, datetime]] = deque()
-        self._ended: dict[str, bool | None] = {}  # answered or not; None when it says nothing
+        self._ordered: deque[tuple[str, datetime, str]] = deque()
+        self._ended: dict[str, float | None] = {}  # how far it was answered; None when it says nothing
+        self._settled: datetime | None = None
 
     def observe(self, event: PaceEvent) -> None:
         """Learn from one event."""
         match event.kind:
             case Happened.LAUNCHED:
-                if _begin(self._rings, event.call, event.at):
-                    self._ordered.append((event.call, event.at))
-            case Happened.ANSWERED:
-                rang = _end(self._rings, event.call, event.at)
+                if self._ringing.begin(event.call, event.at):
+                    self._ordered.append((event.call, event.at, event.group))
+            case Happened.ANSWERED | Happened.NO_ANSWER | Happened.GIVEN_UP | Happened.FAILED:
+                rang = self._ringing.end(event.call, event.at)
                 if rang is not None:
-                    self.ring.observe(rang)
-                    self._learn(event, True)
-            case Happened.NO_ANSWER | Happened.FAILED | Happened.GIVEN_UP:
-                if _end(self._rings, event.call, event.at) is not None:
-                    self._learn(event, False if event.kind is Happened.NO_ANSWER else None)
+                    self._rung(event, rang)
             case Happened.CONNECTED:
-                _begin(self._talks, event.call, event.at)
+                self._talks.begin(event.call, event.at)
             case Happened.TALK_END:
-                talked = _end(self._talks, event.call, event.at)
+                talked = self._talks.end(event.call, event.at)
                 if talked is not None:
                     self.talk.observe(talked)
                     self._wraps[event.agent] = event.at
@@ -63,19 +87,43 @@ class History:
                     self.wrap_up.observe((event.at - since).total_seconds())
             case Happened.LOGIN | Happened.LOGOUT | Happened.PAUSE:
                 self._wraps.pop(event.agent, None)  # a wrap-up that ends so says nothing of its length
-            case Happened.ABANDONED | Happened.INBOUND:
+            case Happened.INBOUND:
+                self.callers.observe(event.at)
+            case Happened.ABANDONED:
                 pass  # counted in the budget, which is read from rows
 
-    def _learn(self, event: PaceEvent, answered: bool | None) -> None:
-        self._ended[event.call] = answered
+    def settle(self, now: datetime, seen: Snapshot) -> bool:
+        """Reckon what was learnt into curves, with the talks and wrap-ups now running; whether it was time to."""
+        self.answers.turn(now.hour)
+        if self._settled is not None and timedelta(0) <= now - self._settled < _SETTLE_EVERY:
+            return False
+        self._settled = now
+        self.rings.settle()
+        self.talk.settle((*seen.talking, *seen.elsewhere))
+        self.wrap_up.settle(seen.wrapping)
+        return True
+
+    def _rung(self, event: PaceEvent, rang: float) -> None:
+        match event.kind:
+            case Happened.ANSWERED:
+                self.rings.observe(rang, True)
+                self._ended[event.call] = 1.0
+            case Happened.NO_ANSWER:
+                self.rings.observe(rang, False)
+                self._ended[event.call] = 0.0
+            case Happened.GIVEN_UP:
+                self.rings.observe(rang, None)
+                self._ended[event.call] = self.rings.left(self.answers.level, rang)[0]
+            case _:
+                self._ended[event.call] = None
         while self._ordered:
-            call, since = self._ordered[0]
+            call, since, group = self._ordered[0]
             if call not in self._ended and event.at - since < _STUCK:
                 return
             self._ordered.popleft()
-            result = self._ended.pop(call, None)
-            if result is not None:
-                self.answers.observe(result)
+            answered = self._ended.pop(call, None)
+            if answered is not None:
+                self.answers.observe(answered, group, since.hour)
 
 
 def in_order(events: Iterable[PaceEvent]) -> list[PaceEvent]:
@@ -92,11 +140,15 @@ def events_of_call(
     joined_at: datetime | None = None,
     ended_at: datetime | None = None,
     agent: str = "",
+    group: str = "",
+    given_up_at: datetime | None = None,
 ) -> list[PaceEvent]:
     """Return what a stored attempt tells a pacer. `ended_at`: when the talk, or the try, was over."""
-    told = [PaceEvent(Happened.LAUNCHED, ordered_at, call)]
+    told = [PaceEvent(Happened.LAUNCHED, ordered_at, call, group=group)]
     if answered_at is not None:
         told.append(PaceEvent(Happened.ANSWERED, answered_at, call))
+    elif given_up_at is not None:
+        told.append(PaceEvent(Happened.GIVEN_UP, given_up_at, call))
     if joined_at is not None:
         told.append(PaceEvent(Happened.CONNECTED, joined_at, call, agent))
     if ended_at is None:
@@ -105,27 +157,8 @@ def events_of_call(
         told.append(PaceEvent(Happened.TALK_END, ended_at, call, agent))
     elif state is CallState.ABANDONED:
         told.append(PaceEvent(Happened.ABANDONED, ended_at, call))
-    elif answered_at is None and state in _TRIED:
+    elif answered_at is None and given_up_at is None and state in _TRIED:
         told.append(PaceEvent(Happened.NO_ANSWER, ended_at, call))
-    elif answered_at is None and state not in _ANSWERED:
+    elif answered_at is None and given_up_at is None and state not in _ANSWERED:
         told.append(PaceEvent(Happened.FAILED, ended_at, call))
     return told
-
-
-def _begin(since: dict[str, datetime | None], name: str, at: datetime) -> bool:
-    """Keep when it began; False when that was told before."""
-    if name in since:
-        return False
-    since[name] = at
-    if len(since) > _REMEMBERED:
-        del since[next(iter(since))]
-    return True
-
-
-def _end(since: dict[str, datetime | None], name: str, at: datetime) -> float | None:
-    """Return how long it lasted; None when it is over already, or its beginning was never told."""
-    began = since.get(name)
-    if began is None:
-        return None
-    since[name] = None
-    return (at - began).total_seconds()

@@ -1,45 +1,60 @@
-"""As many calls as keep the expected share of abandoned ones just under the ceiling; the first form.
+"""As many calls as the legal window lets us risk, launched ahead of the agents who are about to be free.
 
-Each decision asks one question: of the calls in the air and `n` new ones, how many will be answered, and how
-many of those will find no agent? Both counts have exact distributions. `n` is the largest number whose expected
-excess stays within a share of the expected answers, and the share follows the running rate: nothing while the
-budget is spent, up to twice the ceiling while there is more of it than is needed.
-
-What this form simplifies: every call in the air is worth the same however long it has rung, talk and wrap-up
-are taken as exponential (so it does not matter how long they have lasted), and everything is asked about one
-moment, the mean ringing time from now.
+Each decision asks of one more call: if it is answered, with what chance does that person find nobody? Calls are added
+while that chance is within what the budget allows (`appetite`), and the chance of losing more than the budget has
+left stays next to nothing. What is asked is answered by distributions, not averages (`outlook`): of the calls in the
+air by how long each has rung, of the agents by how long each talk and wrap-up has lasted. docs/pacing.md has the
+mathematics, the constants, and what each idea is worth.
 """
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
 from datetime import datetime
 
+from dialer.pacing.ahead import Ahead, resting
+from dialer.pacing.appetite import Appetite
 from dialer.pacing.base import Pace, PaceEvent, Snapshot, Staleness, bounded, count
-from dialer.pacing.chance import Chances, binomial, expected, expected_excess, together
+from dialer.pacing.choosing import Chooser
+from dialer.pacing.giving_up import to_give_up
 from dialer.pacing.history import History, in_order
-from dialer.pacing.learning import both_over_within, over_within
-from dialer.pacing.progressive import one_per_agent, one_per_agent_because
+from dialer.pacing.outlook import Outlook
+from dialer.pacing.progressive import free_agents, one_per_agent, one_per_agent_because
+from dialer.pacing.sharing import own_part
 
 
 @dataclass(frozen=True, slots=True)
 class Tuning:
     """The constants of the rule; docs/pacing.md says why each has its value."""
 
+    appetite: Appetite = field(default_factory=Appetite)
     cold: int = 30  # calls that must have ended before predicting anything
-    spread: float = 60.0  # answered calls over which the budget left is spent
-    boldest: float = 2.0  # times the ceiling: the most that any one decision may expect to abandon
-    calls_per_agent: int = 10  # in the air at once; a guard against nonsense, not a pace
-    likeliest: float = 0.99  # an answer is never taken for certain
-    unlikeliest: float = 0.01  # nor for impossible: a list that never answers could begin to
+    # Seconds a customer waits for an agent: who is free by then is in time. The law's two, less what the message
+    # needs to begin within them, and the telling.
+    patience: float = 1.65
+    calls_per_agent: int = 12  # in the air at once; a guard against nonsense, not a pace
+    next_to_safe: float = 0.02  # the chance to find nobody of a call one campaign places among others' calls
+    kept_memory: float = 0.02  # of each decision, in what part of calls past the least ringing we let ring on
 
 
 class Predictive:
     """Learns from every call, and dials ahead of the agents who are about to be free."""
 
-    def __init__(self, staleness: Staleness | None = None, tuning: Tuning | None = None) -> None:
+    def __init__(
+        self,
+        staleness: Staleness | None = None,
+        tuning: Tuning | None = None,
+        *,
+        knows: Callable[[], History] = History,
+    ) -> None:
         self._staleness = staleness or Staleness()
         self._tuning = tuning or Tuning()
-        self._history = History()
+        self._knows = knows  # what it begins with: nothing, or (in benchmarks) the truth
+        self._forget()
+
+    def _forget(self) -> None:
+        self._history = self._knows()
+        self._ahead: Ahead | None = None
+        self._kept = 0.5
 
     def observe(self, event: PaceEvent) -> None:
         """Learn from one event."""
@@ -47,139 +62,191 @@ class Predictive:
 
     def restore(self, events: Iterable[PaceEvent]) -> None:
         """Forget everything and learn it anew."""
-        self._history = History()
+        self._forget()
         for event in in_order(events):
             self._history.observe(event)
 
-    def decide(self, now: datetime, snapshot: Snapshot) -> Pace:  # noqa: ARG002 (the protocol's)
-        """Start as many calls as the budget allows; one per agent while too little is known or left."""
+    def decide(self, now: datetime, snapshot: Snapshot) -> Pace:
+        """Start as many calls as may be risked; one per agent while too little is known or left."""
         void = self._staleness.void(snapshot)
         if void is not None:
             return void
+        if self._history.settle(now, snapshot) or self._ahead is None:
+            self._ahead = Ahead.plan(self._history, snapshot.goals.min_ring, self._kept)
+        chances = self._chances(snapshot)
+        doubt = self._staleness.doubt(snapshot)
+        if doubt is not None:
+            return self._one_per_agent(now, snapshot, *doubt, chances, {})
+        gone = to_give_up(snapshot, self._ahead, chances)
+        self._remember_kept(snapshot, gone)
+        given_up = {n: snapshot.ringing_calls[n] for n in sorted(gone)}
         held_back = self._held_back(snapshot)
-        if held_back is None:
-            return self._predict(snapshot)
-        limit, reason = held_back
-        because = f"one call per agent: {one_per_agent_because(snapshot)}; {reason}"
-        return bounded(one_per_agent(snapshot), snapshot, because, (limit,))
+        if held_back is not None:
+            return self._one_per_agent(now, snapshot, *held_back, chances, given_up)
+        return self._predict(now, snapshot, chances, given_up)
+
+    def _chances(self, now: Snapshot) -> list[float]:
+        """Of each call in the air, the chance with which it was launched."""
+        answers = self._history.answers
+        if not now.ringing_groups:
+            return [answers.chance()] * len(now.ringing)
+        known = {group: answers.chance(group) for group in set(now.ringing_groups)}
+        return [known[group] for group in now.ringing_groups]
+
+    def _remember_kept(self, now: Snapshot, gone: set[int]) -> None:
+        least = now.goals.min_ring
+        if least is None:
+            self._kept = 1.0
+            return
+        old = sum([rung >= least for rung in now.ringing])
+        if old:
+            self._kept += ((old - len(gone)) / old - self._kept) * self._tuning.kept_memory
 
     def _held_back(self, now: Snapshot) -> tuple[str, str] | None:
         """Return (limit, reason) when this is no time to predict."""
-        doubt = self._staleness.doubt(now)
-        if doubt is not None:
-            return doubt
         ended = self._history.answers.seen
         if ended < self._tuning.cold:
             return "cold start", f"learning, {ended} of {self._tuning.cold} calls ended"
         budget = now.budget
-        if budget.spent:
-            lost = f"{budget.abandoned} of {budget.abandoned + budget.met}"
-            spent = (
-                f"the {budget.ceiling:.0%} are used up ({lost} abandoned)"
-                if budget.abandoned
-                else "nobody may be lost yet"
-            )
-            more = f": {count(budget.to_meet, 'more conversation')} first" if budget.to_meet else ""
-            return "budget", f"{spent}{more}"
-        return None
+        if self._tuning.appetite.allowed(budget) > 0.0:
+            return None
+        lost = f"{budget.abandoned} of {budget.abandoned + budget.met}"
+        spent = (
+            f"the {budget.ceiling:.0%} are used up ({lost} abandoned)" if budget.abandoned else "nobody may be lost yet"
+        )
+        more = f": {count(budget.to_meet, 'more conversation')} first" if budget.to_meet else ""
+        return "budget", f"{spent}{more}"
 
-    def _predict(self, now: Snapshot) -> Pace:
-        history, tuning = self._history, self._tuning
-        chance = min(tuning.likeliest, max(tuning.unlikeliest, history.answers.chance))
-        horizon = history.ring.mean()
-        freed = self._freed(now, horizon)
+    def _one_per_agent(
+        self, moment: datetime, now: Snapshot, limit: str, reason: str, chances: list[float], given_up: dict[int, str]
+    ) -> Pace:
+        because = f"one call per agent: {one_per_agent_because(now)}; {reason}{_and_given_up(given_up)}"
+        wanted = own_part(one_per_agent(now, len(given_up)), now, len(given_up))
+        if wanted == 0 and now.others_ringing and self._entitled(moment, now, chances, given_up):
+            wanted = 1
+        pace = bounded(wanted, now, because, (limit,))
+        chooser = Chooser(self._history.answers, now)
+        choose = [chooser.next(idle=True)[0] for _ in range(pace.calls)] if chooser.matters else []
+        return Pace(pace.calls, pace.why, pace.limits, tuple(given_up.values()), tuple(choose))
+
+    def _entitled(self, moment: datetime, now: Snapshot, chances: list[float], given_up: dict[int, str]) -> bool:
+        """Whether an agent is free for this campaign although others have calls in the air for all of them.
+
+        Without it, a campaign that may risk nothing would never have a call beside one that dials ahead: some agent
+        is free, fewer are ours than our part, and of the others' calls so few will be answered that ours is next to
+        safe.
+        """
+        covered = len(now.ringing) - len(given_up) + now.waiting
+        if now.free <= covered or own_part(1, now, len(given_up)) == 0:
+            return False
+        return self._outlook(moment, now, chances, given_up).lost() <= self._tuning.next_to_safe
+
+    def _outlook(self, moment: datetime, now: Snapshot, chances: list[float], given_up: dict[int, str]) -> Outlook:
+        """Weigh this moment: what is in the air for these agents, and who of them will be free."""
+        history, ahead = self._history, self._ahead
+        assert ahead is not None
+        level = history.answers.chance()
+        rung = [*(r for n, r in enumerate(now.ringing) if n not in given_up), *now.others_ringing]
+        likely = [*(c for n, c in enumerate(chances) if n not in given_up), *[level] * len(now.others_ringing)]
+        calling_in = history.callers.per_second(moment) if now.inbound_waiting or now.goals.inbound_first else 0.0
+        weight = ahead.weight(now.goals.min_ring)
+        return Outlook(
+            [
+                ahead.moment(now, rung, likely, seconds, self._tuning.patience, weight, calling_in)
+                for seconds in ahead.moments
+            ],
+            now.free - len(resting(now)),
+            now.waiting + now.others_waiting + now.inbound_waiting,
+        )
+
+    def _predict(self, moment: datetime, now: Snapshot, chances: list[float], given_up: dict[int, str]) -> Pace:
+        tuning, history, ahead = self._tuning, self._history, self._ahead
+        assert ahead is not None
         left = now.budget.left
-        most = max(0, min(now.lines_left, tuning.calls_per_agent * now.team - len(now.ringing)))
-        outlook = Outlook.of(now, freed, chance, most)
-        share = self._share(now)
-        calls = outlook.most_within(share, float("inf") if left is None else float(left), most)
+        outlook = self._outlook(moment, now, chances, given_up)
+        in_the_air = len(now.ringing) - len(given_up) + len(now.others_ringing)
+        allowed = tuning.appetite.allowed(now.budget, outlook.answers)
+        guard = max(0, tuning.calls_per_agent * now.team - in_the_air)
+        chooser, choose, calls = Chooser(history.answers, now), [], 0
+        idle, risk, limit = one_per_agent(now, len(given_up)), outlook.lost(), "abandonment"
+        most = min(now.lines_left, guard)
+        while True:
+            if calls >= idle and risk > allowed:
+                break
+            if calls >= idle and left is not None and self._could_ruin(outlook, left):
+                limit = "budget"
+                break
+            if calls >= most:
+                limit = "calls per agent" if calls == guard < now.lines_left else _whose(now)
+                break
+            group, chance = chooser.next(idle=calls < idle)
+            choose.append(group)
+            outlook.add(chance)
+            calls += 1
+            risk = outlook.lost()
+        own = own_part(calls, now, len(given_up))
+        if own < calls:
+            limit = "share"
+        why = self._sentence(now, outlook, own, limit, risk, allowed, given_up)
+        reckoned = {
+            "answer_chance": round(history.answers.chance(), 4),
+            "answer_sd": round(history.answers.sd, 4),
+            "ringing_worth": round(outlook.answers, 3),
+            "freeing": round(outlook.frees, 3),
+            "horizon": round(ahead.moments[-1] + tuning.patience, 2),
+            "risk": round(risk, 5),
+            "allowed": round(allowed, 5),
+        }
+        chosen = tuple(choose[:own]) if chooser.matters else ()
+        return Pace(own, why, (limit,), tuple(given_up.values()), chosen, reckoned)
+
+    def _could_ruin(self, outlook: Outlook, left: int) -> bool:
+        """Whether one more call could lose more than the window has left: by bad luck, or if the list woke up."""
+        appetite = self._tuning.appetite
+        return outlook.ruined(left) > appetite.ruin or outlook.stressed(appetite.stressed(outlook.answers)) > left
+
+    def _sentence(
+        self,
+        now: Snapshot,
+        outlook: Outlook,
+        calls: int,
+        limit: str,
+        risk: float,
+        allowed: float,
+        given_up: dict[int, str],
+    ) -> str:
+        assert self._ahead is not None
+        horizon = self._ahead.moments[-1] + self._tuning.patience
         because = (
-            f"{count(now.free, 'agent')} free, {_mean(freed):.1f} more expected in {horizon:.0f} s, "
-            f"{len(now.ringing)} ringing worth {len(now.ringing) * chance:.1f}"
+            f"{free_agents(now)}, {outlook.frees:.1f} more expected in {horizon:.0f} s, "
+            f"{len(now.ringing) - len(given_up)} ringing worth {outlook.answers:.1f}"
         )
         if now.waiting:
             because += f", {count(now.waiting, 'customer')} waiting"
+        if now.inbound_waiting:
+            because += f", {count(now.inbound_waiting, 'caller')} waiting"
+        if now.others_ringing or now.others_waiting:
+            because += ", other campaigns' calls among them"
+        left = now.budget.left
         if left is not None:
             because += f", budget {count(left, 'call')} left of {now.budget.window}"
-        limit = "abandonment"
-        if calls == most < now.lines_left:
-            limit = "calls per agent"
-            because += f"; {tuning.calls_per_agent} calls in the air for each agent are enough"
-        elif calls == most:
-            limit = "campaign lines" if now.lines_left < now.free_lines else "lines"
-            because += "; no more lines"
-        return Pace(calls, f"{calls}: {because}", (limit,))
-
-    def _freed(self, now: Snapshot, horizon: float) -> Chances:
-        """Return how many busy agents will be free within the horizon."""
-        talk, wrap_up = self._history.talk.mean(now.talking), self._history.wrap_up.mean(now.wrapping)
-        return together(
-            binomial(len(now.talking), both_over_within(horizon, talk, wrap_up)),
-            binomial(len(now.wrapping), over_within(horizon, wrap_up)),
-        )
-
-    def _share(self, now: Snapshot) -> float:
-        """Return the part of the expected answers that may be abandoned.
-
-        What the budget leaves after the next call is spread over the answers to come: the ceiling itself when
-        the surplus is what `spread` answers would use, nothing when it is one call, `boldest` times it at most.
-        """
-        budget = now.budget
-        surplus = budget.ceiling * (budget.abandoned + budget.met) - budget.abandoned
-        return min(self._tuning.boldest * budget.ceiling, max(0.0, (surplus - 1.0) / self._tuning.spread))
+        match limit:
+            case "abandonment":
+                because += f"; one more answer would find nobody with {risk:.0%}, {allowed:.1%} may"
+            case "budget":
+                because += "; one more call could lose more than is left"
+            case "calls per agent":
+                because += f"; {self._tuning.calls_per_agent} calls in the air for each agent are enough"
+            case "share":
+                because += f"; this campaign's share of the agents is {now.share:.0%}"
+            case _:
+                because += "; no more lines"
+        return f"{calls}: {because}{_and_given_up(given_up)}"
 
 
-@dataclass(frozen=True, slots=True)
-class Outlook:
-    """What the calls in the air will bring, and what `n` more would change."""
-
-    ringing: int
-    waiting: int  # customers who are there already
-    chance: float
-    excess: list[float]  # by the number of customers: how many of them are expected to find no agent
-
-    @classmethod
-    def of(cls, now: Snapshot, freed: Chances, chance: float, most: int) -> "Outlook":
-        """Weigh this moment, for up to `most` new calls."""
-        supply = together(binomial(now.free, 1.0), freed)
-        demand = now.waiting + len(now.ringing) + most
-        return cls(len(now.ringing), now.waiting, chance, expected_excess(supply, demand))
-
-    def answers(self, more: int) -> float:
-        """Return how many customers are expected, with `more` new calls."""
-        return self.waiting + (self.ringing + more) * self.chance
-
-    def abandoned(self, more: int) -> float:
-        """Return how many of them are expected to find no agent."""
-        return expected(self.excess[self.waiting :], binomial(self.ringing + more, self.chance))
-
-    def most_within(self, share: float, calls: float, most: int) -> int:
-        """Return the most new calls whose expected abandonment is within `share` of the answers, and `calls`.
-
-        Both grow with every call added (docs/pacing.md has the proof), so the last good number is found by
-        halving.
-        """
-
-        def good(more: int) -> bool:
-            lost = self.abandoned(more)
-            return lost <= share * self.answers(more) + 1e-9 and lost <= calls
-
-        low, high = 0, most + 1  # low is good, or zero; high is not good, or too many
-        step = 1
-        while low + step < high:  # decisions are small: look near zero first
-            if not good(low + step):
-                high = low + step
-                break
-            low += step
-            step *= 2
-        while high - low > 1:
-            middle = (low + high) // 2
-            if good(middle):
-                low = middle
-            else:
-                high = middle
-        return low
+def _and_given_up(given_up: dict[int, str]) -> str:
+    return f"; {count(len(given_up), 'call')} given up, nobody will be free" if given_up else ""
 
 
-def _mean(chances: Chances) -> float:
-    return sum(k * chance for k, chance in enumerate(chances))
+def _whose(now: Snapshot) -> str:
+    return "campaign lines" if now.lines_left < now.free_lines else "lines"

@@ -4,7 +4,7 @@ from dialer.simulation.day import Centre, run_day
 from dialer.simulation.draws import LogNormal
 from dialer.simulation.results import CampaignDay, Day
 from dialer.simulation.shapes import SHAPES, shape
-from dialer.simulation.world import Campaigning, Curve, Detection, Group, Inbound, World
+from dialer.simulation.world import Campaigning, Curve, Detection, Group, Inbound, People, World
 
 __all__ = [
     "SHAPES",
@@ -17,6 +17,7 @@ __all__ = [
     "Group",
     "Inbound",
     "LogNormal",
+    "People",
     "World",
     "run_day",
     "shape",

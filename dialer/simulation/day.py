@@ -8,7 +8,7 @@ lies between the warm-up and the end of the day.
 import random
 from collections import Counter, deque
 from collections.abc import Callable, Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from heapq import heappop, heappush
 
 from dialer.abandonment import Budget
@@ -17,7 +17,6 @@ from dialer.simulation.draws import Fate
 from dialer.simulation.results import CampaignDay, Day
 from dialer.simulation.world import Campaigning, World, chosen
 
-START = datetime(2026, 3, 2, 9, 0, tzinfo=UTC)
 _DUE_AT_ONCE = 200  # contacts of an endless list among which a pacer may choose
 _SAMPLE = 10.0
 
@@ -70,6 +69,7 @@ class Desk:
         self.ringing: dict[str, Call] = {}
         self.waiting: dict[str, Call] = {}
         self.talking: dict[Agent, Call] = {}
+        self.people = shape.people(centre.seed) if shape.people is not None else None
         if shape.groups:
             self.refill()
 
@@ -84,7 +84,29 @@ class Desk:
 
     @property
     def used_up(self) -> bool:
+        if self.people is not None:
+            return self.people.used_up
         return self.left is not None and self.left <= 0
+
+    def may_dial(self, now: float) -> bool:
+        """Whether it is open now and somebody is due; brings what is due up to date."""
+        shape = self.shape
+        if now < shape.starts or (shape.dials is not None and shape.dials(now) <= 0):
+            return False
+        if self.people is not None:
+            due = self.people.due(now)
+            self.left = None if due is None else sum(number for _, number in due)
+            self.due_by_group = Counter(dict(due or ()))
+            return self.left is None or self.left > 0
+        return True
+
+    def call(self, name: str, wanted: str | None, now: float) -> "Call":
+        """Launch a call to the next contact, of the wanted group if one is due."""
+        if self.people is not None:
+            group, fate = self.people.call(now, wanted)
+            return Call(name, self, group, fate, now)
+        group = self.take(wanted)
+        return Call(name, self, group, self.fate(group, now), now)
 
     def take(self, wanted: str | None) -> str:
         """Take a contact off the list, of the wanted group if one is due."""
@@ -121,7 +143,8 @@ class Desk:
         self.pacer.observe(PaceEvent(kind, self.centre.clock(), call, agent, group))
 
     def budget(self) -> Budget:
-        return Budget(self.result.abandoned_all, self.result.met_all, self.centre.world.ceiling, "the day")
+        lost, met = self.shape.spent
+        return Budget(lost + self.result.abandoned_all, met + self.result.met_all, self.centre.world.ceiling, "the day")
 
 
 class Centre:
@@ -148,6 +171,7 @@ class Centre:
         self.idle: deque[Agent] = deque(self._team())
         self.away: list[Agent] = []
         self.wrapping: dict[Agent, float] = {}
+        self.parking = 0  # agents being put on the line again
         self.inbound_talks: dict[Agent, float] = {}
         self.inbound_waiting: deque[Caller] = deque()
         self._arrivals = random.Random(f"{seed} inbound")
@@ -167,7 +191,7 @@ class Centre:
 
     def clock(self) -> datetime:
         """Now, as the pacer knows it."""
-        return START + timedelta(seconds=self.now)
+        return self.world.begins + timedelta(seconds=self.now)
 
     # the course of the day ----------------------------------------------------------------------------
 
@@ -204,7 +228,7 @@ class Centre:
                 if not desk.ringing and not desk.waiting and not desk.talking and desk.result.finished_at is None:
                     desk.result.finished_at = self.now
                 continue
-            if self.now < desk.shape.starts:
+            if not desk.may_dial(self.now):
                 continue
             seen = self._snapshot(desk)
             pace = desk.pacer.decide(self.clock(), seen)
@@ -230,7 +254,7 @@ class Centre:
             "budget": desk.budget(),
             "goals": self.goals,
         }
-        if desk.shape.groups:
+        if desk.shape.groups or desk.due_by_group:
             common["ringing_groups"] = tuple([call.group for call in desk.ringing.values()])
             common["prospects"] = tuple(sorted(desk.due_by_group.items()))
         if self.world.inbound is not None:
@@ -238,6 +262,7 @@ class Centre:
         if self._one and self.world.inbound is None:
             free = self.idle
             return Snapshot(
+                idle=self.parking,
                 parked=len(free),
                 wrapping=tuple([now - since for since in self.wrapping.values()]),
                 waits=tuple([now - agent.since for agent in free]) if self.goals.desired_wait else (),
@@ -247,6 +272,7 @@ class Centre:
         others = [d for d in self.desks if d is not desk and desk.shape.agents is None and d.shape.agents is None]
         at_it = [d for d in (desk, *others) if not d.used_up and now >= d.shape.starts]
         return Snapshot(
+            idle=self.parking,
             parked=len(ours),
             wrapping=tuple([now - s for agent, s in self.wrapping.items() if agent.desk is None or agent.desk is desk]),
             elsewhere=tuple(
@@ -263,12 +289,11 @@ class Centre:
 
     def _launch(self, desk: Desk, wanted: str | None) -> None:
         self._calls += 1
-        group = desk.take(wanted)
-        call = Call(f"call {self._calls}", desk, group, desk.fate(group, self.now), self.now)
+        call = desk.call(f"call {self._calls}", wanted, self.now)
         desk.ringing[call.name] = call
         if self.now >= self._warm:
             desk.result.launched += 1
-        desk.tell(Happened.LAUNCHED, call.name, group=group)
+        desk.tell(Happened.LAUNCHED, call.name, group=call.group)
         told_late = 0.0 if call.fate.answers else self.world.told_late  # an answer is kept from us in _rung
         self._at(self.world.launch_delay + call.fate.rings + told_late, self._rung, call)
 
@@ -391,10 +416,22 @@ class Centre:
 
     def _ready(self, agent: Agent) -> None:
         self.day.wrapped += self._measured(self.wrapping.pop(agent), self.now)
-        agent.since, agent.call = self.now, None
-        self.idle.append(agent)
         for desk in self.desks:
             desk.tell(Happened.READY, agent=agent.name)
+        parks = agent.call.fate.parks if agent.call is not None else 0.0
+        if parks:
+            self.parking += 1
+            self._at(parks, self._parked, agent)
+        else:
+            self._on_the_line(agent)
+
+    def _parked(self, agent: Agent) -> None:
+        self.parking -= 1
+        self._on_the_line(agent)
+
+    def _on_the_line(self, agent: Agent) -> None:
+        agent.since, agent.call = self.now, None
+        self.idle.append(agent)
         if self._staffing is not None:
             self._staff()
         self._serve()

@@ -76,3 +76,4 @@ class Fate:
     detected: float  # a uniform number: whether a detector takes them for what they are
     talk: float
     wrap_up: float
+    parks: float = 0.0  # after the wrap-up, until the agent is on the line again

@@ -4,10 +4,12 @@ The defaults are the world that the pacing benchmark is judged in (docs/pacing.m
 """
 
 from bisect import bisect_right
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Protocol
 
-from dialer.simulation.draws import LogNormal
+from dialer.simulation.draws import Fate, LogNormal
 
 
 @dataclass(frozen=True)
@@ -41,6 +43,20 @@ class Group:
     factor: float
 
 
+class People(Protocol):
+    """Whom a campaign calls on one day, when it is not a list of people drawn from the world's distributions."""
+
+    def due(self, now: float) -> Sequence[tuple[str, int]] | None:
+        """Return how many can be called now, by group; None: any number, and all alike."""
+
+    def call(self, now: float, wanted: str | None) -> tuple[str, Fate]:
+        """Take the next one, of the wanted group if there is any: their group, and what will come of the call."""
+
+    @property
+    def used_up(self) -> bool:
+        """Whether nobody is left to call, now or later."""
+
+
 @dataclass(frozen=True)
 class Campaigning:
     """One campaign of the day: its list and its part in what is shared."""
@@ -52,6 +68,9 @@ class Campaigning:
     weight: float = 1.0
     agents: int | None = None  # its own; None: the shared ones
     starts: float = 0.0  # seconds into the day
+    people: Callable[[int], People] | None = None  # by the seed of the day; instead of contacts, groups and answers
+    dials: Curve | None = None  # whether it may dial at all (above 0); None: all day
+    spent: tuple[int, int] = (0, 0)  # D and L that the window held before the day began
 
 
 @dataclass(frozen=True)
@@ -100,6 +119,7 @@ class World:
     ceiling: float = 0.03
     hours: float = 4.0  # measured
     warm_up_hours: float = 1.0
+    begins: datetime = datetime(2026, 3, 2, 9, 0, tzinfo=UTC)
 
     @property
     def seconds(self) -> float:

@@ -65,6 +65,44 @@ def test_wrap_up_ends_with_the_agents_own_sign(session: Session, running: Campai
     assert shows(session, agent, Presence.AVAILABLE) == "ready"
 
 
+def test_an_agent_in_wrap_up_is_looked_for_while_the_pbx_may_show_them_back(
+    session: Session, running: Campaign
+) -> None:
+    later = NOW + agents.SHOWN_AWAY_BY
+    assert not agents.may_come_back(session, "main", NOW)
+    agent = factories.agent(session, running, state="wrap_up", since=NOW, until=NOW + timedelta(minutes=5))
+    assert agents.may_come_back(session, "main", later - timedelta(seconds=1))
+    assert not agents.may_come_back(session, "main", later), "never shown away: the limit ends it"
+    shows(session, agent, Presence.ABSENT)
+    assert agents.may_come_back(session, "main", later)
+    assert not agents.may_come_back(session, "other", later)
+    shows(session, agent, Presence.AVAILABLE)
+    assert not agents.may_come_back(session, "main", later)
+
+
+def test_a_wrap_up_too_short_to_be_seen_is_over_for_who_tells_of_the_others(
+    session: Session, running: Campaign
+) -> None:
+    agent = factories.agent(session, running, state="wrap_up", since=NOW, until=NOW + timedelta(minutes=5))
+    tellers: set[int] = set()
+
+    def read(presence: Presence, seconds: float) -> str:
+        users = [PbxUser(agent.user_id, agent.name, agent.extension, presence)]
+        at = NOW + timedelta(seconds=seconds)
+        agents.apply_presence(session, "main", users, now=at, login_by_presence=True, asked_at=at, tellers=tellers)
+        return agent.state
+
+    assert read(Presence.AVAILABLE, 9) == "wrap_up", "may be somebody who tells of none: the limit decides"
+    assert read(Presence.ABSENT, 10) == "wrap_up"
+    assert read(Presence.AVAILABLE, 20) == "ready"
+    assert tellers == {agent.id}
+    agents.move(session, agent, "wrap_up", now=NOW + timedelta(seconds=100), who="dialer")
+    assert read(Presence.AVAILABLE, 104) == "wrap_up", "there is time to say so"
+    assert read(Presence.AVAILABLE, 105) == "ready"
+    agents.move(session, agent, "wrap_up", now=NOW + timedelta(seconds=200), who="dialer")
+    assert [read(Presence.ABSENT, 204), read(Presence.ABSENT, 209)] == ["wrap_up", "wrap_up"]
+
+
 def test_wrap_up_ends_at_its_limit(session: Session, running: Campaign) -> None:
     agent = factories.agent(session, running, state="wrap_up", until=NOW + timedelta(seconds=30))
     assert agents.end_wrap_ups(session, NOW + timedelta(seconds=29)) == 0

@@ -129,10 +129,28 @@ def test_a_caller_id_no_public_plan_knows_is_kept_and_doubted_at_the_start(sessi
     assert any("caller id 4711 may be refused" in sentence for sentence in lifecycle.shortcomings(session, made))
 
 
-def test_a_limit_above_the_rule_pack_needs_a_reason(session: Session) -> None:
-    with pytest.raises(RefusedByRule, match=r"5.00% is above the 3.00% of the rule pack default-2026.*--why"):
-        create(session, max_abandonment=0.05)
-    assert create(session, max_abandonment=0.05, why="trial agreed with the client").max_abandonment == 0.05
+def test_a_limit_above_the_rule_pack_needs_the_right_and_a_reason(session: Session) -> None:
+    with pytest.raises(
+        RefusedByRule, match=r"5.00% is above the 3.00% of the rule pack default-2026, and cli:anna may"
+    ):
+        create(session, max_abandonment=0.05, why="trial agreed with the client")
+    with pytest.raises(RefusedByRule, match="--why"):
+        create(session, max_abandonment=0.05, may_raise=["cli:anna"])
+    raised = create(session, max_abandonment=0.05, may_raise=["cli:anna"], why="trial agreed with the client")
+    assert raised.max_abandonment == 0.05
+
+
+@pytest.mark.parametrize(
+    ("pack", "limit", "answer"), [("us-2026", 0.03, 2.0), ("uk-2026", 0.03, 2.0), ("it-2026", 0.04, 3.0)]
+)
+def test_a_campaign_is_under_the_rule_pack_it_was_given(
+    session: Session, pack: str, limit: float, answer: float
+) -> None:
+    made = create(session, pack=pack)
+    assert (made.rule_pack, made.max_abandonment, made.answer_limit) == (pack, limit, answer)
+    assert ledger(session, "campaign")[0].details["rule_pack"] == pack
+    with pytest.raises(NotFound, match="there is no rule pack 'us-1999'"):
+        create(session, "other", pack="us-1999")
 
 
 # Finding -------------------------------------------------------------------------------------------------
@@ -240,17 +258,69 @@ def test_what_is_so_already_changes_nothing_and_writes_nothing(session: Session)
 
 def test_lines_can_be_made_unlimited_again(session: Session) -> None:
     made = create(session, max_lines=10)
-    lifecycle.set_pace(session, "spring", unlimited_lines=True, now=NOW, who="cli:anna")
+    lifecycle.set_pace(session, "spring", max_lines=None, now=NOW, who="cli:anna")
     assert made.max_lines is None
 
 
-def test_raising_the_pace_above_the_rule_pack_needs_a_reason_and_keeps_it(session: Session) -> None:
+def test_raising_the_pace_above_the_rule_pack_needs_the_right_and_a_reason_and_keeps_it(session: Session) -> None:
     made = create(session)
+
+    def raise_to(limit: float, who: str, why: str) -> list[lifecycle.Change]:
+        return lifecycle.set_pace(
+            session, "spring", max_abandonment=limit, may_raise=["cli:boss"], now=NOW, who=who, why=why
+        )
+
+    with pytest.raises(RefusedByRule, match="may_raise_ceiling"):
+        raise_to(0.031, "cli:anna", "client's order")
     with pytest.raises(RefusedByRule, match="--why"):
-        lifecycle.set_pace(session, "spring", max_abandonment=0.031, now=NOW, who="cli:anna", why="  ")
+        raise_to(0.031, "cli:boss", "  ")
     assert made.max_abandonment == 0.03
-    lifecycle.set_pace(session, "spring", max_abandonment=0.04, now=NOW, who="cli:anna", why="client's order")
-    assert ledger(session, "pace")[0].why == "client's order"
+    raise_to(0.04, "cli:boss", "client's order")
+    assert [(row.who, row.why) for row in ledger(session, "pace")] == [("cli:boss", "client's order")]
+    assert raise_to(0.02, "cli:anna", "") != [], "anybody may lower it again"
+
+
+def test_every_goal_is_set_taken_back_and_told_in_the_ledger(session: Session) -> None:
+    made = create(session)
+    wanted = {"ratio": 1.5, "desired_wait": 10.0, "min_ring": 18.0, "calls_per_second": 2.5, "weight": 3.0}
+    lifecycle.set_pace(session, "spring", **wanted, inbound_first=True, now=NOW, who="cli:anna", why="Monday")
+    assert {name: getattr(made, name) for name in wanted} == wanted
+    assert made.inbound_first is True
+    told = {(row.details["setting"], row.details["new"], row.who, row.why) for row in ledger(session, "pace")}
+    assert told == {(name, new, "cli:anna", "Monday") for name, new in {**wanted, "inbound_first": True}.items()}
+    back = dict.fromkeys(("ratio", "desired_wait", "min_ring", "calls_per_second"))
+    lifecycle.set_pace(session, "spring", **back, now=NOW, who="cli:anna")
+    assert {name: getattr(made, name) for name in back} == back
+
+
+@pytest.mark.parametrize(
+    ("goal", "value", "told"),
+    [
+        ("ratio", 0.0, "between 0.1 and 10"),
+        ("ratio", float("nan"), "between 0.1 and 10"),
+        ("desired_wait", -1.0, "between 0 and 3600"),
+        ("min_ring", 121.0, "between 0 and 120"),
+        ("calls_per_second", 0.0, "between 0.01 and 1000"),
+        ("weight", 0.0, "between 0.01 and 1000"),
+        ("weight", None, "weight must have a value"),
+        ("speed", 9.0, "there is no goal 'speed'"),
+    ],
+)
+def test_a_goal_that_means_nothing_is_refused_with_what_would_do(
+    session: Session, goal: str, value: float | None, told: str
+) -> None:
+    create(session)
+    with pytest.raises(BadInput, match=told):
+        lifecycle.set_pace(session, "spring", **{goal: value}, now=NOW, who="cli:anna")
+    assert ledger(session, "pace") == []
+
+
+def test_no_right_and_no_reason_lets_a_phone_ring_shorter_than_the_law(session: Session) -> None:
+    create(session)
+    with pytest.raises(RefusedByRule, match=r"14 s is below the 15 s of the rule pack.*ring-out"):
+        lifecycle.set_pace(
+            session, "spring", min_ring=14.0, may_raise=["cli:boss"], now=NOW, who="cli:boss", why="please"
+        )
 
 
 def test_the_pace_of_an_archived_campaign_stays(session: Session) -> None:

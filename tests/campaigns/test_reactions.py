@@ -4,7 +4,7 @@ import pytest
 from sqlalchemy import select, text
 from sqlalchemy.orm import Session
 
-from campaigns import limits, looking, pace_view, reactions
+from campaigns import budgets, limits, looking, reactions
 from campaigns.application import Application
 from campaigns.db import database_now
 from campaigns.models import Agent, AgentLeg, Assignment, Attempt, Campaign, Command, Contact, Ledger, LoggedEvent
@@ -387,5 +387,5 @@ def test_who_answers_a_call_that_was_closed_counts_as_abandoned_everywhere(
     session.commit()
     told(application, pbx, customer(attempt, Heard.ANSWERED))
     assert session.scalars(select(Ledger.kind)).all() == ["abandoned"]
-    spent = pace_view.budget(session, running.id, factories.NOW - timedelta(days=1), 0.03, "24 h")
+    (spent,) = budgets.count(session, [budgets.Span(running.id, factories.NOW - timedelta(days=1))])
     assert (spent.abandoned, spent.met) == (1, 0)

@@ -1,8 +1,12 @@
+from datetime import timedelta
+
 import pytest
-from sqlalchemy import select
+from sqlalchemy import select, text
 from sqlalchemy.orm import Session
 
-from campaigns.models import Agent, Ledger
+from campaigns.installation import ensure_installation
+from campaigns.models import Agent, Campaign, Contact, Ledger, Offer
+from tests import factories
 from tests.cli.conftest import Dialer, ListedPbx, user
 
 
@@ -74,3 +78,76 @@ def test_assign_replaces_a_campaigns_agents(spring: Dialer, pbx: ListedPbx) -> N
     assert (told["agents"], told["added"], told["removed"]) == (2, 1, 2)
     assert spring("agent", "assign", "spring", "group:none").exit_code == 4
     assert spring.ok("agent", "assign", "spring", "104") == "campaign spring has 1 agent: 0 added, 1 removed\n"
+
+
+# Calls of their own ----------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def by_hand(dialer: Dialer, session: Session) -> Dialer:
+    """A running campaign with Anna on the line and a contact."""
+    dialer.ok("campaign", "create", "spring", "--caller-id", "+390551234567", "--agents", "101", "--mode", "manual",
+              "--hours", "always", "--time-zone", "Europe/Rome")  # fmt: skip
+    dialer.ok("campaign", "start", "spring")
+    campaign = session.scalars(select(Campaign)).one()
+    anna = session.scalars(select(Agent).where(Agent.user_id == "101")).one()
+    anna.state, anna.campaign_id = "parked", campaign.id
+    factories.leg(session, campaign, anna, state="held", pbx_call_id="9", first_leg_id="5")
+    factories.contact(session, campaign, phone="+390612345678", first_name="Bruno")
+    factories.lines(session, campaign.pbx)
+    session.execute(text("UPDATE pbx_status SET read_at = clock_timestamp()"))
+    session.commit()
+    ensure_installation(session.get_bind())  # type: ignore[arg-type]
+    return dialer
+
+
+def test_an_agent_calls_a_contact_or_a_number(by_hand: Dialer) -> None:
+    assert by_hand.ok("agent", "call", "101", "spring", "--contact", "+390612345678") == (
+        "calling +390612345678 for Anna Rossi\n"
+    )
+    listed = by_hand.json("agent", "list")["agents"][0]
+    assert listed["reserved_for"] == "call"
+    assert "kept for a call" in by_hand.ok("agent", "list")
+    later = by_hand("agent", "call", "101", "spring", "--number", "+390612345679")
+    assert later.exit_code == 75
+
+
+def test_a_call_a_rule_forbids_is_exit_code_5_with_the_sentence(by_hand: Dialer) -> None:
+    by_hand.ok("dnc", "add", "+390612345678")
+    refused = by_hand("agent", "call", "101", "spring", "--number", "+390612345678")
+    assert refused.exit_code == 5
+    assert "do-not-call list" in refused.stderr or "closed: do not call" in refused.stderr
+
+
+def test_a_call_needs_a_contact_or_a_number_and_not_both(by_hand: Dialer) -> None:
+    assert by_hand("agent", "call", "101", "spring").exit_code == 2
+    assert by_hand("agent", "call", "101", "spring", "--number", "1", "--contact", "2").exit_code == 2
+
+
+def test_an_offer_is_shown_accepted_and_skipped(by_hand: Dialer, session: Session) -> None:
+    assert by_hand("agent", "accept", "101").exit_code == 4
+    assert by_hand.json("agent", "offers", "101") == {"offers": []}
+    by_hand.ok("pace", "set", "spring", "--mode", "preview")
+    campaign, contact = session.scalars(select(Campaign)).one(), session.scalars(select(Contact)).one()
+
+    def offer() -> None:
+        session.expire_all()
+        anna = session.scalars(select(Agent).where(Agent.user_id == "101")).one()
+        now = session.scalar(text("SELECT clock_timestamp()"))
+        assert now is not None
+        until = now + timedelta(seconds=60)
+        session.add(
+            Offer(campaign_id=campaign.id, contact_id=contact.id, agent_id=anna.id, offered_at=now, until=until)
+        )
+        contact.state, contact.next_at = "live", None
+        anna.reserved_for, anna.reserved_until = "offer", until
+        session.commit()
+
+    offer()
+    assert by_hand("agent", "skip", "101").exit_code == 2
+    assert by_hand.ok("agent", "skip", "101", "--reason", "away") == f"contact {contact.id} is left for later\n"
+    offer()
+    assert "Bruno" in by_hand.ok("agent", "offers", "101")
+    assert [one["state"] for one in by_hand.json("agent", "offers", "101")["offers"]] == ["open", "skipped"]
+    assert by_hand.json("agent", "accept", "101")["number"] == "+390612345678"
+    assert [one["state"] for one in by_hand.json("agent", "offers", "101")["offers"]] == ["accepted", "skipped"]

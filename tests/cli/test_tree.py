@@ -237,7 +237,7 @@ def test_completion_knows_the_commands_the_verbs_and_the_options() -> None:
     assert {"campaign", "callbacks", "config"} <= completed("dialer c")
     assert completed("dialer campaign st") == {"start", "stop"}
     assert "--caller-id" in completed("dialer campaign create --c")
-    assert completed("dialer campaign create --mode p") == {"predictive", "progressive"}
+    assert completed("dialer campaign create --mode p") == {"power", "predictive", "preview", "progressive"}
 
 
 @pytest.mark.skipif(shutil.which("bash") is None, reason="no bash here")

@@ -416,3 +416,5 @@ def test_run_server_names_wrong_values_before_it_listens():
         run_server(port=0, speed=0)
     with pytest.raises(BadInput, match="must be a whole one"):
         run_server(port=0, webhook_url="localhost:80")
+    with pytest.raises(BadInput, match="no profile 'death'; there are life, pacing"):
+        run_server(port=0, profile="death")

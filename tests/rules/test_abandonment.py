@@ -1,6 +1,6 @@
 """The figures every law reckons, with their test vectors, and the budget they leave."""
 
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from fractions import Fraction
 
 import pytest
@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dialer.abandonment import (
+    PACKS,
     Budget,
     Figures,
     figures,
@@ -138,8 +139,68 @@ def test_the_default_rules_are_dated_data():
     assert pack.ceiling == 0.03
     assert pack.rest == timedelta(hours=72)
     assert pack.ring_minimum == timedelta(seconds=15)
-    now = datetime(2026, 3, 2, 9, tzinfo=UTC)
-    assert pack.window_opens(now) == datetime(2026, 3, 1, 9, tzinfo=UTC)
+    assert [(window.kind, window.ceiling) for window in pack.windows] == [("rolling", 0.03), ("day", 0.03)]
+
+
+def test_every_pack_says_since_when_it_holds_and_where_it_was_read():
+    assert set(PACKS) == {"default-2026", "us-2026", "uk-2026", "it-2026"}
+    for name, pack in PACKS.items():
+        assert (pack.name, pack.since.year, bool(pack.source)) == (name, int(name[-4:]), True)
+        assert pack.windows
+        assert pack.ring_minimum >= timedelta(seconds=15)
+        assert timedelta(seconds=2) <= pack.answer_limit <= timedelta(seconds=3)
+
+
+def left(pack: str, counted: Figures, max_abandonment: float | None = None) -> dict[str, Budget]:
+    law = rule_pack(pack)
+    most = law.ceiling if max_abandonment is None else max_abandonment
+    return {window.kind: law.budget(window, counted, most) for window in law.windows}
+
+
+def test_the_american_pack_counts_everybody_who_answered_in_blocks_of_thirty_days():
+    counted = Figures(abandoned=3, met=90, hung_up=7)
+    (budget,) = left("us-2026", counted).values()
+
+    assert (budget.rate, budget.left, budget.over, budget.window) == (us_rate(counted), 0, False, "30 days")
+    assert rule_pack("us-2026").windows[0].length == timedelta(days=30)
+
+
+def test_the_british_pack_is_ofcoms_formula_multiplied_out():
+    vector = Figures(abandoned=29, met=9, machines=7)
+    (budget,) = left("uk-2026", vector).values()
+
+    assert Fraction(budget.abandoned, budget.abandoned + budget.met) == Fraction(163125, 253125)  # 16.3125 / 25.3125
+    assert round(100 * budget.rate, 2) == 64.44
+    assert budget.window == "the day"
+
+
+@given(st.integers(0, 500), st.integers(0, 5_000), st.integers(0, 500))
+def test_the_british_budget_is_over_exactly_when_ofcoms_rate_is(abandoned: int, met: int, machines: int):
+    (budget,) = left("uk-2026", Figures(abandoned, met, machines)).values()
+    if met + machines == 0:
+        return  # nobody met at all: every abandoned call counts, and the formula divides by nothing
+    d = Fraction(abandoned) - Fraction(abandoned * machines, met + machines)
+
+    assert budget.over == (met > 0 and d / (d + met) > Fraction(3, 100)) or met == 0
+
+
+def test_the_italian_pack_holds_three_in_a_hundred_over_the_campaign_and_four_in_a_day():
+    assert rule_pack("it-2026").rest == timedelta(days=5)
+    assert rule_pack("it-2026").answer_limit == timedelta(seconds=3)
+    budgets = left("it-2026", Figures(abandoned=3, met=97))
+
+    assert (budgets["campaign"].left, budgets["campaign"].window) == (0, "the campaign")
+    assert (budgets["day"].left, budgets["day"].ceiling) == (1, 0.04)
+    assert strictest(budgets.values()) == budgets["campaign"]
+
+
+def test_a_campaigns_own_limit_bounds_every_window_and_a_raised_one_holds_in_all():
+    counted = Figures(abandoned=0, met=100)
+
+    assert [budget.ceiling for budget in left("it-2026", counted).values()] == [0.03, 0.04]
+    assert [budget.ceiling for budget in left("it-2026", counted, 0.01).values()] == [0.01, 0.01]
+    assert [budget.ceiling for budget in left("it-2026", counted, 0.035).values()] == [0.03, 0.035]
+    assert [budget.ceiling for budget in left("it-2026", counted, 0.05).values()] == [0.05, 0.05]
 
 
 def test_a_rule_pack_nobody_wrote_is_named_with_those_there_are():

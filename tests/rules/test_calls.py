@@ -125,6 +125,22 @@ def test_a_settled_call_ended_as_its_facts_say(facts: Facts, ended: str):
     assert conclude(facts, LIMIT, settled=True) == ended
 
 
+@pytest.mark.parametrize(
+    ("facts", "ended"),
+    [
+        pytest.param(Facts(at(0), None, at(0.2), at(9), at(9), None, CallOutcome.OK), "played", id="message"),
+        pytest.param(Facts(at(0), None, at(0.2), at(0.3), at(1), None, None), "played", id="left in the message"),
+        pytest.param(Facts(at(0), None, None, at(5), at(5), None, None), "played", id="left to the reception's own"),
+        pytest.param(Facts(at(0), None, at(0.2), at(0.1), at(1), None, None), "hung_up", id="message to nobody"),
+        pytest.param(Facts(at(0), None, None, at(0.1), at(1), None, None), "hung_up", id="gone at once"),
+        pytest.param(Facts(None, None, None, None, at(9), None, CallOutcome.OK), "played", id="answer never heard of"),
+        pytest.param(Facts(None, None, None, None, at(9), CallOutcome.BUSY, None), "busy", id="busy"),
+    ],
+)
+def test_nobody_is_abandoned_by_a_call_that_promised_no_agent(facts: Facts, ended: str):
+    assert conclude(facts, LIMIT, settled=True, agentless=True) == ended
+
+
 def test_a_settled_call_always_gets_an_end():
     for answered in (None, at(0)):
         for left in (None, at(1)):

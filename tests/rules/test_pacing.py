@@ -1,66 +1,17 @@
 """How many calls to start now: one moment at a time."""
 
 import json
-import random
-import time
-from datetime import UTC, datetime, timedelta
+from dataclasses import replace
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dialer.abandonment import Budget
-from dialer.calls import CallState
 from dialer.errors import BadInput
-from dialer.pacing import (
-    Happened,
-    Pace,
-    PaceEvent,
-    Predictive,
-    Progressive,
-    Snapshot,
-    Staleness,
-    Tuning,
-    events_of_call,
-    pacer_for,
-)
-from dialer.pacing.history import History
-from dialer.pacing.learning import Answers, MeanTime
-
-NOW = datetime(2026, 3, 2, 9, 0, tzinfo=UTC)
-PLENTY = Budget(0, 1000, 0.03)
-
-
-def at(seconds: float) -> datetime:
-    return NOW + timedelta(seconds=seconds)
-
-
-def past(calls: int, *, answered_every: int = 3, talk: float = 60.0) -> list[PaceEvent]:
-    """A history: calls that rang 12 s, each third answered and talked of for a minute, then 20 s of wrap-up."""
-    told = []
-    for n in range(calls):
-        start, call, agent = -7200.0 + n, f"past {n}", f"agent {n}"
-        told.append(PaceEvent(Happened.LAUNCHED, at(start), call))
-        if n % answered_every:
-            told.append(PaceEvent(Happened.NO_ANSWER, at(start + 22), call))
-            continue
-        told.append(PaceEvent(Happened.ANSWERED, at(start + 12), call))
-        told.append(PaceEvent(Happened.CONNECTED, at(start + 12.3), call, agent))
-        told.append(PaceEvent(Happened.TALK_END, at(start + 12.3 + talk), call, agent))
-        told.append(PaceEvent(Happened.READY, at(start + 32.3 + talk), "", agent))
-    return told
-
-
-def warm(**history: int) -> Predictive:
-    pacer = Predictive()
-    pacer.restore(past(600, **history))
-    return pacer
-
-
-def decide(pacer: Progressive | Predictive, **seen: object) -> Pace:
-    seen = {"free_lines": 100, "budget": PLENTY} | seen
-    return pacer.decide(NOW, Snapshot(**seen))  # type: ignore[arg-type]
-
+from dialer.pacing import Goals, Pace, Predictive, Progressive, Snapshot, Staleness, Tuning, pacer_for
+from dialer.pacing.progressive import one_per_agent
+from tests.rules.moments import NOW, decide, warm
 
 # one call per idle agent -----------------------------------------------------------------------------
 
@@ -144,14 +95,11 @@ def test_how_old_is_too_old_can_be_set():
 
 
 def test_before_thirty_calls_have_ended_there_is_one_call_per_agent():
-    pacer = Predictive()
-    pacer.restore(past(29))
-    cold = decide(pacer, parked=8)
+    cold = decide(warm(29), parked=8)
     assert (cold.calls, cold.limits) == (8, ("cold start",))
     assert cold.why == "8: one call per agent: 8 agents free; learning, 29 of 30 calls ended"
 
-    pacer.restore(past(30))
-    assert decide(pacer, parked=8).calls > 8
+    assert decide(warm(30), parked=8).calls > 8
 
 
 @pytest.mark.parametrize("met", [0, 32])
@@ -170,6 +118,12 @@ def test_at_or_above_the_ceiling_there_is_one_call_per_agent(budget: Budget):
     assert decide(pacer, parked=2, ringing=(3.0,) * 4, talking=(50.0,) * 20, budget=budget).calls == 0
 
 
+def test_what_used_the_budget_up_is_said():
+    why = decide(warm(), parked=8, budget=Budget(30, 960, 0.03)).why
+
+    assert "; the 3% are used up (30 of 990 abandoned): 43 more conversations first" in why
+
+
 def test_one_agent_alone_gets_one_call():
     pacer = warm()
 
@@ -178,13 +132,18 @@ def test_one_agent_alone_gets_one_call():
     assert decide(pacer, talking=(40.0,)).calls == 0
 
 
-def test_a_team_of_two_or_three_with_one_agent_free_gets_one_call():
+def test_a_small_team_with_one_agent_free_gets_one_call():
     pacer, usual = warm(), Budget(0, 94, 0.03)
 
     assert decide(pacer, parked=1, talking=(40.0,), budget=usual).calls == 1
     assert decide(pacer, parked=1, talking=(40.0, 5.0), budget=usual).calls == 1
-    assert decide(pacer, parked=2, budget=usual).calls == 2
     assert decide(pacer, parked=1, wrapping=(5.0,), talking=(5.0,), budget=usual).calls == 1
+
+
+def test_no_agent_sits_without_a_call_however_great_the_risk():
+    pace = decide(warm(answered_every=1), parked=3, talking=(5.0,) * 3)  # every call is answered
+
+    assert pace.calls == 3
 
 
 def test_a_large_team_is_dialled_for_ahead():
@@ -194,13 +153,30 @@ def test_a_large_team_is_dialled_for_ahead():
     assert pace.limits == ("abandonment",)
 
 
+def test_the_longer_agents_have_wrapped_up_the_more_is_dialled_ahead():
+    pacer = warm()  # wrap-ups last twenty seconds
+
+    fresh, ripe = (decide(pacer, parked=2, wrapping=(elapsed,) * 20).calls for elapsed in (0.0, 15.0))
+
+    assert ripe > 2 * fresh
+
+
 def test_the_reason_is_a_sentence_with_every_number_it_rests_on():
-    pace = decide(warm(), parked=4, talking=(30.0,) * 20, wrapping=(2.0,) * 2, ringing=(4.0,) * 3, waiting=1)
+    pace = decide(warm(), parked=2, talking=(55.0,) * 20, wrapping=(12.0,) * 12, ringing=(4.0,) * 3, waiting=1)
 
     assert pace.why == (
-        "7: 4 agents free, 1.7 more expected in 12 s, 3 ringing worth 1.0, 1 customer waiting, "
-        "budget 30 calls left of 24 h"
+        "32: 2 agents free, 12.2 more expected in 15 s, 3 ringing worth 1.0, 1 customer waiting, "
+        "budget 30 calls left of 24 h; one more answer would find nobody with 9%, 7.7% may"
     )
+    assert pace.reckoned == {
+        "answer_chance": 0.3325,
+        "answer_sd": 0.0207,
+        "ringing_worth": pytest.approx(1.0, abs=0.05),
+        "freeing": pytest.approx(12.2, abs=0.05),
+        "horizon": 14.65,
+        "risk": pytest.approx(0.0865, abs=1e-3),
+        "allowed": pytest.approx(0.0766, abs=1e-3),
+    }
 
 
 def test_calls_that_ring_already_and_customers_who_wait_are_counted():
@@ -219,12 +195,13 @@ def test_more_calls_are_started_where_fewer_are_answered():
 
 
 def test_a_nonsense_number_of_calls_is_never_started():
-    never = Predictive()
-    never.restore(past(5000, answered_every=6000))
+    never = warm(3000, answered_every=6000)
     pace = decide(never, parked=3, free_lines=10_000)
 
-    assert pace.calls == 30
+    assert pace.calls == 36
     assert pace.limits == ("calls per agent",)
+    assert pace.why.endswith("; 12 calls in the air for each agent are enough")
+    assert decide(never, parked=3, ringing=(1.0,) * 30, free_lines=10_000).calls == 6
 
 
 def test_when_lines_are_what_is_missing_it_is_said():
@@ -235,35 +212,122 @@ def test_when_lines_are_what_is_missing_it_is_said():
     assert decide(warm(), parked=5, free_lines=0).calls == 0
 
 
+def test_three_hundred_agents_are_dialled_for_too():
+    seen = {"parked": 20, "talking": (60.0,) * 250, "wrapping": (12.0,) * 30, "ringing": (6.0,) * 40}
+    pace = decide(warm(), **seen, free_lines=1200)
+
+    assert 50 < pace.calls < 150  # 20 free and 30 soon, of which the ringing calls take 13: a third answer
+    assert pace.reckoned["risk"] > pace.reckoned["allowed"]
+
+
+def test_with_the_budget_nearly_spent_a_decision_could_hardly_lose_more_than_is_left():
+    pace = decide(warm(), parked=2, talking=(55.0,) * 20, wrapping=(12.0,) * 12, budget=Budget(0, 65, 0.03))
+
+    assert pace.limits == ("budget",)
+    assert pace.why.endswith("budget 2 calls left of 24 h; one more call could lose more than is left")
+
+
+@given(
+    free=st.integers(0, 10),
+    wrapping=st.lists(st.floats(0, 40), max_size=30).map(tuple),
+    ringing=st.lists(st.floats(0, 20), max_size=15).map(tuple),
+    waiting=st.integers(0, 3),
+    abandoned=st.integers(0, 20),
+    surplus=st.integers(1, 150),
+)
+def test_calls_beyond_one_per_agent_never_risk_more_than_the_budget_has_left(
+    free: int,
+    wrapping: tuple[float, ...],
+    ringing: tuple[float, ...],
+    waiting: int,
+    abandoned: int,
+    surplus: int,
+):
+    budget = Budget(abandoned, 33 * abandoned + surplus, 0.03)
+    assert budget.left is not None
+    seen = Snapshot(
+        parked=free, wrapping=wrapping, ringing=ringing, waiting=waiting, free_lines=200, budget=budget, talking=(9.0,)
+    )
+    calls = PACER.decide(NOW, seen).calls
+    chances = [PACER._history.answers.chance()] * len(ringing)
+    outlook = PACER._outlook(NOW, seen, chances, {})
+    if calls > one_per_agent(seen):
+        for _ in range(calls):
+            outlook.add(PACER._history.answers.chance())
+        assert outlook.ruined(budget.left + 1) <= 1e-3  # that more than are left find nobody
+
+
+# whatever is seen ------------------------------------------------------------------------------------
+
 small = st.integers(0, 6)
 elapsed = st.lists(st.floats(0, 600), max_size=12).map(tuple)
-snapshots = st.builds(
-    Snapshot,
-    idle=small,
-    parked=small,
-    talking=elapsed,
-    wrapping=elapsed,
-    ringing=elapsed,
-    waiting=small,
-    in_message=small,
-    free_lines=st.integers(0, 60),
-    max_lines=st.none() | st.integers(0, 60),
-    presence_age=st.none() | st.floats(0, 90),
-    events_age=st.floats(0, 12),
-    budget=st.builds(Budget, st.integers(0, 60), st.integers(0, 3000), st.sampled_from([0.0, 0.01, 0.03, 0.5, 1.0])),
-)
+budgets = st.builds(Budget, st.integers(0, 60), st.integers(0, 3000), st.sampled_from([0.0, 0.01, 0.03, 0.5, 1.0]))
 
 
-@given(snapshots)
+@st.composite
+def snapshots(draw: st.DrawFn) -> Snapshot:
+    """Anything that rows may say."""
+    ringing, idle, parked = draw(elapsed), draw(small), draw(small)
+
+    def of_each_call(names: st.SearchStrategy[str]) -> st.SearchStrategy[tuple[str, ...]]:
+        return st.just(()) | st.lists(names, min_size=len(ringing), max_size=len(ringing)).map(tuple)
+
+    free = idle + parked
+    return Snapshot(
+        idle=idle,
+        parked=parked,
+        talking=draw(elapsed),
+        wrapping=draw(elapsed),
+        ringing=ringing,
+        ringing_groups=draw(of_each_call(st.sampled_from(["", "a", "b"]))),
+        ringing_calls=tuple(f"call {n}" if named else "" for n, named in enumerate(draw(of_each_call(st.just("x"))))),
+        waiting=draw(small),
+        in_message=draw(small),
+        free_lines=draw(st.integers(0, 60)),
+        max_lines=draw(st.none() | st.integers(0, 60)),
+        presence_age=draw(st.none() | st.floats(0, 90) | st.just(0.0)),
+        events_age=draw(st.floats(0, 12) | st.just(0.0)),
+        budget=draw(budgets),
+        goals=draw(
+            st.builds(
+                Goals,
+                ratio=st.none() | st.floats(0, 5),
+                desired_wait=st.none() | st.floats(0, 60),
+                min_ring=st.none() | st.floats(0, 30),
+                inbound_first=st.booleans(),
+            )
+        ),
+        prospects=tuple(
+            draw(st.lists(st.tuples(st.sampled_from("abc"), st.integers(0, 20)), max_size=3, unique_by=lambda p: p[0]))
+        ),
+        waits=draw(st.just(()) | st.lists(st.floats(0, 90), min_size=free, max_size=free).map(tuple)),
+        leaving=draw(small),
+        reserved=draw(small),
+        elsewhere=draw(elapsed),
+        others_ringing=draw(elapsed),
+        others_waiting=draw(small),
+        inbound_waiting=draw(small),
+        share=draw(st.just(1.0) | st.floats(0.05, 1.0)),
+    )
+
+
+PACER = warm()
+
+
+@settings(max_examples=40)
+@given(snapshots())
 def test_no_pace_is_negative_or_beyond_the_lines_and_every_one_has_its_reason(seen: Snapshot):
     for pacer in (Progressive(), PACER):
         pace = pacer.decide(NOW, seen)
         assert 0 <= pace.calls <= seen.lines_left
         assert pace.why.startswith(f"{pace.calls}: ")
         assert pace == pacer.decide(NOW, seen)
+        assert pace.choose == () or len(pace.choose) == pace.calls
+        assert set(pace.give_up) <= set(seen.ringing_calls) - {""}
 
 
-@given(snapshots)
+@settings(max_examples=40)
+@given(snapshots())
 def test_a_pace_can_be_replayed_from_what_is_stored(seen: Snapshot):
     again = Snapshot.from_json(json.loads(json.dumps(seen.as_json())))
 
@@ -271,148 +335,24 @@ def test_a_pace_can_be_replayed_from_what_is_stored(seen: Snapshot):
     assert PACER.decide(NOW, again) == PACER.decide(NOW, seen)
 
 
-@given(snapshots, st.integers(1, 100))
+@settings(max_examples=10)
+@given(snapshots())
+def test_what_a_newer_release_stored_with_a_decision_is_passed_over(seen: Snapshot):
+    kept = seen.as_json()
+    newer = {"weather": "rain", "goals": kept.get("goals", {}) | {"mood": 3}}
+
+    assert Snapshot.from_json(kept | newer) == seen
+
+
+@settings(max_examples=40)
+@given(snapshots(), st.integers(1, 100))
 def test_more_budget_or_more_lines_never_mean_fewer_calls(seen: Snapshot, more: int):
-    budget = Budget(seen.budget.abandoned, seen.budget.met + more, seen.budget.ceiling)
-    lines = seen.free_lines + more
-    kept = {name: getattr(seen, name) for name in Snapshot.__slots__}
+    seen = replace(seen, others_ringing=())  # a campaign that may risk nothing has one call beside others': see below
+    calls = PACER.decide(NOW, seen).calls
+    budget = replace(seen.budget, met=seen.budget.met + more)
 
-    assert PACER.decide(NOW, Snapshot(**(kept | {"budget": budget}))).calls >= PACER.decide(NOW, seen).calls
-    assert PACER.decide(NOW, Snapshot(**(kept | {"free_lines": lines}))).calls >= PACER.decide(NOW, seen).calls
-
-
-PACER = warm()
-
-
-# learning --------------------------------------------------------------------------------------------
-
-
-def test_the_answer_chance_is_learnt_and_old_lessons_fade():
-    answers, chance = Answers(), random.Random(7)
-    assert answers.chance == pytest.approx(0.3)
-    for _ in range(1000):
-        answers.observe(chance.random() < 0.1)
-    assert answers.chance == pytest.approx(0.1, abs=0.04)
-
-    for _ in range(60):  # another list, another hour
-        answers.observe(chance.random() < 0.7)
-    assert answers.chance > 0.45
-
-
-def test_a_mean_counts_those_not_over_yet():
-    talk = MeanTime(180, weight=5)
-    assert talk.mean() == 180
-
-    for _ in range(5):
-        talk.observe(30)  # the short ones end first
-    assert talk.mean() == pytest.approx(105, abs=3)
-    assert talk.mean([300.0] * 5) > 200
-
-
-def test_an_event_told_twice_counts_once():
-    once, twice = History(), History()
-    for event in past(60):
-        once.observe(event)
-        twice.observe(event)
-        twice.observe(event)
-
-    assert twice.answers.seen == once.answers.seen == 60
-    assert twice.answers.chance == once.answers.chance
-    assert (twice.talk.mean(), twice.ring.mean()) == (once.talk.mean(), once.ring.mean())
-    assert twice.wrap_up.mean() == once.wrap_up.mean()
-
-
-def test_an_end_whose_beginning_was_never_told_teaches_nothing():
-    history = History()
-    for kind in Happened:
-        if kind is not Happened.LAUNCHED:
-            history.observe(PaceEvent(kind, NOW, "a", "b"))
-
-    assert history.answers.seen == 0
-
-
-def test_answers_are_learnt_in_the_order_of_the_calls_and_not_of_their_ends():
-    cohort, chance = [n % 4 == 0 for n in range(400)], History()
-    for n in range(400):
-        chance.observe(PaceEvent(Happened.LAUNCHED, NOW, str(n)))
-    for n in (n for n in range(400) if cohort[n]):  # first the answered ones, then all that rang out
-        chance.observe(PaceEvent(Happened.ANSWERED, at(12), str(n)))
-    for n in (n for n in range(400) if not cohort[n]):
-        chance.observe(PaceEvent(Happened.NO_ANSWER, at(22), str(n)))
-
-    assert chance.answers.seen == 400
-    assert chance.answers.chance == pytest.approx(0.25, abs=0.02)
-
-
-def test_a_call_that_never_ends_does_not_hold_up_the_lessons_of_the_others():
-    history = History()
-    history.observe(PaceEvent(Happened.LAUNCHED, NOW, "stuck"))
-    for n in range(5):
-        history.observe(PaceEvent(Happened.LAUNCHED, at(1), str(n)))
-        history.observe(PaceEvent(Happened.ANSWERED, at(12), str(n)))
-    assert history.answers.seen == 0
-
-    history.observe(PaceEvent(Happened.LAUNCHED, at(100), "later"))
-    history.observe(PaceEvent(Happened.ANSWERED, at(121), "later"))
-    assert history.answers.seen == 6
-
-
-def test_a_call_that_never_rang_says_nothing_about_people():
-    history = History()
-    history.observe(PaceEvent(Happened.LAUNCHED, NOW, "a"))
-    history.observe(PaceEvent(Happened.FAILED, at(1), "a"))
-
-    assert history.answers.seen == 0
-
-
-def test_a_wrap_up_ended_by_leaving_says_nothing_of_its_length():
-    history = History()
-    history.observe(PaceEvent(Happened.CONNECTED, NOW, "a", "Ada"))
-    history.observe(PaceEvent(Happened.TALK_END, at(60), "a", "Ada"))
-    history.observe(PaceEvent(Happened.PAUSE, at(61), "", "Ada"))
-    history.observe(PaceEvent(Happened.READY, at(4000), "", "Ada"))
-
-    assert history.wrap_up.mean() == 20
-
-
-def test_a_new_leader_continues_where_the_old_one_stopped():
-    events = past(400)
-    old = Predictive()
-    for event in sorted(events, key=lambda event: event.at):
-        old.observe(event)
-    shuffled = list(events)
-    random.Random(3).shuffle(shuffled)
-    new = Predictive()
-    new.observe(PaceEvent(Happened.LAUNCHED, NOW, "forgotten by the restore"))
-    new.restore(shuffled)
-
-    for parked in range(12):
-        seen = {"parked": parked, "talking": (30.0,) * 20, "ringing": (3.0,) * parked}
-        assert decide(new, **seen) == decide(old, **seen)
-
-
-def test_stored_attempts_tell_what_happened():
-    times = {"ordered_at": NOW, "answered_at": at(9), "joined_at": at(9.4), "ended_at": at(70)}
-
-    def kinds(state: CallState, **known: datetime) -> list[str]:
-        return [event.kind for event in events_of_call("1", state, **known, agent="Ada")]
-
-    assert kinds(CallState.COMPLETED, **times) == ["launched", "answered", "connected", "talk_end"]
-    assert kinds(CallState.JOINED, **{k: v for k, v in times.items() if k != "ended_at"}) == [
-        "launched",
-        "answered",
-        "connected",
-    ]
-    assert kinds(CallState.NO_ANSWER, ordered_at=NOW, ended_at=at(22)) == ["launched", "no_answer"]
-    assert kinds(CallState.EXPIRED, ordered_at=NOW, ended_at=at(22)) == ["launched", "failed"]
-    assert kinds(CallState.LOST, ordered_at=NOW, ended_at=at(22)) == ["launched", "failed"]
-    assert kinds(CallState.RINGING, ordered_at=NOW) == ["launched"]
-    assert kinds(CallState.ABANDONED, ordered_at=NOW, answered_at=at(9), ended_at=at(12)) == [
-        "launched",
-        "answered",
-        "abandoned",
-    ]
-    assert kinds(CallState.HUNG_UP, ordered_at=NOW, answered_at=at(9), ended_at=at(10)) == ["launched", "answered"]
+    assert PACER.decide(NOW, replace(seen, budget=budget)).calls >= calls
+    assert PACER.decide(NOW, replace(seen, free_lines=seen.free_lines + more)).calls >= calls
 
 
 # the rest --------------------------------------------------------------------------------------------
@@ -423,17 +363,3 @@ def test_modes_have_their_pacers_and_a_wrong_one_is_named():
     assert isinstance(pacer_for("predictive", tuning=Tuning(cold=5)), Predictive)
     with pytest.raises(BadInput, match=r"'guess'.*progressive, predictive"):
         pacer_for("guess")
-
-
-def test_a_decision_for_three_hundred_agents_takes_less_than_five_milliseconds():
-    pacer = warm()
-    seen = Snapshot(
-        parked=20, talking=(60.0,) * 250, wrapping=(5.0,) * 30, ringing=(6.0,) * 200, free_lines=1200, budget=PLENTY
-    )
-    took = []
-    for _ in range(20):
-        start = time.perf_counter()
-        pacer.decide(NOW, seen)
-        took.append(time.perf_counter() - start)
-
-    assert sorted(took)[10] < 0.005

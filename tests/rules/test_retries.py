@@ -43,6 +43,10 @@ def test_each_end_has_its_wait(outcome: CallState, seconds: float):
     assert wait(outcome) == seconds
 
 
+def test_who_heard_the_message_of_an_agentless_call_is_closed():
+    assert (plan(CallState.PLAYED).at, plan(CallState.PLAYED).closed_because) == (None, "message played")
+
+
 def test_whom_an_agent_spoke_with_is_closed():
     reached = plan(CallState.COMPLETED)
 
@@ -51,7 +55,7 @@ def test_whom_an_agent_spoke_with_is_closed():
     assert plan(CallState.COMPLETED, attempt_no=3).closed_because == "reached"
 
 
-@pytest.mark.parametrize("outcome", [state for state in FINAL if state is not CallState.COMPLETED])
+@pytest.mark.parametrize("outcome", [state for state in FINAL if state not in (CallState.COMPLETED, CallState.PLAYED)])
 def test_at_the_cap_a_contact_is_left_in_peace_unless_nothing_rang(outcome: CallState):
     last = plan(outcome, attempt_no=3)
 

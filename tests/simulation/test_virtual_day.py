@@ -9,7 +9,8 @@ import pytest
 from dialer.errors import NotFound
 from dialer.pacing import Happened, Pace, PaceEvent, Pacer, Snapshot, pacer_for
 from dialer.simulation import SHAPES, Centre, Curve, Day, Inbound, World, run_day, shape
-from dialer.simulation.day import START
+
+START = World().begins
 
 pytestmark = pytest.mark.timeout(600)  # some tens of seconds, on a machine that has the time
 OVER = {Happened.NO_ANSWER, Happened.GIVEN_UP, Happened.ABANDONED, Happened.TALK_END}

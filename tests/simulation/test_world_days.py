@@ -1,6 +1,8 @@
 """Whole stretches of the simulated call centre: the same seed lives the same day, and nothing is left over."""
 
 import time
+from dataclasses import replace
+from statistics import fmean, stdev
 
 import pytest
 from hypothesis import given, settings
@@ -8,6 +10,7 @@ from hypothesis import strategies as st
 
 from dialer.pbx.simulator.config import (
     LAST_TWO_DIGITS,
+    PROFILES,
     AgentConfig,
     Behaviour,
     CustomerConfig,
@@ -106,6 +109,36 @@ def test_the_mixture_of_people_is_as_told():
     rings = sorted(c["answered_at"] - c["dialled_at"] for c in world.calls() if c["answered_at"])
     assert abs(sum(rings) / len(rings) - 11.0) < 1.0  # 12 s, less what the cut at 22 s takes away
     assert rings[-1] <= 22.0
+
+
+def test_the_profile_of_pacing_is_the_world_pacing_is_measured_in():
+    world = World(replace(PROFILES["pacing"], gateways=(GatewayConfig(lines=20_000),)), seed=4)
+    met = [world.customers.meet(number, 0.0) for number in numbers(20_000)]
+    share = {ending: sum(one.ending is ending for one in met) / len(met) for ending in Ending}
+    rings = [one.ring for one in met if one.ending is Ending.ANSWERS]
+    fast = [one.ring for one in met if one.ending not in (Ending.ANSWERS, Ending.NO_ANSWER)]
+    talk = [one.talk for one in met]
+    assert share[Ending.ANSWERS] == pytest.approx(0.25, abs=0.01)
+    assert share[Ending.NO_ANSWER] == pytest.approx(0.75 * 0.85, abs=0.015)
+    assert max(rings) <= 22.0
+    assert fmean(rings) == pytest.approx(11.1, abs=0.3)
+    assert min(fast) >= 1.0
+    assert max(fast) <= 3.0
+    assert {one.ring for one in met if one.ending is Ending.NO_ANSWER} == {22.0}
+    assert (fmean(talk), stdev(talk)) == (pytest.approx(180.0, rel=0.03), pytest.approx(180.0, rel=0.12))
+    assert min(one.patience for one in met) > 60.0
+
+
+def test_in_the_profile_of_pacing_agents_only_talk_write_and_wait():
+    lines = (GatewayConfig(lines=30),)
+    world = World(replace(PROFILES["pacing"], agents=replace(PROFILES["pacing"].agents, count=6), gateways=lines), 8)
+    SmallDialer(world, numbers(10_000), ratio=3.0).work(3600.0)
+    judged = world.judgement()
+    assert {state for agent in judged["agents"].values() for state in agent} == {
+        "idle", "ringing", "parked", "talking", "wrap-up",
+    }  # fmt: skip
+    assert judged["hung_up_waiting"] == 0
+    assert judged["abandoned"] > 0
 
 
 def test_an_answer_rate_can_jump_in_the_middle_of_a_day():

@@ -8,6 +8,8 @@ from campaigns.application import Application
 from campaigns.models import Agent, AgentLeg, Attempt, Campaign, Command, PaceDecision
 from campaigns.pbx_status import note_trouble
 from dialer.calls import CallState
+from dialer.errors import PbxUnavailable
+from dialer.pbx.base import PbxUser, Presence
 from tests import factories
 from tests.fakes import FakePbx
 from workers.scheduler import Scheduler
@@ -117,6 +119,54 @@ def test_ready_agents_are_parked_when_there_is_somebody_to_call(
     session.commit()
     tick(scheduler, running)
     assert session.scalars(select(AgentLeg.state)).all() == [CallState.ORDERED]
+
+
+def test_an_agent_being_parked_is_dialled_for_in_the_same_tick(
+    application: Application, session: Session, pbx: FakePbx, running: Campaign
+) -> None:
+    factories.agent(session, running)
+    factories.contact(session, running)
+    session.commit()
+    tick(leading(application), running)
+    decision = session.scalars(select(PaceDecision)).one()
+    assert (decision.ordered, decision.snapshot["idle"], decision.snapshot["parked"]) == (1, 1, 0)
+
+
+def test_between_two_polls_the_agents_are_read_only_for_somebody_in_wrap_up(
+    application: Application, session: Session, pbx: FakePbx, running: Campaign
+) -> None:
+    agent = factories.agent(session, running, state="wrap_up", since=factories.NOW, presence_left=True)
+    pbx.people = [PbxUser(agent.user_id, agent.name, agent.extension, Presence.AVAILABLE)]
+    session.commit()
+    scheduler = leading(application)
+    pbx.lists_read.clear()
+    scheduler.look_at_people("main")
+    assert pbx.lists_read == ["gateways", "users"], "a poll was due"
+    session.expire_all()
+    assert agent.state == "ready"
+    scheduler.look_at_people("main")
+    assert pbx.lists_read == ["gateways", "users"], "nobody is in wrap-up"
+    session.execute(text("UPDATE agents SET state = 'wrap_up', presence_left = true"))
+    session.commit()
+    scheduler.look_at_people("main")
+    assert pbx.lists_read == ["gateways", "users", "users"]
+    session.expire_all()
+    assert agent.state == "ready"
+    application.clock.sleep(application.settings.timing.presence_poll)
+    scheduler.look_at_people("main")
+    assert pbx.lists_read[3:] == ["gateways", "users"]
+
+
+def test_a_pbx_that_could_not_be_read_is_not_asked_more_often(
+    application: Application, session: Session, pbx: FakePbx, running: Campaign
+) -> None:
+    factories.agent(session, running, state="wrap_up", since=factories.NOW, presence_left=True)
+    session.commit()
+    scheduler = leading(application)
+    pbx.answers["users"] = PbxUnavailable("main", "no answer")
+    scheduler.look_at_people("main")
+    scheduler.look_at_people("main")
+    assert pbx.lists_read == ["gateways", "users"]
 
 
 @pytest.mark.parametrize(

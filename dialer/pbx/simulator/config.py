@@ -260,3 +260,30 @@ class WorldConfig:
             agents=AgentConfig(count=agents),
             gateways=(GatewayConfig(lines=lines),),
         )
+
+
+# Who never gives up, in seconds: for a world in which only the reception's limit ends a wait.
+_ENDLESS = 1e9
+
+# Call centres by name, before agents, lines, speed and answer probability are told.
+PROFILES: Mapping[str, WorldConfig] = {
+    "life": WorldConfig(),
+    # The world pacing is measured in, as an operator's formulas see it: nothing but ringing, talk and wrap-up takes
+    # time, nobody is away, and whoever answers waits for the whole of the limit.
+    "pacing": WorldConfig(
+        customers=CustomerConfig(
+            busy_share=0.06,
+            rejected_share=0.04,
+            unavailable_share=0.05,
+            patience_mean=_ENDLESS,
+            talk=LogNormal(180.0, 180.0),
+        ),
+        agents=AgentConfig(
+            ignores_auto_answer=0.0,
+            never_picks_up=0.0,
+            wrap_up=LogNormal(20.0, 14.0),
+            work_mean=None,
+            slips_per_hour=0.0,
+        ),
+    ),
+}

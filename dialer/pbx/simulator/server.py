@@ -4,7 +4,7 @@ import asyncio
 import socket
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from threading import Event, Thread
 from typing import cast
 
@@ -17,7 +17,7 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from dialer.clock import SystemClock
 from dialer.errors import BadInput, ServiceUnreachable
-from dialer.pbx.simulator.config import WorldConfig
+from dialer.pbx.simulator.config import PROFILES, WorldConfig
 from dialer.pbx.simulator.control import Control
 from dialer.pbx.simulator.faults import read_faults
 from dialer.pbx.simulator.forms import params_of
@@ -211,14 +211,17 @@ def run_server(
     faults: str | Mapping[str, object] = "",
     answer_probability: float = 0.25,
     user_events: bool = False,
+    profile: str = "life",
     on_ready: Callable[[str], None] | None = None,
 ) -> None:
     """Run a simulated PBX until the process is told to stop. `on_ready` is given the interface's address."""
     read_faults(faults)  # a wrong name is said before anything listens
     if not token:
         raise BadInput("the simulated PBX needs a token: give it the one of the PBX settings")
+    if profile not in PROFILES:
+        raise BadInput(f"there is no profile {profile!r}; there are {', '.join(PROFILES)}")
     world = changed(
-        WorldConfig(token=token, user_events=user_events),
+        replace(PROFILES[profile], token=token, user_events=user_events),
         {"agents": agents, "lines": lines, "speed": speed, "answer_probability": answer_probability},
     )
     pbx = RunningPbx(ServerConfig(host, port, webhook_url, world, seed, faults))

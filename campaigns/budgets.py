@@ -1,0 +1,239 @@
+"""What the laws' windows have left for a campaign: rows counted (I19), and the strictest window of all.
+
+The pacer and the dashboard ask the same function, so they can never show two truths.
+"""
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+
+from sqlalchemy import select, text
+from sqlalchemy.orm import Session
+
+from campaigns.campaign_values import usual_zone
+from campaigns.models import Attempt, Campaign
+from dialer.abandonment import Budget, Figures, RulePack, rule_pack, strictest
+from dialer.errors import NotFound
+from dialer.rate_windows import WindowRule
+
+# A transaction that began before now may still add what we cannot see yet; none lasts so long.
+UNSEEN = timedelta(minutes=2)
+MOST_KEPT = 100
+
+# Agentless calls promise nobody an agent: they are in neither figure.
+# A message now playing is spent already. `stray`: somebody answered a call that had been closed as something else.
+_COUNT = text(
+    """
+    SELECT f.abandoned, f.met, f.hung_up
+    FROM unnest(CAST(:campaigns AS bigint[]), CAST(:since AS timestamptz[]), CAST(:until AS timestamptz[]))
+         WITH ORDINALITY AS w(campaign_id, since, until, n)
+    CROSS JOIN LATERAL (
+        SELECT count(*) FILTER (WHERE state IN ('abandoned', 'message') OR late OR stray) AS abandoned,
+               count(*) FILTER (WHERE joined_at IS NOT NULL AND NOT late) AS met,
+               count(*) FILTER (WHERE state = 'hung_up') AS hung_up
+        FROM (
+            SELECT state, joined_at,
+                   coalesce(extract(epoch FROM joined_at - answered_at) > answer_limit, false) AS late,
+                   ended_at IS NOT NULL AND joined_at IS NULL AND state <> 'hung_up' AS stray
+            FROM attempts
+            WHERE campaign_id = w.campaign_id AND answered_at >= w.since
+              AND answered_at < coalesce(w.until, 'infinity') AND mode <> 'agentless'
+            UNION ALL  -- found abandoned by the PBX's report alone: nobody told us when it was answered
+            SELECT state, joined_at, false, false FROM attempts
+            WHERE campaign_id = w.campaign_id AND answered_at IS NULL AND state = 'abandoned'
+              AND ended_at >= w.since AND ended_at < coalesce(w.until, 'infinity')
+              AND mode <> 'agentless'
+        ) AS answered
+    ) AS f
+    ORDER BY w.n
+    """
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """A campaign's answered calls in [since, until); None: to this moment."""
+
+    campaign_id: int
+    since: datetime
+    until: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Spent:
+    """One window in force, and what it has left."""
+
+    budget: Budget
+    since: datetime
+
+
+@dataclass(slots=True)
+class Settled:
+    """The part of each window that changes no more, kept so that a month is not counted anew every second.
+
+    A call that is closed keeps what it counts as, so all that was answered before the oldest open call was ordered
+    is settled. Not a counter that anybody bumps: rows counted, each once, by whoever keeps this; gone with them, and
+    counted again by the next.
+    """
+
+    kept: dict[tuple[int, WindowRule], tuple[Span, Figures]] = field(default_factory=dict)
+
+
+def count(session: Session, spans: Collection[Span]) -> list[Figures]:
+    """Count several spans in one statement, each by the index of answered calls."""
+    if not spans:
+        return []
+    values = {
+        "campaigns": [span.campaign_id for span in spans],
+        "since": [span.since for span in spans],
+        "until": [span.until for span in spans],
+    }
+    return [Figures(row.abandoned, row.met, 0, row.hung_up) for row in session.execute(_COUNT, values)]
+
+
+def in_force(
+    session: Session,
+    campaign: Campaign,
+    now: datetime,
+    *,
+    sharing: Collection[int] = (),
+    settled: Settled | None = None,
+) -> Spent:
+    """Return the window that leaves the campaign least.
+
+    `sharing`: campaigns whose agents it shares; what they spend together counts against the same ceilings, because
+    the agents one of them keeps busy are missing in the other. NotFound for a rule pack this release does not know.
+    """
+    pack = rule_pack(campaign.rule_pack)
+    opened = _opened(session, campaign, pack, now, {campaign.id, *sharing})
+    figures = _counted(session, opened, settled, now)
+    spent: list[Spent] = []
+    for rule, spans in opened:
+        own = next(span for span in spans if span.campaign_id == campaign.id)
+        spent.append(Spent(pack.budget(rule, figures[rule, own], campaign.max_abandonment), own.since))
+        if len(spans) > 1:
+            together = sum((figures[rule, span] for span in spans), Figures())
+            budget = pack.budget(rule, together, campaign.max_abandonment, ", shared")
+            spent.append(Spent(budget, min(span.since for span in spans)))
+    least = strictest(one.budget for one in spent)
+    return next(one for one in spent if one.budget is least)
+
+
+def shown(session: Session, campaign: Campaign, now: datetime) -> Spent:
+    """Return the window the pacer keeps to now, for people to see."""
+    try:
+        return in_force(session, campaign, now, sharing=shares_with(session, campaign.id))
+    except NotFound:  # a pack of a newer release: its campaign is shown all the same, and dialled by nobody
+        since = now - timedelta(hours=24)
+        (counted,) = count(session, [Span(campaign.id, since)])
+        return Spent(Budget(counted.abandoned, counted.met, campaign.max_abandonment), since)
+
+
+# As the pacer's view finds them: running campaigns with agents at work in common.
+_SHARES_WITH = text(
+    """
+    SELECT DISTINCT b.id FROM campaign_agents m
+    JOIN agents a ON a.id = m.agent_id AND a.state NOT IN ('out', 'paused')
+    JOIN campaign_agents o ON o.agent_id = m.agent_id AND o.campaign_id <> m.campaign_id
+    JOIN campaigns b ON b.id = o.campaign_id AND b.state = 'running' AND b.mode <> 'agentless'
+    WHERE m.campaign_id = :campaign_id ORDER BY b.id
+    """
+)
+
+
+def shares_with(session: Session, campaign_id: int) -> list[int]:
+    """Return the running campaigns that share agents at work with this one."""
+    return list(session.scalars(_SHARES_WITH, {"campaign_id": campaign_id}))
+
+
+def _opened(
+    session: Session, campaign: Campaign, pack: RulePack, now: datetime, campaigns: Collection[int]
+) -> list[tuple[WindowRule, list[Span]]]:
+    """When each window of the pack opened, for the campaign and for those it shares agents with."""
+    first_calls = _first_calls(session, campaigns)
+    others = set(campaigns) - {campaign.id}
+    zones = {campaign.id: usual_zone(campaign.country, campaign.time_zone)}
+    if others:
+        query = select(Campaign.id, Campaign.country, Campaign.time_zone).where(Campaign.id.in_(others))
+        zones |= {row.id: usual_zone(row.country, row.time_zone) for row in session.execute(query)}
+    return [
+        (rule, [Span(one, rule.opens(now, first_calls.get(one), zone)) for one, zone in sorted(zones.items(), key=_id)])
+        for rule in pack.windows
+    ]
+
+
+def _id(item: tuple[int, object]) -> int:
+    return item[0]
+
+
+def _first_calls(session: Session, campaigns: Collection[int]) -> Mapping[int, datetime]:
+    """When each campaign's first call was ordered; nothing for those that have called nobody."""
+    first = (
+        select(Attempt.ordered_at)
+        .where(Attempt.campaign_id == Campaign.id)
+        .order_by(Attempt.ordered_at)
+        .limit(1)
+        .scalar_subquery()
+    )
+    rows = session.execute(select(Campaign.id, first.label("at")).where(Campaign.id.in_(campaigns)))
+    return {row.id: row.at for row in rows if row.at is not None}
+
+
+_OLDEST_OPEN = text(
+    """
+    SELECT t.campaign_id, min(t.ordered_at) AS at FROM attempts t
+    WHERE t.ended_at IS NULL AND t.campaign_id = ANY(:campaigns) GROUP BY t.campaign_id
+    """
+)
+
+
+def _counted(
+    session: Session, opened: Sequence[tuple[WindowRule, list[Span]]], settled: Settled | None, now: datetime
+) -> dict[tuple[WindowRule, Span], Figures]:
+    """Count every span: what is kept of it, less what fell out, more what settled since, and the unsettled rest."""
+    if settled is None:
+        wanted = [(rule, span) for rule, spans in opened for span in spans]
+        return dict(zip(wanted, count(session, [span for _, span in wanted]), strict=True))
+    campaigns = sorted({span.campaign_id for _, spans in opened for span in spans})
+    oldest = {row.campaign_id: row.at for row in session.execute(_OLDEST_OPEN, {"campaigns": campaigns})}
+    plans = [
+        _Plan.of(rule, span, settled, min(now - UNSEEN, oldest.get(span.campaign_id, now)))
+        for rule, spans in opened
+        for span in spans
+    ]
+    figures = iter(count(session, [part for plan in plans for part in (plan.gone, plan.grown, plan.rest)]))
+    if len(settled.kept) > MOST_KEPT:
+        settled.kept.clear()  # of campaigns no longer shared with
+    told: dict[tuple[WindowRule, Span], Figures] = {}
+    for plan in plans:
+        done = plan.figures - next(figures) + next(figures)
+        told[plan.rule, plan.span] = done + next(figures)
+        settled.kept[plan.span.campaign_id, plan.rule] = (plan.settled, done)
+    return told
+
+
+@dataclass(frozen=True, slots=True)
+class _Plan:
+    """How one span is counted with the least reading: three stretches of rows, two of them mostly empty."""
+
+    rule: WindowRule
+    span: Span
+    figures: Figures  # kept from the last time
+    gone: Span  # of them, before the window that is in force now
+    grown: Span  # settled since
+    rest: Span  # may still change
+    settled: Span  # what is kept afterwards
+
+    @classmethod
+    def of(cls, rule: WindowRule, span: Span, settled: Settled, until: datetime) -> "_Plan":
+        campaign, since = span.campaign_id, span.since
+        until = max(since, until)
+        kept, figures = settled.kept.get((campaign, rule), (Span(campaign, since, since), Figures()))
+        end = kept.until or kept.since
+        if not kept.since <= since <= end <= until:  # it opened anew, or clocks differ: from nothing
+            kept, end, figures = Span(campaign, since, since), since, Figures()
+        return cls(
+            rule, span, figures,
+            gone=Span(campaign, kept.since, since), grown=Span(campaign, end, until), rest=Span(campaign, until),
+            settled=Span(campaign, since, until),
+        )  # fmt: skip

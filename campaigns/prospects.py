@@ -1,0 +1,52 @@
+"""Contacts that are due, by how likely they are to answer: what a pacer may choose from.
+
+A group is a list and the attempt it would be, "12/1"; from the third attempt on they are alike. Only the first
+contacts in order are looked at, and only through indexes: a list of a million costs what one of hundreds does.
+Promised callbacks are not among them: they are called for themselves (`callbacks_ahead`).
+"""
+
+from collections.abc import Sequence
+from datetime import datetime
+
+from sqlalchemy import text
+from sqlalchemy.orm import Session
+
+LOOKED_AT = 200
+ALIKE_FROM = 3
+
+_LOOKED_AT = f"""
+    SELECT k.id, k.next_at, k.list_id || '/' || (1 + t.tries) AS name
+    FROM (SELECT id, list_id, next_at FROM contacts
+          WHERE campaign_id = :campaign_id AND state = 'open' AND next_at <= :now AND due_date IS NULL
+          ORDER BY next_at, id LIMIT {LOOKED_AT}) AS k
+    CROSS JOIN LATERAL (SELECT count(*) AS tries
+                        FROM (SELECT 1 FROM attempts WHERE contact_id = k.id LIMIT {ALIKE_FROM - 1}) AS few) AS t
+"""  # noqa: S608 (numbers of our own)
+_BY_GROUP = text(f"SELECT name, count(*) AS contacts FROM ({_LOOKED_AT}) AS seen GROUP BY name ORDER BY name")  # noqa: S608
+_PREFERRED = text(
+    f"""
+    SELECT seen.id FROM ({_LOOKED_AT}) AS seen
+    LEFT JOIN unnest(CAST(:groups AS text[])) WITH ORDINALITY AS wish(name, rank) ON wish.name = seen.name
+    ORDER BY wish.rank NULLS LAST, seen.next_at, seen.id LIMIT :most
+    """  # noqa: S608
+)
+
+
+def group_of(list_id: int, attempt_no: int) -> str:
+    """Return the group of an attempt, counted from 1."""
+    return f"{list_id}/{min(ALIKE_FROM, attempt_no)}"
+
+
+def by_group(session: Session, campaign_id: int, now: datetime) -> tuple[tuple[str, int], ...]:
+    """Count the contacts due now by group, as far as is looked."""
+    rows = session.execute(_BY_GROUP, {"campaign_id": campaign_id, "now": now})
+    return tuple((row.name, row.contacts) for row in rows)
+
+
+def preferred(session: Session, campaign_id: int, now: datetime, groups: Sequence[str], most: int) -> list[int]:
+    """Return ids of contacts due now, those of the groups first and in their order, then the others as they come.
+
+    Nothing is locked: what is found here is judged on locked rows afterwards.
+    """
+    given = {"campaign_id": campaign_id, "now": now, "groups": list(groups), "most": most}
+    return list(session.scalars(_PREFERRED, given))

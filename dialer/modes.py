@@ -1,0 +1,43 @@
+"""The modes of dialling: what each is for, and what a PBX must be able to do for it."""
+
+from collections.abc import Collection, Mapping
+
+from dialer.errors import BadInput
+from dialer.pbx.base import Feature
+
+MANUAL = "manual"  # agents place their own calls
+PREVIEW = "preview"  # a contact is offered to an agent, who accepts or skips it
+PROGRESSIVE = "progressive"  # one call for each free agent
+POWER = "power"  # a fixed number of calls for each free agent
+PREDICTIVE = "predictive"  # as many as the budget of abandoned calls allows
+AGENTLESS = "agentless"  # whoever answers hears the recorded message; no agents at all
+
+MODES = (PREDICTIVE, PROGRESSIVE, POWER, PREVIEW, MANUAL, AGENTLESS)
+# The pacer orders calls that nobody was asked about; callbacks among them get an agent reserved.
+AUTOMATIC = (PREDICTIVE, PROGRESSIVE, POWER)
+# Agents wait on the line as long as there is somebody to call. In manual mode each is fetched for a call of theirs.
+PARKS_AHEAD = (*AUTOMATIC, PREVIEW)
+
+_WITH_AGENT = frozenset({Feature.CUSTOMER_FIRST, Feature.JOIN})
+NEEDED: Mapping[str, frozenset[Feature]] = {
+    # All ring the customer with nobody attached, and join an agent who waits on the line.
+    **dict.fromkeys((PREDICTIVE, PROGRESSIVE, POWER, PREVIEW, MANUAL), _WITH_AGENT),
+    AGENTLESS: frozenset({Feature.CUSTOMER_FIRST, Feature.DIVERT}),
+}
+
+
+def check(mode: str, pbx: str, features: Collection[Feature]) -> None:
+    """BadInput names the modes there are, or what this PBX lacks and the modes it can do instead."""
+    if mode not in MODES:
+        raise BadInput(f"there is no mode {mode!r}: use {', '.join(MODES[:-1])} or {MODES[-1]}")
+    lacking = NEEDED[mode] - set(features)
+    if lacking:
+        words = " and ".join(sorted(str(feature).replace("_", " ") for feature in lacking))
+        able = possible(features)
+        instead = f"; it can do {', '.join(able)}" if able else ""
+        raise BadInput(f"PBX {pbx} cannot do {mode} calls: it lacks {words}{instead}")
+
+
+def possible(features: Collection[Feature]) -> list[str]:
+    """Return the modes a PBX with these features can do."""
+    return [mode for mode in MODES if NEEDED[mode] <= set(features)]

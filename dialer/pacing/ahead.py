@@ -1,0 +1,106 @@
+"""From a snapshot and what was learnt to the moments ahead: who will have answered, and who will be free, by when."""
+
+from collections.abc import Sequence
+from itertools import accumulate
+from math import ceil, exp
+
+from dialer.pacing.base import Snapshot
+from dialer.pacing.history import History
+from dialer.pacing.outlook import Moment
+
+MOMENTS = 5  # at which a new call's answers are looked at, each standing for as many of them
+_FINE = 0.25  # seconds; moments are found to this
+_STRETCH = 15.0  # seconds over which a talk's chance to end is taken as even
+_FURTHEST = 64  # seconds; nothing is asked about beyond
+
+
+class Ahead:
+    """What one snapshot lets expect. `kept`: of the seconds that calls ring past the least ringing, the part in which
+    we do not give them up; such calls are answered that much less."""
+
+    def __init__(self, history: History, moments: Sequence[float], freed: Sequence[float], kept: float) -> None:
+        self._history, self.moments, self._freed, self._kept = history, moments, freed, kept
+
+    @classmethod
+    def plan(cls, history: History, min_ring: float | None, kept: float) -> "Ahead":
+        """Choose the moments: the answers of a new call up to the least ringing, in equal parts."""
+        share = 1.0 if min_ring is None else history.rings.answered_by(min_ring)
+        moments, seconds = [], 0.0
+        for n in range(MOMENTS):
+            while history.rings.answered_by(seconds) < share * (n + 0.5) / MOMENTS and seconds < _FURTHEST / 2:
+                seconds += _FINE
+            moments.append(seconds)
+        # The wrap-up that follows a talk: summed over the seconds in which the talk may end.
+        over = [history.wrap_up.over_within(second + 0.5, 0.0) for second in range(_FURTHEST)]
+        return cls(history, moments, list(accumulate(over, initial=0.0)), kept)
+
+    def weight(self, min_ring: float | None) -> float:
+        """The part of a new call's answers that each moment stands for: those later can still be given up."""
+        return (1.0 if min_ring is None else self._history.rings.answered_by(min_ring)) / MOMENTS
+
+    def answering(
+        self, rung: Sequence[float], chances: Sequence[float], within: float, min_ring: float | None
+    ) -> list[float]:
+        """Of each call that has rung so long, the chance that it is answered within these seconds."""
+        rings, found = self._history.rings, []
+        least = 1.0 if min_ring is None else rings.answered_by(min_ring)
+        for elapsed, chance in zip(rung, chances, strict=True):
+            yes, to_come = rings.left(chance, elapsed)
+            if to_come < 1e-9:
+                found.append(0.0)
+                continue
+            already, by_then = 1.0 - to_come, rings.answered_by(elapsed + within)
+            safe = max(least, already)
+            if by_then > safe:  # past the least ringing: only as far as we let it ring
+                by_then = safe + self._kept * (by_then - safe)
+            found.append(yes * (by_then - already) / to_come)
+        return found
+
+    def freed(self, now: Snapshot, within: float) -> list[float]:
+        """Of each busy agent, the chance to be free within these seconds; then of those who rest, 1 or 0."""
+        wait = now.goals.desired_wait or 0.0
+        work = within - wait
+        found = [1.0 if waited + within >= wait else 0.0 for waited in resting(now)]
+        if work <= 0.0:
+            return found + [0.0] * (len(now.wrapping) + len(now.talking) + len(now.elsewhere))
+        talk, wrap_up = self._history.talk, self._history.wrap_up
+        found += [wrap_up.over_within(work, elapsed) for elapsed in now.wrapping]
+        whole = min(_FURTHEST - 1, int(work))
+        after = self._freed[whole] + (self._freed[whole + 1] - self._freed[whole]) * (work - whole)
+        after /= _STRETCH
+        for talks in (now.talking, now.elsewhere):
+            found += [
+                1.0 - exp((talk.cumulative(elapsed) - talk.cumulative(elapsed + _STRETCH)) * after) for elapsed in talks
+            ]
+        return found
+
+    def calling_in(self, per_second: float, within: float) -> list[float]:
+        """People who will call in by then, as chances of one each: they take agents as customers do."""
+        expected = per_second * within
+        parts = ceil(expected)
+        return [expected / parts] * parts if parts else []
+
+    def moment(
+        self,
+        now: Snapshot,
+        rung: Sequence[float],
+        chances: Sequence[float],
+        seconds: float,
+        patience: float,
+        weight: float,
+        per_second: float = 0.0,
+    ) -> Moment:
+        """Look at one moment ahead."""
+        min_ring = now.goals.min_ring
+        return Moment(
+            weight,
+            self._history.rings.answered_by(seconds),
+            self.answering(rung, chances, seconds, min_ring) + self.calling_in(per_second, seconds),
+            self.freed(now, seconds + patience),
+        )
+
+
+def resting(now: Snapshot) -> list[float]:
+    """The free agents who have not waited as long as they shall between two calls: how long they have."""
+    wait = now.goals.desired_wait
+    return [waited for waited in now.waits if waited < wait] if wait else []

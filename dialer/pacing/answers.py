@@ -1,0 +1,127 @@
+"""How likely a call is answered: by the hour, by the group of the contact, and how sure we are of it.
+
+One current level for the campaign, and factors on it. The level is a Beta posterior whose evidence fades: a slow
+one, steady in quiet hours, and quicker ones that take over while they clearly contradict the slower. A group (the list
+and the attempt, say) and an hour of the day are each compared with what the level alone would have expected, so they
+stay right when the level moves; a factor begins at 1 and needs evidence to leave it (empirical Bayes, as in indirect
+standardisation).
+"""
+
+from math import sqrt
+
+_FACTOR_WORTH = 12.0  # answers expected before a factor believes its own evidence as much as the level
+_SLOWEST, _LIKELIEST = 0.01, 0.99  # an answer is never taken for impossible, nor for certain
+
+
+class Level:
+    """A chance, as Beta evidence that halves every `half_life` calls. A call expected to be answered `factor` times as
+    often as the level counts as that many calls."""
+
+    def __init__(self, half_life: float, prior_yes: float = 3.0, prior_calls: float = 10.0) -> None:
+        self._keep = 0.5 ** (1.0 / half_life)
+        self._prior_yes, self._prior_calls = prior_yes, prior_calls
+        self._yes = self._calls = 0.0
+
+    def observe(self, answered: float, factor: float = 1.0) -> None:
+        """Learn how one call ended: 1 answered, 0 not, between them when we gave it up and can only guess."""
+        self._yes = self._yes * self._keep + answered
+        self._calls = self._calls * self._keep + factor
+
+    def move(self, ratio: float) -> None:
+        """The level moves as a whole, and with it what was seen of it."""
+        self._yes *= ratio
+        self._prior_yes *= ratio
+
+    @property
+    def mean(self) -> float:
+        return (self._prior_yes + self._yes) / (self._prior_calls + self._calls)
+
+    @property
+    def sd(self) -> float:
+        """How unsure the mean is."""
+        mean = min(0.999, self.mean)
+        return sqrt(mean * (1.0 - mean) / (self._prior_calls + self._calls + 1.0))
+
+
+class Factor:
+    """How much likelier than the level something is: answers over what the level expected, with forgetting."""
+
+    def __init__(self, half_life: float = 400.0) -> None:
+        self._keep = 0.5 ** (1.0 / half_life)
+        self._yes = self._expected = 0.0
+
+    def observe(self, answered: float, expected: float) -> None:
+        """Learn how one call ended, of which the level expected this chance."""
+        self._yes = self._yes * self._keep + answered
+        self._expected = self._expected * self._keep + expected
+
+    @property
+    def value(self) -> float:
+        return (_FACTOR_WORTH + self._yes) / (_FACTOR_WORTH + self._expected)
+
+
+class Answers:
+    """The chance to plan with.
+
+    The first guess, three in ten, is a cautious one: a higher chance means fewer calls.
+    """
+
+    def __init__(self, half_lives: tuple[float, ...] = (1200.0, 250.0, 40.0), contradiction: float = 2.2) -> None:
+        self._levels = [Level(half_life) for half_life in half_lives]  # the slowest first
+        self._contradiction = contradiction  # in standard deviations of the quicker one
+        self._groups: dict[str, Factor] = {}
+        self._hours: dict[int, Factor] = {}
+        self._day = Level(3000.0)  # what the hours are compared with
+        self._hour: int | None = None
+        self.seen = 0
+
+    def observe(self, answered: float, group: str = "", hour: int | None = None) -> None:
+        """Learn how one call ended: 1 answered, 0 not, between them when we gave it up."""
+        self.seen += 1
+        if hour is not None:
+            self._hours.setdefault(hour, Factor(1500.0)).observe(answered, self._day.mean * self._factor(group))
+            self._day.observe(answered, self._factor(group))
+        factor = self._factor(group)
+        if group:
+            self._groups.setdefault(group, Factor()).observe(answered, self.level)
+        for level in self._levels:
+            level.observe(answered, factor)
+
+    def turn(self, hour: int) -> None:
+        """A new hour begins: the level moves as it did on other days at this hour."""
+        if self._hour is not None and hour != self._hour:
+            before, then = self._hours.get(self._hour), self._hours.get(hour)
+            if before is not None and then is not None:
+                for level in self._levels:
+                    level.move(then.value / before.value)
+        self._hour = hour
+
+    @property
+    def level(self) -> float:
+        """The chance of a contact of no known group."""
+        return self._believed.mean
+
+    def chance(self, group: str = "") -> float:
+        """The chance that a call to this group is answered."""
+        return min(_LIKELIEST, max(_SLOWEST, self.level * self._factor(group)))
+
+    @property
+    def sd(self) -> float:
+        """How unsure the level is."""
+        return self._believed.sd
+
+    @property
+    def _believed(self) -> Level:
+        """The slowest that no quicker one contradicts."""
+        for n, slow in enumerate(self._levels):
+            if all(abs(quick.mean - slow.mean) <= self._contradiction * quick.sd for quick in self._levels[n + 1 :]):
+                return slow
+        raise AssertionError("nothing is quicker than the quickest")
+
+    def groups(self) -> dict[str, float]:
+        """Return each group's chance, as far as it is known."""
+        return {group: self.chance(group) for group in self._groups}
+
+    def _factor(self, group: str) -> float:
+        known = self._groups.get(group)
+        return known.value if known is not None else 1.0
