@@ -8,7 +8,6 @@ import importlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import cached_property
-from itertools import islice
 from math import sqrt
 from multiprocessing import get_context
 from statistics import mean, stdev
@@ -204,10 +203,11 @@ class Arena:
 
         The ceiling is kept when the days pooled keep it, or (`each_day`) when each of them closes under it.
         """
-        good = [self._best(case, tally, seeds, each_day) for tally in TALLIES]
+        good = [name for tally in TALLIES for name in self._good(case, tally, seeds, each_day)]
         return max(good, key=lambda name: pooled(self.days(case, name, seeds)).utilisation)
 
-    def _best(self, case: Case, tally: Tally, seeds: Sequence[int], each_day: bool) -> str:
+    def _good(self, case: Case, tally: Tally, seeds: Sequence[int], each_day: bool) -> list[str]:
+        """Return ratios that keep the ceiling, the highest of them and some below it."""
         ceiling = case.world.ceiling
 
         def keeps(n: int, among: Sequence[int]) -> bool:
@@ -224,10 +224,8 @@ class Arena:
                 high = middle
         while low and not keeps(low, seeds):
             low -= 1
-        for above in islice(range(low + 1, len(_GRID)), 3):
-            if keeps(above, seeds):
-                low = above
-        return f"{_GRID[low]:.3f}, {tally}"
+        near = range(max(0, low - 2), min(low + 4, len(_GRID)))  # chance makes the best of them not always the last
+        return [f"{_GRID[n]:.3f}, {tally}" for n in near if n == low or keeps(n, seeds)]
 
 
 # several days together --------------------------------------------------------------------------------

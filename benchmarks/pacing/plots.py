@@ -170,5 +170,6 @@ def _shapes() -> bool:
     axes.set(xlim=(0.4, 1.0), xlabel="utilisation: talk over time at work")
     axes.set_title("Utilisation by shape of day, 20 agents\nhatched: some day closed above the ceiling", loc="left")
     marks = [plt.Rectangle((0, 0), 1, 1, color=_STYLES[name][1]) for name in names]
-    axes.legend(marks, [_STYLES[name][0] for name in names], loc="lower right", frameon=True)
+    axes.legend(marks, [_STYLES[name][0] for name in names], loc="upper left", bbox_to_anchor=(1.01, 1), frameon=False)
+    axes.margins(y=0.01)
     return _save("shapes")
