@@ -124,6 +124,15 @@ def test_those_who_will_call_in_take_agents_where_they_come_first():
     assert decide(busy, **seen).calls == decide(quiet, **seen).calls
 
 
+def test_an_idle_agent_has_a_call_although_somebody_may_call_in_meanwhile():
+    pacer = warm()
+    pacer.restore([*past(600), *(PaceEvent(Happened.INBOUND, at(-n * 1.0)) for n in range(400))])
+    pace = decide(pacer, parked=2, goals=Goals(inbound_first=True))
+
+    assert pace.calls == 2
+    assert pace.reckoned["risk"] > 0.5
+
+
 def test_the_rate_of_callers_is_learnt_and_fades():
     callers = Callers()
     assert callers.per_second(NOW) == 0.0

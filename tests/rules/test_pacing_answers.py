@@ -70,14 +70,17 @@ def test_a_group_is_a_factor_and_stays_right_when_the_level_moves(seed: int):
 
 
 def test_the_level_counts_each_call_as_what_its_group_lets_expect():
-    answers, chance = Answers(), random.Random(2)
-    for _ in range(1500):
-        heard(answers, chance, 0.15, 1, group="third try")
-        heard(answers, chance, 0.45, 1, group="first try")
-    before = answers.chance("first try")
-    heard(answers, chance, 0.15, 100, group="third try")  # only of those who seldom answer, as ever
+    kept = []
+    for seed in range(5):
+        answers, chance = Answers(), random.Random(seed)
+        for _ in range(1000):
+            heard(answers, chance, 0.15, 1, group="third try")
+            heard(answers, chance, 0.45, 1, group="first try")
+        before = answers.chance("first try")
+        heard(answers, chance, 0.15, 400, group="third try")  # only of those who seldom answer, as ever
+        kept.append(answers.chance("first try") / before)
 
-    assert answers.chance("first try") == pytest.approx(before, rel=0.2)
+    assert sorted(kept)[2] == pytest.approx(1.0, abs=0.12)
 
 
 def test_a_group_of_few_calls_is_near_the_level_still():
