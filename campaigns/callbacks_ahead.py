@@ -10,13 +10,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
-from sqlalchemy import select
+from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from campaigns import gate, reserving
 from campaigns.db import ROW_LOCK_OR_SKIP
 from campaigns.gate import Author, Claim, Lines, Passed, Which
-from campaigns.models import Agent, Campaign, Contact
+from campaigns.models import Agent, Attempt, Campaign, Contact
 from campaigns.pace_view import View
 from dialer.calls import LIVE_ANSWERED
 from dialer.modes import AUTOMATIC
@@ -135,7 +135,12 @@ def _call(
     now: datetime,
     timing: TimingSettings,
 ) -> None:
-    wanted = gate.keep_to_rate(session, campaign.id, lines, min(len(agents), lines.total), now)
+    wanted = min(len(agents), lines.total)
+    if campaign.max_lines is not None:
+        open_calls = select(func.count()).select_from(Attempt)
+        open_calls = open_calls.where(Attempt.campaign_id == campaign.id, Attempt.ended_at.is_(None))
+        wanted = max(0, min(wanted, campaign.max_lines - (session.scalar(open_calls) or 0)))
+    wanted = gate.keep_to_rate(session, campaign.id, lines, wanted, now)
     allowed = gate.let_through(session, campaign.id, wanted, claim, now=now, timing=timing, which=Which.PROMISED)
     author = Author.of(claim)
     ids = gate.new_ids(session, len(allowed.contacts))

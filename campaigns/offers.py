@@ -75,6 +75,11 @@ def accept(
     if found.until <= now:
         _end(session, found, agent, contact, "expired", "not answered in time", now=now, who=who, at=now)
         return Refused("the offer's time is over: the contact is offered again")
+    if agent.reserved_for != reserving.OFFER:
+        _end(
+            session, found, agent, contact, "withdrawn", "the agent is kept for another call", now=now, who=who, at=now
+        )
+        return Refused("the agent is kept for another call now: the contact is offered again")
     if contact.state != "live":
         _end(session, found, agent, contact, "withdrawn", _gone(contact), now=now, who=who, at=None)
         return Refused(_gone(contact))

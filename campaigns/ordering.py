@@ -180,6 +180,8 @@ def _decide(pacing: Pacing, view: View, snapshot: Snapshot, now: datetime) -> Pa
     against = view.unanswered_orders()
     if against:
         return Pace(0, f"0: {against}", ("pbx",))
+    pace = pacing.pacer.decide(now, snapshot)
     if not view.due and view.mode != MANUAL:
-        return Pace(0, "0: no contact is due", ("contacts",))
-    return pacing.pacer.decide(now, snapshot)
+        # Those that ring on can still be given up.
+        return Pace(0, "0: no contact is due", ("contacts",), pace.give_up)
+    return pace

@@ -66,6 +66,8 @@ def events_of(call: Call) -> list[PaceEvent]:
         joined_at=call.joined_at,
         ended_at=call.ended_at,
         agent=str(call.agent_id or ""),
+        # Told with the end only: until then the order may be taken back because the person answered.
+        given_up_at=call.given_up_at if call.ended_at is not None else None,
     )
     return [replace(event, group=call.group) if event.kind is Happened.LAUNCHED else event for event in told]
 
@@ -103,6 +105,7 @@ def remembered(session: Session, campaign_id: int) -> list[PaceEvent]:
                 row.gateway,
                 row.sent_at,
                 row.answer_group,
+                given_up_at=row.given_up_at,
             )
         )
     if oldest is None:

@@ -1,7 +1,7 @@
 """What the pacer is shown of a campaign, read from rows in one query."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -184,7 +184,7 @@ class View:
             presence_age=(now - self.read_at).total_seconds() if self.read_at else None,
             events_age=self.events_age,
             budget=budget,
-            goals=self.goals,
+            goals=replace(self.goals, min_ring=least_ring),  # none where the PBX cannot end a ringing call
             prospects=prospects,
             waits=tuple(agent.waited for agent in free),
             leaving=sum(agent.leaving and agent.campaign_id == self.id for agent in serving),

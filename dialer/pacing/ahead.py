@@ -18,8 +18,16 @@ class Ahead:
     """What one snapshot lets expect. `kept`: of the seconds that calls ring past the least ringing, the part in which
     we do not give them up; such calls are answered that much less."""
 
-    def __init__(self, history: History, moments: Sequence[float], freed: Sequence[float], kept: float) -> None:
+    def __init__(
+        self,
+        history: History,
+        moments: Sequence[float],
+        freed: Sequence[float],
+        kept: float,
+        min_ring: float | None = None,
+    ) -> None:
         self._history, self.moments, self._freed, self._kept = history, moments, freed, kept
+        self.min_ring = min_ring  # that the moments were planned for
 
     @classmethod
     def plan(cls, history: History, min_ring: float | None, kept: float) -> "Ahead":
@@ -32,7 +40,7 @@ class Ahead:
             moments.append(seconds)
         # The wrap-up that follows a talk: summed over the seconds in which the talk may end.
         over = [history.wrap_up.over_within(second + 0.5, 0.0) for second in range(_FURTHEST)]
-        return cls(history, moments, list(accumulate(over, initial=0.0)), kept)
+        return cls(history, moments, list(accumulate(over, initial=0.0)), kept, min_ring)
 
     def weight(self, min_ring: float | None) -> float:
         """The part of a new call's answers that each moment stands for: those later can still be given up."""

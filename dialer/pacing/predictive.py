@@ -71,7 +71,8 @@ class Predictive:
         void = self._staleness.void(snapshot)
         if void is not None:
             return void
-        if self._history.settle(now, snapshot) or self._ahead is None:
+        settled = self._history.settle(now, snapshot)
+        if settled or self._ahead is None or self._ahead.min_ring != snapshot.goals.min_ring:
             self._ahead = Ahead.plan(self._history, snapshot.goals.min_ring, self._kept)
         chances = self._chances(snapshot)
         doubt = self._staleness.doubt(snapshot)

@@ -66,6 +66,11 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
+    # Nobody would reopen the contacts that are shown to an agent just now.
+    op.execute(
+        "UPDATE contacts SET state = 'open', next_at = now() WHERE state = 'live' "
+        "AND id IN (SELECT contact_id FROM offers WHERE state = 'open')"
+    )
     op.drop_table("offers")
     op.drop_index("ix_contacts_promised", table_name="contacts")
     op.execute("UPDATE lists SET kind = 'contacts' WHERE kind = 'manual'")

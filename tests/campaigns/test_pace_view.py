@@ -87,8 +87,10 @@ def test_how_long_each_free_agent_has_waited(session: Session, running: Campaign
 
 def test_goals_are_shown_as_they_stand(session: Session, running: Campaign) -> None:
     running.ratio, running.desired_wait, running.min_ring, running.inbound_first = 1.5, 8.0, 20.0, True
-    goals = shown(session, running).goals
+    goals = shown(session, running, least_ring=20.0).goals
     assert (goals.ratio, goals.desired_wait, goals.min_ring, goals.inbound_first) == (1.5, 8.0, 20.0, True)
+    # Where no call can be ended the pacer must not count on it.
+    assert shown(session, running).goals.min_ring is None
 
 
 def test_ringing_calls_carry_their_group_and_a_name_only_when_they_can_be_given_up(
@@ -172,3 +174,19 @@ def test_only_so_many_contacts_are_looked_at(session: Session, running: Campaign
     )
     assert "ix_attempts_contact" in plan
     assert "Seq Scan on attempts" not in plan
+
+
+def test_a_call_we_gave_up_is_told_as_that_and_not_as_somebody_who_did_not_answer(
+    session: Session, running: Campaign
+) -> None:
+    given_up = factories.attempt(
+        session,
+        running,
+        state=CallState.NO_ANSWER,
+        ordered_at=factories.NOW - timedelta(seconds=20),
+        given_up_at=factories.NOW - timedelta(seconds=2),
+        ended_at=factories.NOW - timedelta(seconds=1),
+    )
+    session.flush()
+    told = [event.kind for event in pace_calls.remembered(session, running.id) if event.call == str(given_up.id)]
+    assert told == ["launched", "given_up"]
