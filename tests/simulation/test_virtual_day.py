@@ -381,7 +381,7 @@ def test_a_detector_takes_most_machines_away_and_some_people():
 
 
 def test_shared_agents_work_for_three_campaigns_by_weight():
-    _, of, ears = lived("shared_agents", hours=1.5)
+    _, of, ears = lived("shared_agents")
 
     assert [ear.seen[0].share for ear in ears] == [0.25, 0.5, 0.25]
     assert [ear.answered() for ear in ears] == pytest.approx([0.12, 0.25, 0.5], abs=0.06)
