@@ -68,7 +68,6 @@ class History:
         """Learn from one event."""
         match event.kind:
             case Happened.LAUNCHED:
-                self.answers.turn(event.at.hour)  # also for a new leader, who learns from the past
                 if self._ringing.begin(event.call, event.at):
                     self._ordered.append((event.call, event.at, event.group))
             case Happened.ANSWERED | Happened.NO_ANSWER | Happened.GIVEN_UP | Happened.FAILED:

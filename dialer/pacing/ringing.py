@@ -73,10 +73,10 @@ class Rings:
     def left(self, chance: float, rung: float) -> tuple[float, float]:
         """Of a call that has rung so long and would be answered with this chance: (chance it still will be, and the
         part of the answers that are yet to come)."""
-        to_come = 1.0 - _at(self.answers, rung)
+        to_come = max(0.0, 1.0 - _at(self.answers, rung))
         yes = chance * to_come
-        no = (1.0 - chance) * (1.0 - _at(self.stops, rung))
-        return (yes / (yes + no) if yes + no > 1e-12 else 0.0), to_come
+        no = max(0.0, (1.0 - chance) * (1.0 - _at(self.stops, rung)))
+        return (min(1.0, yes / (yes + no)) if yes + no > 1e-12 else 0.0), to_come
 
 
 def _shares(parts: list[float]) -> list[float]:

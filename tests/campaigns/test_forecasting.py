@@ -18,6 +18,8 @@ from tests import factories
 from tests.factories import NOW
 from tests.lived_day import live
 
+pytestmark = pytest.mark.timeout(600)  # whole days are lived through
+
 WORLD = World(agents=8, hours=0.8, warm_up_hours=0.0, talk=LogNormal(90.0, 1.0), begins=NOW)
 LATER = NOW + timedelta(hours=1)
 

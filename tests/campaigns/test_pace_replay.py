@@ -20,6 +20,8 @@ from dialer.simulation.world import steps
 from tests import factories
 from tests.lived_day import live
 
+pytestmark = pytest.mark.timeout(600)  # whole days are lived through
+
 WORLD = World(agents=12, hours=1.0, warm_up_hours=0.5, talk=LogNormal(120.0, 1.0))
 SINCE = WORLD.begins + timedelta(hours=0.5)
 UNTIL = WORLD.begins + timedelta(hours=1.5)

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from dialer.abandonment import Budget
 from dialer.errors import BadInput
-from dialer.pacing import Goals, Pace, Predictive, Progressive, Snapshot, Staleness, Tuning, pacer_for
+from dialer.pacing import Goals, Pace, Predictive, Progressive, Snapshot, Staleness, Stepping, Tuning, pacer_for
 from dialer.pacing.progressive import one_per_agent
 from tests.rules.moments import NOW, decide, warm
 
@@ -88,7 +88,7 @@ def test_on_stale_knowledge_there_is_one_call_per_agent(seen: dict[str, float]):
 def test_how_old_is_too_old_can_be_set():
     pacer = pacer_for("predictive", staleness=Staleness(presence_stale=1, presence_dead=2))
 
-    assert pacer.decide(NOW, Snapshot(parked=1, free_lines=9, presence_age=2)).limits == ("presence dead",)
+    assert pacer.decide(NOW, Snapshot(parked=1, free_lines=9, presence_age=2)).limits[0] == "presence dead"
 
 
 # predicting ------------------------------------------------------------------------------------------
@@ -360,6 +360,8 @@ def test_more_budget_or_more_lines_never_mean_fewer_calls(seen: Snapshot, more: 
 
 def test_modes_have_their_pacers_and_a_wrong_one_is_named():
     assert isinstance(pacer_for("progressive"), Progressive)
-    assert isinstance(pacer_for("predictive", tuning=Tuning(cold=5)), Predictive)
-    with pytest.raises(BadInput, match=r"'guess'.*progressive, predictive"):
+    stepping = pacer_for("predictive", tuning=Tuning(cold=5))
+    assert isinstance(stepping, Stepping)
+    assert isinstance(stepping.fast, Predictive)
+    with pytest.raises(BadInput, match=r"'guess'.*predictive, progressive"):
         pacer_for("guess")
