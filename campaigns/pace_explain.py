@@ -35,7 +35,7 @@ _LIMITS = {
 
 _DECISIONS = """
     SELECT d.id, d.decided_at, d.until_at, d.ticks, d.calls, d.ordered, d.why, d.snapshot, d.limits,
-           coalesce(to_jsonb(d) -> 'reckoned', d.limits -> 'reckoned', '{}'::jsonb) AS reckoned
+           coalesce(nullif(d.reckoned, '{}'::jsonb), d.limits -> 'reckoned', '{}'::jsonb) AS reckoned
     FROM pace_decisions d WHERE d.campaign_id = :campaign_id
 """
 _AT = text(_DECISIONS + " AND d.decided_at <= :at ORDER BY d.decided_at DESC, d.id DESC LIMIT 1")
