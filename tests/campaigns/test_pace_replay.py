@@ -22,7 +22,8 @@ from tests.lived_day import live
 
 pytestmark = pytest.mark.timeout(600)  # whole days are lived through
 
-WORLD = World(agents=12, hours=1.0, warm_up_hours=0.5, talk=LogNormal(120.0, 1.0))
+# The campaigns of these tests let calls ring out, as campaigns do by default: so must the day they are made of.
+WORLD = World(agents=12, hours=1.0, warm_up_hours=0.5, talk=LogNormal(120.0, 1.0), min_ring=None)
 SINCE = WORLD.begins + timedelta(hours=0.5)
 UNTIL = WORLD.begins + timedelta(hours=1.5)
 LATER = UNTIL + timedelta(days=1)
