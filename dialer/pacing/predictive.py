@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from datetime import datetime
 
+from dialer.abandonment import Budget
 from dialer.pacing.ahead import Ahead, resting
 from dialer.pacing.appetite import Appetite
 from dialer.pacing.base import Pace, PaceEvent, Snapshot, Staleness, bounded, count
@@ -174,7 +175,7 @@ class Predictive:
         while True:
             if calls >= idle and risk > allowed:
                 break
-            if calls >= idle and left is not None and self._could_ruin(outlook, left):
+            if calls >= idle and left is not None and self._could_ruin(outlook, now.budget, left):
                 limit = "budget"
                 break
             if calls >= most:
@@ -201,10 +202,11 @@ class Predictive:
         chosen = tuple(choose[:own]) if chooser.matters else ()
         return Pace(own, why, (limit,), tuple(given_up.values()), chosen, reckoned)
 
-    def _could_ruin(self, outlook: Outlook, left: int) -> bool:
+    def _could_ruin(self, outlook: Outlook, budget: Budget, left: int) -> bool:
         """Whether one more call could lose more than the window has left: by bad luck, or if the list woke up."""
         appetite = self._tuning.appetite
-        if left <= appetite.few and outlook.at_worst >= left:
+        young = budget.ceiling * (budget.abandoned + budget.met) < appetite.young
+        if young and left <= appetite.few and outlook.at_worst >= left:
             return True
         return outlook.ruined(left) > appetite.ruin or outlook.stressed(appetite.stressed(outlook.answers)) > left
 
