@@ -1,6 +1,7 @@
 # The two commands of a fresh clone are `make demo` and `make test`; each sets everything up first.
 BIN := .venv/bin
 ARGS ?=
+JOBS ?= 2
 
 .DEFAULT_GOAL := help
 .PHONY: help setup demo test soak check format bench bench-pacing lock clean
@@ -14,8 +15,8 @@ setup: ## leave .venv/bin/dialer, with the locked dependencies (PYTHON=... names
 demo: setup ## run a sample campaign against the simulated PBX (ARGS="--agents 10 --speed 5")
 	$(BIN)/dialer demo $(ARGS)
 
-test: setup ## pass the tests (ARGS="tests/rules -k windows")
-	$(BIN)/python -m pytest -m "not soak and not browser" $(ARGS)
+test: setup ## pass the tests (ARGS="tests/rules -k windows" JOBS=4)
+	$(BIN)/python -m pytest -n $(JOBS) --dist loadgroup -m "not soak and not browser" $(ARGS)
 
 soak: setup ## the long runs that `make test` leaves out
 	$(BIN)/python -m pytest -m soak $(ARGS)

@@ -12,11 +12,13 @@ from typing import Any
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from campaigns import ledger, reserving
+from campaigns import ledger, reserving, staying
 from campaigns.db import ROW_LOCK, ROW_LOCK_OR_SKIP
 from campaigns.models import Agent, AgentLeg, Campaign, CampaignAgent
 from campaigns.pbx_commands import order_hang_up
+from campaigns.staying import ON_THE_LINE
 from dialer.errors import BadInput, NotFound
+from dialer.pacing.staying import LONGEST
 from dialer.pbx.base import PbxUser, Presence
 
 # Set in `session.info` when somebody was parked: a customer may be waiting for just that.
@@ -94,12 +96,12 @@ def login(session: Session, agent_id: int, *, now: datetime, who: str) -> Agent:
 
 
 def logout(session: Session, agent_id: int, *, now: datetime, who: str) -> Agent:
-    """The agent goes home: at once, or after the customer now on the line."""
+    """The agent goes home: at once, after the customer now on the line, or when no call that may not be lost rings."""
     return _leave(session, agent_id, "out", "", now=now, who=who)
 
 
 def pause(session: Session, agent_id: int, *, reason: str, now: datetime, who: str) -> Agent:
-    """The agent takes no more calls until `ready`: at once, or after the customer now on the line."""
+    """The agent takes no more calls until `ready`: as soon as they may go, as at `logout`."""
     if not reason.strip():
         raise BadInput("a pause needs a reason, for example --reason lunch")
     return _leave(session, agent_id, "paused", reason.strip(), now=now, who=who)
@@ -120,6 +122,11 @@ def _leave(session: Session, agent_id: int, state: str, reason: str, *, now: dat
     leg = _open_leg(session, agent_id)
     agent = locked(session, agent_id)
     if agent.state in ("assigned", "talking"):
+        agent.wanted, agent.wanted_reason = state, reason
+        return agent
+    if agent.state in ON_THE_LINE and staying.needed(session, agent, now):
+        if not agent.wanted:  # who asks again goes no later for it
+            agent.until = now + timedelta(seconds=LONGEST)
         agent.wanted, agent.wanted_reason = state, reason
         return agent
     agent.wanted = agent.wanted_reason = ""
@@ -168,6 +175,25 @@ def back_to_parked(session: Session, agent: Agent, *, now: datetime) -> None:
             order_hang_up(session, leg, now=now)
     else:
         move(session, agent, "parked", now=now, who="dialer")
+
+
+def let_go(session: Session, now: datetime) -> int:
+    """Let those go who stayed on the line for calls that rang, and are needed no more or long enough; how many."""
+    gone = 0
+    asked = select(Agent.id).where(Agent.state.in_(ON_THE_LINE), Agent.wanted != "").order_by(Agent.until, Agent.id)
+    for agent_id in session.scalars(asked).all():
+        leg = _open_leg(session, agent_id)
+        agent = locked(session, agent_id)
+        if agent.state not in ON_THE_LINE or not agent.wanted:
+            continue
+        if agent.until is not None and agent.until > now and staying.needed(session, agent, now):
+            continue
+        _as_wanted(session, agent, now)
+        if leg is not None:
+            order_hang_up(session, leg, now=now)
+        session.flush()  # the next one asks how many are left
+        gone += 1
+    return gone
 
 
 def _as_wanted(session: Session, agent: Agent, now: datetime) -> None:

@@ -1,4 +1,7 @@
-"""Give a waiting customer the agent who has been idle longest: one statement, so two can never get one (I9)."""
+"""Give a waiting customer the agent who has been idle longest: one statement, so two can never get one (I9).
+
+Who has asked to go, and stays for such a customer, comes after the others.
+"""
 
 from datetime import datetime, timedelta
 
@@ -26,7 +29,7 @@ _ASSIGN = text(
             AND l.first_leg_id IS NOT NULL AND l.pbx_call_id IS NOT NULL
         WHERE a.state = 'parked' AND a.pbx = :pbx
             AND (a.reserved_for = '' OR a.reserved_attempt_id = :attempt_id)
-        ORDER BY a.reserved_attempt_id IS NOT NULL DESC, a.idle_since NULLS FIRST, a.id
+        ORDER BY a.reserved_attempt_id IS NOT NULL DESC, a.wanted <> '', a.idle_since NULLS FIRST, a.id
         LIMIT 1
         FOR NO KEY UPDATE OF a SKIP LOCKED
     )

@@ -86,7 +86,7 @@ class AtWork:
     id: int
     state: str
     since: float  # in this state
-    leaving: bool  # asked to go, or to pause, when the customer in hand is gone
+    leaving: bool  # asked to go, or to pause, as soon as they may
     waited: float  # since their last customer
     campaign_id: int  # whose customer they have or are kept for, or whose parking call
     reserved: bool = False  # kept for one certain call: free for nobody else
@@ -163,7 +163,8 @@ class View:
         calls = [call for call in self.open if not call.reserved]  # those who need one of the free agents
         ringing = [call for call in calls if call.state in ON_THE_WAY]
         # Only whom the PBX is parking already: their seconds are fewer than a customer's ring.
-        free = [agent for agent in self.agents if agent.on_the_line and not agent.reserved]
+        # Who has asked to go stays for the calls that ring (campaigns/staying.py), and for no new one.
+        free = [agent for agent in self.agents if agent.on_the_line and not agent.reserved and not agent.leaving]
         kept = [agent for agent in self.agents if agent.on_the_line and agent.reserved]
         serving = [agent for agent in self.agents if agent.with_customer]
         stay = [agent for agent in serving if not agent.leaving]

@@ -65,7 +65,8 @@ def follow_up(session: Session, call: Attempt | AgentLeg, *, now: datetime) -> l
         elif agent.state == "parking" and call.state == CallState.HELD:
             agent.campaign_id = call.campaign_id
             agent.idle_since = agent.idle_since or now
-            agents.move(session, agent, "parked", now=now, who="dialer")
+            until = agent.until if agent.wanted else None  # who has asked to go stays no longer for it
+            agents.move(session, agent, "parked", now=now, who="dialer", until=until)
     return commands
 
 

@@ -178,11 +178,12 @@ class Scheduler:
         Thread(target=repeat, name=what, daemon=True).start()
 
     def people(self) -> None:
-        """End wrap-ups, offers and reservations whose time is over, send home whom no campaign needs, forget
-        processes long gone."""
+        """End wrap-ups, offers and reservations whose time is over, let go who stayed for a ringing call, send home
+        whom no campaign needs, forget processes long gone."""
         with self._application.transaction() as session:
             now = database_now(session)
             agents.end_wrap_ups(session, now)
+            agents.let_go(session, now)
             offers.tidy(session, now)
             reserving.release_overdue(session, now)
             agents.send_home(session, now=now)

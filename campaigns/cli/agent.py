@@ -54,10 +54,14 @@ def list_agents(context: CliContext, campaign: str | None, as_json: bool) -> Non
 
 def _wish(one: Agent) -> str:
     if one.wanted:
-        return f"will be {one.wanted} after this call"
+        return f"will be {one.wanted} {_when(one)}"
     return {"offer": "reads an offer", "callback": "kept for a callback", "call": "kept for a call"}.get(
         one.reserved_for, ""
     )
+
+
+def _when(one: Agent) -> str:
+    return "in a moment: a call rings for them" if one.state in ("parking", "parked") else "after this call"
 
 
 def _as_json(one: Agent) -> dict[str, Any]:
@@ -135,7 +139,14 @@ def _say(context: CliContext, verb: str, name: str, pbx: str | None, as_json: bo
         output.print_json(_as_json(after))
         return
     called = after.name or f"user {after.user_id}"
-    later = f"; {after.wanted} after the customer on the line" if after.wanted else ""
+    later = ""
+    if after.wanted:
+        on_the_line = after.state in ("parking", "parked")
+        later = f"; {after.wanted} " + (
+            "within 30 s: a call rings for them, and the window may lose none"
+            if on_the_line
+            else "after the customer on the line"
+        )
     click.echo(f"{output.clean(called)} is {after.state.replace('_', '-')}{later}")
 
 

@@ -5,6 +5,7 @@ of the law; an agent is busy until the wrap-up is over; staff who go home go whe
 lies between the warm-up and the end of the day.
 """
 
+import math
 import random
 from collections import Counter, deque
 from collections.abc import Callable, Sequence
@@ -13,6 +14,7 @@ from heapq import heappop, heappush
 
 from dialer.abandonment import Budget
 from dialer.pacing import Goals, Happened, PaceEvent, Pacer, Snapshot
+from dialer.pacing.staying import LONGEST, must_stay
 from dialer.simulation.draws import Fate
 from dialer.simulation.results import CampaignDay, Day
 from dialer.simulation.world import Campaigning, World, chosen
@@ -172,6 +174,8 @@ class Centre:
         self.away: list[Agent] = []
         self.wrapping: dict[Agent, float] = {}
         self.parking = 0  # agents being put on the line again
+        self.staying = 0  # free agents who would have gone, but for the calls that ring
+        self._staying_since = 0.0
         self.inbound_talks: dict[Agent, float] = {}
         self.inbound_waiting: deque[Caller] = deque()
         self._arrivals = random.Random(f"{seed} inbound")
@@ -263,7 +267,7 @@ class Centre:
             free = self.idle
             return Snapshot(
                 idle=self.parking,
-                parked=len(free),
+                parked=max(0, len(free) - self.staying),
                 wrapping=tuple([now - since for since in self.wrapping.values()]),
                 waits=tuple([now - agent.since for agent in free]) if self.goals.desired_wait else (),
                 **common,  # type: ignore[arg-type]
@@ -273,7 +277,7 @@ class Centre:
         at_it = [d for d in (desk, *others) if not d.used_up and now >= d.shape.starts]
         return Snapshot(
             idle=self.parking,
-            parked=len(ours),
+            parked=max(0, len(ours) - self.staying),
             wrapping=tuple([now - s for agent, s in self.wrapping.items() if agent.desk is None or agent.desk is desk]),
             elsewhere=tuple(
                 [now - call.since for d in others for call in d.talking.values()]
@@ -475,20 +479,30 @@ class Centre:
 
     def _staff(self) -> None:
         assert self._staffing is not None
-        wanted = self._staffing(self.now)
-        while self.idle and len(self._at_work_since) > wanted:
+        wanted = math.ceil(self._staffing(self.now))  # nobody comes or goes in part
+        while self.idle and len(self._at_work_since) > wanted and not self._must_stay():
             agent = self.idle.pop()
             self.away.append(agent)
             self.day.worked += self._measured(self._at_work_since.pop(agent), self.now)
             self.day.waited += self._measured(agent.since, self.now)
             for desk in self.desks:
                 desk.tell(Happened.LOGOUT, agent=agent.name)
+        staying = min(len(self.idle), max(0, len(self._at_work_since) - wanted))
+        if staying and not self.staying:
+            self._staying_since = self.now
+        self.staying = staying
         while self.away and len(self._at_work_since) < wanted:
             agent = self.away.pop()
             agent.since = self._at_work_since[agent] = self.now
             self.idle.append(agent)
             for desk in self.desks:
                 desk.tell(Happened.LOGIN, agent=agent.name)
+
+    def _must_stay(self) -> bool:
+        on_the_way = sum(len(desk.ringing) + len(desk.waiting) for desk in self.desks)
+        if self.staying and self.now - self._staying_since > LONGEST:
+            return False
+        return any(must_stay(desk.budget(), free=len(self.idle), on_the_way=on_the_way) for desk in self.desks)
 
     def _measured(self, since: float, until: float) -> float:
         return max(0.0, min(until, self._end) - max(since, self._warm))

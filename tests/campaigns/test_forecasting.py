@@ -20,7 +20,8 @@ from tests.lived_day import live
 
 pytestmark = pytest.mark.timeout(600)  # whole days are lived through
 
-WORLD = World(agents=8, hours=0.8, warm_up_hours=0.0, talk=LogNormal(90.0, 1.0), begins=NOW)
+# The campaigns of these tests let calls ring out, as campaigns do by default: so must the world they live in.
+WORLD = World(agents=8, hours=0.8, warm_up_hours=0.0, talk=LogNormal(90.0, 1.0), begins=NOW, min_ring=None)
 LATER = NOW + timedelta(hours=1)
 
 

@@ -84,9 +84,9 @@ def test_when_the_reserved_agent_leaves_the_customer_is_served_by_anyone(
     mine = manual.agent()
     attempt = ordered_for(manual, mine)
     manual.send(attempt)
+    other = manual.agent()  # free: whose call it was may go
     with manual.application.transaction() as session:
         leaves(session, mine.id, now=database_now(session), who="test")
-    other = manual.agent()
     manual.session.expire_all()
     assert mine.reserved_for == ""
     manual.answer(attempt)

@@ -9,7 +9,7 @@ from dialer.pbx.simulator.faults import DEFAULTS, PROFILES
 from tests.rig import kit
 from workers.demo import Stage
 
-pytestmark = pytest.mark.timeout(400)
+pytestmark = [pytest.mark.timeout(400), pytest.mark.xdist_group("rig")]  # they wait for telephones, not for a core
 
 
 def test_processes_killed_and_redis_emptied_in_the_middle_of_a_campaign(tmp_path: Path) -> None:

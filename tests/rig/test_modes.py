@@ -14,7 +14,7 @@ from dialer.errors import DialerError
 from tests.rig import kit
 from workers.demo import Stage
 
-pytestmark = pytest.mark.timeout(400)
+pytestmark = [pytest.mark.timeout(400), pytest.mark.xdist_group("rig")]  # they wait for telephones, not for a core
 
 
 def accept_all(stage: Stage, _at: float) -> None:
