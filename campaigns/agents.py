@@ -119,12 +119,15 @@ def ready(session: Session, agent_id: int, *, now: datetime, who: str) -> Agent:
 
 
 def _leave(session: Session, agent_id: int, state: str, reason: str, *, now: datetime, who: str) -> Agent:
+    staying.one_at_a_time(session, staying.serves(session, [agent_id]))
+    asked = session.get(Agent, agent_id, populate_existing=True)
+    must_stay = asked is not None and asked.state in ON_THE_LINE and staying.needed(session, asked, now)
     leg = _open_leg(session, agent_id)
     agent = locked(session, agent_id)
     if agent.state in ("assigned", "talking"):
         agent.wanted, agent.wanted_reason = state, reason
         return agent
-    if agent.state in ON_THE_LINE and staying.needed(session, agent, now):
+    if agent.state in ON_THE_LINE and must_stay:
         if not agent.wanted:  # who asks again goes no later for it
             agent.until = now + timedelta(seconds=LONGEST)
         agent.wanted, agent.wanted_reason = state, reason
@@ -178,10 +181,15 @@ def back_to_parked(session: Session, agent: Agent, *, now: datetime) -> None:
 
 
 def let_go(session: Session, now: datetime) -> int:
-    """Let those go who stayed on the line for calls that rang, and are needed no more or long enough; how many."""
-    gone = 0
+    """Let those go who stayed on the line for calls that rang, and are needed no more or long enough; how many.
+
+    To be called before the transaction locks any row.
+    """
     asked = select(Agent.id).where(Agent.state.in_(ON_THE_LINE), Agent.wanted != "").order_by(Agent.until, Agent.id)
-    for agent_id in session.scalars(asked).all():
+    waiting = session.scalars(asked).all()
+    staying.one_at_a_time(session, staying.serves(session, waiting))
+    gone = 0
+    for agent_id in waiting:
         leg = _open_leg(session, agent_id)
         agent = locked(session, agent_id)
         if agent.state not in ON_THE_LINE or not agent.wanted:

@@ -21,9 +21,10 @@ from campaigns.calling_hours import later, open_spans, opens
 from campaigns.models import Agent, Attempt, Campaign, CampaignAgent, Contact, Forecast, PbxStatus
 from campaigns.pace_explain import zone_of
 from campaigns.pace_records import Rules
-from campaigns.pace_replay import BY_HAND, InForce
+from campaigns.pace_replay import InForce
 from dialer.abandonment import rule_pack
 from dialer.errors import BadInput, NotFound
+from dialer.modes import BY_HAND
 from dialer.pacing import Goals, PaceEvent
 from dialer.retries import RetryRules, after
 from dialer.simulation import Campaigning, Centre, Curve, World
@@ -343,14 +344,15 @@ def reckon(outlook: Outlook, *, seeds: int = 20, one_more: Callable[[], None] = 
         finished += done is not None
         people = centre.desks[0].people
         assert isinstance(people, ListedDay)
-        ends.append(_end(outlook, done, people.calls_to_come, day.launched))
+        ends.append(_end(outlook, done, people, day.launched))
         one_more()
     names = [name for name in (*CHECKED, "agents", "answered") if any(name in day for day in days)]
     figures = {name: _expected([day[name] for day in days if name in day]) for name in names}
     return Foretold(figures, _finish(ends, finished / seeds), seeds)
 
 
-def _end(outlook: Outlook, done: float | None, calls_to_come: float, launched: int) -> datetime | None:
+def _end(outlook: Outlook, done: float | None, people: ListedDay, launched: int) -> datetime | None:
+    """When the list is done: on this day, or at its pace, and not before the last of those who rest may be called."""
     if done is not None:
         return outlook.starts_at + timedelta(seconds=done)
     if not launched:
@@ -360,7 +362,9 @@ def _end(outlook: Outlook, done: float | None, calls_to_come: float, launched: i
         (end - begin).total_seconds()
         for begin, end in open_spans(outlook.hours, outlook.zone, outlook.starts_at, until)
     )
-    return later(outlook.hours, outlook.zone, until, calls_to_come * called / launched)
+    at_this_pace = later(outlook.hours, outlook.zone, until, people.calls_to_come * called / launched)
+    rested = later(outlook.hours, outlook.zone, outlook.starts_at + timedelta(seconds=people.last_due), 0.0)
+    return None if at_this_pace is None or rested is None else max(at_this_pace, rested)
 
 
 def _expected(values: Sequence[float]) -> Expected:

@@ -8,7 +8,18 @@ from datetime import datetime, timedelta
 
 from sqlalchemy.orm import Session
 
-from campaigns import budgets, callbacks_ahead, gate, giving_up, offers, pace_calls, pace_view, parking, prospects
+from campaigns import (
+    budgets,
+    callbacks_ahead,
+    gate,
+    giving_up,
+    offers,
+    pace_calls,
+    pace_view,
+    parking,
+    prospects,
+    staying,
+)
 from campaigns.application import Application
 from campaigns.db import database_now
 from campaigns.gate import Claim, Passed
@@ -60,6 +71,7 @@ def tick(application: Application, pacing: Pacing, claim: Claim) -> list[str]:
     """Order the calls this moment asks for; returns their references. LeaseLost when another leads."""
     try:
         with application.transaction() as session:
+            staying.nobody_goes(session, pacing.campaign_id)  # between the look and the order
             now = database_now(session)
             view = pace_view.read(session, pacing.campaign_id, now)
             ordered = _act(application, session, pacing, view, claim, now) if view else Ordered([], [], "")

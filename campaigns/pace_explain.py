@@ -201,7 +201,7 @@ def _none_then(session: Session, campaign: Campaign, at: datetime, row: Any, fol
         local = moment.astimezone(zone)
         return f"{local:%H:%M:%S}" if local.date() == at.astimezone(zone).date() else f"{local:%Y-%m-%d %H:%M:%S}"
 
-    told = f"nothing was decided about campaign {campaign.name} at {at.astimezone(zone):%Y-%m-%d %H:%M:%S}"
+    told = f"nothing was decided about campaign {campaign.name} at {at.astimezone(zone):%Y-%m-%d %H:%M:%S} ({zone.key})"
     if row is None:
         return f"{told}: the first decision on record is of {said(span.first)}"
     if following is None:

@@ -299,6 +299,9 @@ def on_record(made: Sequence[Call], told: Sequence[Span], begins: datetime) -> l
     return found
 
 
+_WANTED_WITHIN = 5.0  # seconds; an agent who is wanted is called by the next tick, or after a short rest
+
+
 class _AfterTalk:
     """What each agent did after each conversation."""
 
@@ -324,6 +327,8 @@ class _AfterTalk:
                 return max(0.0, (span.since - mine[n].until).total_seconds())
             if span.state not in ("ready", "parking"):
                 return None
+            if span.state == "ready" and (span.until - span.since).total_seconds() > _WANTED_WITHIN:
+                return None  # nobody asked for them: that says nothing of the way to the line
         return None
 
 

@@ -22,6 +22,7 @@ from campaigns.pace_calls import REMEMBERED
 from campaigns.pace_explain import readable, zone_of
 from campaigns.pace_records import Rules
 from dialer.errors import BadInput, NotFound
+from dialer.modes import BY_HAND
 from dialer.pacing import Goals, Pace, PaceEvent, Pacer, Snapshot, Staleness, pacer_for
 from dialer.simulation import Campaigning, Curve, World, run_day
 from dialer.simulation.figures import Figures
@@ -32,7 +33,6 @@ LONGEST = timedelta(hours=24)
 WARM_UP = timedelta(minutes=30)
 MOST_TICKS = 20_000.0  # of one day; more would tell no more
 OPEN_LOOP = 3_000  # decisions looked at, evenly spread
-BY_HAND = ("manual", "preview", "agentless")
 
 
 @dataclass(frozen=True, slots=True)
@@ -183,7 +183,7 @@ def read(
     if not any(call.rang for call in inside):
         raise NotFound(_nobody_called(session, campaign, since, until, zone))
     first = min((call.ordered_at for call in reaching if call.ordered_at >= since - WARM_UP), default=since)
-    begins = min(since, max(first, since - WARM_UP))
+    begins = _after_by_hand(session, campaign, min(since, max(first, since - WARM_UP)), since)
     told = pace_records.spans(session, campaign, begins, until, now)
     staff = pace_records.staffing(told, begins, until)
     agents = round(max(count for _, count in staff.points))
@@ -194,9 +194,12 @@ def read(
         )
     here = [call for call in reaching if call.ordered_at >= begins]
     decided = pace_records.decided(session, campaign, begins, until)
-    by_hand = {rule.mode for rule in decided.rules} & set(BY_HAND)
-    if by_hand:
-        raise BadInput(f"in mode {min(by_hand)} people or the list set the pace: there is none to replay")
+    by_hand = next((rule for rule in decided.rules if rule.mode in BY_HAND), None)
+    if by_hand is not None:
+        raise BadInput(
+            f"from {_said(max(by_hand.since, since), zone)} on the mode was {by_hand.mode}: people or the list set the "
+            "pace, and there is none to replay; choose a span that leaves that time out"
+        )
     known = pace_records.on_record(here, told, begins)
     length = (until - begins).total_seconds()
     spent = pace_records.spent_before(session, campaign, begins)
@@ -233,6 +236,17 @@ def read(
         heard=pace_records.heard(here, told),
         notes=_notes(inside, decided),
     )
+
+
+def _after_by_hand(session: Session, campaign: Campaign, begins: datetime, since: datetime) -> datetime:
+    """Where the warm-up begins: as early as it may, and after the last time that people set the pace."""
+    if begins >= since:
+        return begins
+    rules = pace_records.decided(session, campaign, begins, since).rules
+    for rule, next_begins in reversed(list(zip(rules, [*(rule.since for rule in rules[1:]), since], strict=True))):
+        if rule.mode in BY_HAND:
+            return max(begins, next_begins)
+    return begins
 
 
 def _check_span(since: datetime, until: datetime, now: datetime, zone: ZoneInfo) -> None:

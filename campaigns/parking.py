@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 from sqlalchemy import select, text, true
 from sqlalchemy.orm import Session
 
-from campaigns import agents, pbx_commands, reserving
+from campaigns import agents, pbx_commands, reserving, staying
 from campaigns.db import ROW_LOCK_OR_SKIP
 from campaigns.matching import leg_ref
 from campaigns.models import Agent, AgentLeg, Campaign, CampaignAgent, Installation
@@ -91,8 +91,9 @@ def let_go(
 ) -> list[int]:
     """Take the parked agents of a campaign off the line, or only those who work for it no more.
 
-    Who is wanted by another campaign stays on the line, as that one's: to let them go would be to ring them again a
-    moment later. Returns the commands ordered; the second look sends them.
+    As many stay as calls still ring or wait for one: a campaign that is paused, or changes its mode, still answers to
+    everybody it has rung. Who is wanted by another campaign stays on the line, as that one's: to let them go would be
+    to ring them again a moment later. Returns the commands ordered; the second look sends them.
     """
     member = (CampaignAgent.campaign_id == campaign_id) & (CampaignAgent.agent_id == AgentLeg.agent_id)
     stranger = ~select(CampaignAgent.agent_id).where(member).exists()
@@ -111,6 +112,9 @@ def let_go(
         .with_for_update(**ROW_LOCK_OR_SKIP, of=AgentLeg)
         .execution_options(populate_existing=True)
     ).all()
+    if not strangers_only and legs:
+        calls = staying.on_the_way(session, [campaign_id]).get(campaign_id, 0)
+        legs = legs[: max(0, len(legs) - calls)]
     commands = []
     given = {"campaign_id": campaign_id, "now": now, "modes": list(PARKS_AHEAD)}
     for leg in legs:

@@ -15,6 +15,8 @@ AGENTLESS = "agentless"  # whoever answers hears the recorded message; no agents
 MODES = (PREDICTIVE, PROGRESSIVE, POWER, PREVIEW, MANUAL, AGENTLESS)
 # The pacer orders calls that nobody was asked about; callbacks among them get an agent reserved.
 AUTOMATIC = (PREDICTIVE, PROGRESSIVE, POWER)
+# People, or the list alone, set the pace of the others: there is none to replay, to foretell or to simulate.
+BY_HAND = (MANUAL, PREVIEW, AGENTLESS)
 # Agents wait on the line as long as there is somebody to call. In manual mode each is fetched for a call of theirs.
 PARKS_AHEAD = (*AUTOMATIC, PREVIEW)
 

@@ -182,8 +182,8 @@ class Scheduler:
         whom no campaign needs, forget processes long gone."""
         with self._application.transaction() as session:
             now = database_now(session)
-            agents.end_wrap_ups(session, now)
             agents.let_go(session, now)
+            agents.end_wrap_ups(session, now)
             offers.tidy(session, now)
             reserving.release_overdue(session, now)
             agents.send_home(session, now=now)

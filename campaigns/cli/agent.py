@@ -118,10 +118,10 @@ def _verb(verb: str, told: str, *options: Any) -> None:
 
 
 _verb("login", "AGENT starts work and may get calls.")
-_verb("logout", "AGENT goes home: at once, or after the customer now on the line.")
+_verb("logout", "AGENT goes home: at once, after the customer now on the line, or after a call that may not be lost.")
 _verb(
     "pause",
-    "AGENT takes no more calls until `ready`: at once, or after the customer now on the line.",
+    "AGENT takes no more calls until `ready`: from now, or after the customer (or a call that may not be lost).",
     click.option("--reason", required=True, help="Shown to supervisors, for example lunch."),
 )
 _verb("ready", "AGENT takes calls again: ends a pause or a wrap-up.")

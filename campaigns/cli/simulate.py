@@ -104,11 +104,14 @@ def simulate(
     repeats a day exactly, and every mode meets the same people.
     """
     from dialer.errors import BadInput
+    from dialer.modes import BY_HAND
     from dialer.pacing import MODES, pacer_for
 
     modes = modes or (tuple(mode for mode in _BY_ITSELF if mode in MODES) if compare else ("predictive",))
     for mode in modes:
         pacer_for(mode)  # says which modes there are
+        if mode in BY_HAND:
+            raise BadInput(f"in mode {mode} people or the list set the pace: there is none to simulate")
     within("--agents", agents, 1, 2000, "a call centre needs at least one")
     within("--answers", answers, 0, 1, "one in four is written 0.25 or 25%")
     within("--talk", talk, 1, 4 * 3600, "write seconds, or 90s, 3m")

@@ -15,6 +15,7 @@ _ORDER = {kind: n for n, kind in enumerate(Happened)}  # of events at the same m
 _REMEMBERED = 20_000  # calls and agents kept in mind; the oldest are forgotten
 _STUCK = timedelta(minutes=2)  # a call whose end is not told by then no longer holds up the lessons of later ones
 _SETTLE_EVERY = timedelta(seconds=10)  # what was learnt is reckoned into curves this often
+_WAITS, _FEW_WAITS = 20, 3  # abandoned calls whose wait is remembered, and from which on it is believed
 
 _TRIED = (CallState.BUSY, CallState.NO_ANSWER, CallState.REJECTED, CallState.UNAVAILABLE)
 _ANSWERED = (CallState.COMPLETED, CallState.ABANDONED, CallState.HUNG_UP, CallState.PLAYED)
@@ -58,7 +59,8 @@ class History:
         self.talk = Lengths(180.0)
         self.wrap_up = Lengths(20.0)
         self.callers = Callers()
-        self._ringing, self._talks = Since(), Since()
+        self._ringing, self._talks, self._waiting = Since(), Since(), Since()
+        self._waits: deque[float] = deque(maxlen=_WAITS)
         self._wraps: dict[str, datetime] = {}
         self._ordered: deque[tuple[str, datetime, str]] = deque()
         self._ended: dict[str, float | None] = {}  # how far it was answered; None when it says nothing
@@ -74,7 +76,10 @@ class History:
                 rang = self._ringing.end(event.call, event.at)
                 if rang is not None:
                     self._rung(event, rang)
+                if event.kind is Happened.ANSWERED:
+                    self._waiting.begin(event.call, event.at)
             case Happened.CONNECTED:
+                self._waiting.end(event.call, event.at)
                 self._talks.begin(event.call, event.at)
             case Happened.TALK_END:
                 talked = self._talks.end(event.call, event.at)
@@ -90,7 +95,17 @@ class History:
             case Happened.INBOUND:
                 self.callers.observe(event.at)
             case Happened.ABANDONED:
-                pass  # counted in the budget, which is read from rows
+                waited = self._waiting.end(event.call, event.at)
+                if waited is not None:
+                    self._waits.append(waited)
+
+    def patience(self, by_law: float) -> float:
+        """Return for how many seconds after we hear of an answer an agent is in time: at most what the law gives.
+
+        Less where answers are told late, or a machine detector listens first. The longest of the last waits tells:
+        others ended sooner, because the customer was taken for a machine.
+        """
+        return by_law if len(self._waits) < _FEW_WAITS else min(by_law, max(self._waits))
 
     def settle(self, now: datetime, seen: Snapshot) -> bool:
         """Reckon what was learnt into curves, with the talks and wrap-ups now running; whether it was time to."""

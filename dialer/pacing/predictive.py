@@ -151,12 +151,9 @@ class Predictive:
         rung = [*(r for n, r in enumerate(now.ringing) if n not in given_up), *now.others_ringing]
         likely = [*(c for n, c in enumerate(chances) if n not in given_up), *[level] * len(now.others_ringing)]
         calling_in = history.callers.per_second(moment) if now.inbound_waiting or now.goals.inbound_first else 0.0
-        weight = ahead.weight(now.goals.min_ring)
+        weight, patience = ahead.weight(now.goals.min_ring), history.patience(self._tuning.patience)
         return Outlook(
-            [
-                ahead.moment(now, rung, likely, seconds, self._tuning.patience, weight, calling_in)
-                for seconds in ahead.moments
-            ],
+            [ahead.moment(now, rung, likely, seconds, patience, weight, calling_in) for seconds in ahead.moments],
             now.free - len(resting(now)),
             now.waiting + now.others_waiting + now.inbound_waiting,
         )
@@ -195,7 +192,7 @@ class Predictive:
             "answer_sd": round(history.answers.sd, 4),
             "ringing_worth": round(outlook.answers, 3),
             "freeing": round(outlook.frees, 3),
-            "horizon": round(ahead.moments[-1] + tuning.patience, 2),
+            "horizon": round(ahead.moments[-1] + history.patience(tuning.patience), 2),
             "risk": round(risk, 5),
             "allowed": round(allowed, 5),
         }
@@ -221,7 +218,7 @@ class Predictive:
         given_up: dict[int, str],
     ) -> str:
         assert self._ahead is not None
-        horizon = self._ahead.moments[-1] + self._tuning.patience
+        horizon = self._ahead.moments[-1] + self._history.patience(self._tuning.patience)
         because = (
             f"{free_agents(now)}, {outlook.frees:.1f} more expected in {horizon:.0f} s, "
             f"{len(now.ringing) - len(given_up)} ringing worth {outlook.answers:.1f}"

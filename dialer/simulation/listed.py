@@ -139,6 +139,11 @@ class ListedDay:
             ]
         )
 
+    @property
+    def last_due(self) -> float:
+        """When the last of those who rest now may be called again, in seconds; 0 when nobody rests."""
+        return max((since for since, *_ in self._later), default=0.0)
+
     def _tries(self, name: str, tried: int) -> float:
         expected, reaches = 0.0, 1.0
         for n in range(tried, self._most):

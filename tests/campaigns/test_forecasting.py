@@ -94,6 +94,14 @@ def test_a_short_list_is_done_in_time_and_a_long_one_is_thought_on(session: Sess
     assert long.low > LATER + timedelta(hours=4)
 
 
+def test_a_list_is_not_done_before_the_last_who_rests_may_be_called(session: Session) -> None:
+    made = campaign(session, number=60, max_attempts=1)
+    contacts(session, made, 1, next_at=LATER + timedelta(hours=72))
+    finish = foretell(session, made, seeds=3).finish
+    assert finish.low is not None
+    assert finish.low >= LATER + timedelta(hours=72)
+
+
 def test_each_range_holds_its_figure_and_more_agents_use_more_lines(session: Session) -> None:
     made = campaign(session, number=3000)
     few, many = (foretell(session, made, agents=agents, seeds=4, hours=0.5) for agents in (4, 16))

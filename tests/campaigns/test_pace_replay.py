@@ -174,8 +174,32 @@ def test_calls_people_start_by_hand_have_no_pace_to_replay(session: Session) -> 
     campaign, _ = lived(session)
     by_hand = {"mode": "preview", "bound_by": [], "refused": {}}
     session.execute(update(PaceDecision).values(limits=by_hand))
-    with pytest.raises(BadInput, match="in mode preview"):
+    with pytest.raises(BadInput, match=r"from .* on the mode was preview: people .* leaves that time out"):
         read(session, campaign)
+
+
+def test_a_span_is_replayed_although_people_set_the_pace_shortly_before(session: Session) -> None:
+    campaign, _ = lived(session)
+    before = SINCE - timedelta(minutes=10)
+    of_then = PaceDecision.decided_at < before
+    session.execute(
+        update(PaceDecision).where(of_then).values(limits={"mode": "manual", "bound_by": [], "refused": {}})
+    )
+    assert read(session, campaign).world.warm_up_hours == pytest.approx(1 / 6, abs=0.02)
+    with pytest.raises(BadInput, match="the mode was manual"):
+        read(session, campaign, since=before - timedelta(minutes=5))
+
+
+def test_who_waits_for_a_campaign_that_wants_nobody_says_nothing_of_the_way_to_the_line() -> None:
+    def parks(ready: float) -> float | None:
+        over = SINCE
+        moments = [over + timedelta(seconds=seconds) for seconds in (0, 20, 20 + ready, 21 + ready, 60)]
+        states = ("wrap_up", "ready", "parking", "parked")
+        told = [Span(1, state, *moments[n : n + 2]) for n, state in enumerate(states)]
+        return pace_records._AfterTalk(told).of(1, over)[1]
+
+    assert parks(0.4) == pytest.approx(1.4)
+    assert parks(28.0) is None
 
 
 # What the rows know ----------------------------------------------------------------------------------------

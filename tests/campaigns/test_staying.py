@@ -1,13 +1,16 @@
 """I11 while people come and go: who is needed for a ringing call that may not be lost stays for it, and not longer."""
 
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 
 import pytest
-from sqlalchemy import select
+from sqlalchemy import Engine, select, text
+from sqlalchemy.exc import OperationalError
 from sqlalchemy.orm import Session
 
-from campaigns import agents, assigning, pace_view
-from campaigns.models import Agent, Campaign, Command
+from campaigns import agents, assigning, pace_view, parking, staying
+from campaigns.db import session_factory
+from campaigns.models import Agent, Campaign, CampaignAgent, Command
 from dialer.abandonment import Budget
 from dialer.calls import CallState
 from dialer.pacing.staying import LONGEST, must_stay
@@ -40,6 +43,10 @@ def hang_ups(session: Session) -> int:
         ((0, 33), 2, 2, False),  # one may be lost
         ((1, 40), 2, 5, True),
         ((0, 0), 0, 3, False),
+        ((0, 40), 1, 5, True),  # one may be lost, five may answer
+        ((0, 40), 1, 1, False),
+        ((0, 200), 1, 20, False),  # an old window recovers
+        ((6, 200), 1, 1, True),  # it has nothing left
     ],
 )
 def test_the_rule(spent: tuple[int, int], free: int, on_the_way: int, stay: bool) -> None:
@@ -141,3 +148,63 @@ def test_no_new_call_is_launched_for_who_asked_to_go_and_others_are_given_first(
     assigning.serve(session, call, now=NOW)
     session.expire_all()
     assert [session.get_one(Agent, agent.id).state for agent in (stays, back)] == ["parked", "assigned"]
+
+
+def test_nobody_leaves_on_the_word_of_another_who_is_leaving(session: Session, engine: Engine, young: Campaign) -> None:
+    first, _ = factories.parked_agent(session, young)
+    second, _ = factories.parked_agent(session, young)
+    factories.attempt(session, young, state=CallState.RINGING)
+    session.commit()
+    with session_factory(engine)() as one, ThreadPoolExecutor(1) as pool:
+        agents.logout(one, first.id, now=NOW, who="cli:ada")
+
+        def other() -> None:
+            with session_factory(engine)() as two:
+                agents.logout(two, second.id, now=NOW, who="cli:bob")
+                two.commit()
+
+        leaving = pool.submit(other)
+        with pytest.raises(TimeoutError):  # it waits for the first to be done
+            leaving.result(timeout=0.5)
+        one.commit()
+        leaving.result(timeout=10)
+    session.expire_all()
+    assert [session.get_one(Agent, agent.id).state for agent in (first, second)] == ["out", "parked"]
+
+
+def test_nobody_leaves_between_the_look_and_the_order_of_a_tick(
+    session: Session, engine: Engine, young: Campaign
+) -> None:
+    agent, _ = factories.parked_agent(session, young)
+    session.commit()
+    with session_factory(engine)() as tick, session_factory(engine)() as other, session_factory(engine)() as leaver:
+        staying.nobody_goes(tick, young.id)
+        staying.nobody_goes(other, young.id)  # a leader that has just taken over waits for nobody
+        leaver.execute(text("SET lock_timeout = '300ms'"))
+        with pytest.raises(OperationalError):
+            agents.logout(leaver, agent.id, now=NOW, who="cli:ada")
+
+
+def test_the_calls_of_campaigns_that_share_agents_are_counted_together(session: Session, young: Campaign) -> None:
+    autumn = factories.campaign(session, name="autumn", mode="predictive")
+    shared = [factories.parked_agent(session, young)[0] for _ in range(2)]
+    session.add_all(CampaignAgent(campaign_id=autumn.id, agent_id=agent.id) for agent in shared)
+    for campaign in (young, autumn):
+        factories.attempt(session, campaign, state=CallState.RINGING)
+    agents.logout(session, shared[0].id, now=NOW, who="cli:ada")
+    assert (shared[0].state, shared[0].wanted) == ("parked", "out")
+
+
+@pytest.mark.parametrize("calls", [0, 1, 2, 5])
+def test_a_campaign_that_pauses_keeps_an_agent_for_each_call_that_rings(
+    session: Session, young: Campaign, calls: int
+) -> None:
+    for _ in range(3):
+        factories.parked_agent(session, young)
+    for _ in range(calls):
+        factories.attempt(session, young, state=CallState.RINGING)
+    factories.attempt(session, young, state=CallState.RINGING, mode="agentless")  # needs nobody
+    parking.let_go(session, young.id, now=NOW, reason="campaign paused")
+    states = session.scalars(select(Agent.state)).all()
+    assert states.count("parked") == min(3, calls)
+    assert hang_ups(session) == 3 - min(3, calls)

@@ -97,6 +97,37 @@ def test_a_wrap_up_ended_by_leaving_says_nothing_of_its_length():
     assert history.wrap_up.seen == 0
 
 
+def waits(history: History, *seconds: float) -> float:
+    """The patience believed in after abandoned calls that waited so long."""
+    for n, waited in enumerate(seconds):
+        history.observe(PaceEvent(Happened.LAUNCHED, at(0), f"{n}"))
+        history.observe(PaceEvent(Happened.ANSWERED, at(5), f"{n}"))
+        history.observe(PaceEvent(Happened.ABANDONED, at(5 + waited), f"{n}"))
+    return history.patience(1.65)
+
+
+def test_customers_wait_as_long_as_the_law_says_until_it_is_seen_that_we_hear_of_them_later():
+    assert waits(History()) == 1.65
+    assert waits(History(), 1.3, 1.3) == 1.65
+    assert waits(History(), 1.3, 1.3, 1.3) == pytest.approx(1.3)
+    assert waits(History(), 2.0, 2.0, 2.0) == 1.65
+    # Taken for a machine and hung up on at once: that is not patience.
+    assert waits(History(), 0.0, 1.3, 0.0, 0.0) == pytest.approx(1.3)
+    assert waits(History(), *[2.0] * 5, *[1.3] * 20) == pytest.approx(1.3)  # it changes, and is forgotten
+
+
+def test_who_was_joined_does_not_tell_how_long_customers_wait():
+    history = History()
+    for kind, seconds in (
+        (Happened.LAUNCHED, 0),
+        (Happened.ANSWERED, 5),
+        (Happened.CONNECTED, 5.2),
+        (Happened.ABANDONED, 9),
+    ):
+        history.observe(PaceEvent(kind, at(seconds), "a"))
+    assert waits(history, 1.3, 1.3) == 1.65
+
+
 def test_a_new_leader_continues_where_the_old_one_stopped():
     events = past(400)
     old = Predictive()
