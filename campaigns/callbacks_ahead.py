@@ -6,7 +6,7 @@ the reservation made in one transaction. While no agent is on the line, or the s
 kept is used up, the callback waits: late, and never answered by nobody.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
@@ -15,7 +15,7 @@ from sqlalchemy.orm import Session
 
 from campaigns import callbacks, gate, reserving
 from campaigns.db import ROW_LOCK_OR_SKIP
-from campaigns.gate import Author, Claim, Lines, Passed, Which
+from campaigns.gate import Allowed, Author, Claim, Lines, Which
 from campaigns.models import Agent, Attempt, Campaign, Contact
 from campaigns.pace_view import View
 from dialer.callbacks import pair
@@ -34,7 +34,6 @@ class Ahead:
 
     refs: list[str] = field(default_factory=list)
     taken: set[int] = field(default_factory=set)  # agents reserved now: free for nobody else
-    passed: Passed = field(default_factory=Passed)
 
 
 def most_reserved(team: int) -> int:
@@ -169,19 +168,38 @@ def _call(
         wanted = max(0, min(wanted, campaign.max_lines - (session.scalar(open_calls) or 0)))
     wanted = gate.keep_to_rate(session, campaign.id, lines, wanted, now)
     own = {agent.id: agent for agent in owners}
-    allowed = gate.let_through(
-        session, campaign.id, wanted, claim, now=now, timing=timing, which=Which.PROMISED, own=own
-    )
-    author = Author.of(claim)
+    for which, agents in ((Which.OWNED, owners), (Which.PROMISED, others)):
+        most = min(wanted - len(done.refs), len(agents))
+        if most <= 0:
+            continue
+        allowed = gate.let_through(session, campaign.id, most, claim, now=now, timing=timing, which=which, own=own)
+        _write(
+            session, allowed, own if which is Which.OWNED else {}, agents, lines, claim, done, now=now, timing=timing
+        )
+
+
+def _write(
+    session: Session,
+    allowed: Allowed,
+    owners: Mapping[int, Agent],
+    agents: Sequence[Agent],
+    lines: Lines,
+    claim: Claim,
+    done: Ahead,
+    *,
+    now: datetime,
+    timing: TimingSettings,
+) -> None:
     ids = gate.new_ids(session, len(allowed.contacts))
     due = [(passed, callbacks.whose(passed[0], now)) for passed in allowed.contacts]
-    for number_id, (agent, (contact, number, proof)) in zip(ids, pair(own, others, due), strict=False):
+    author = Author.of(claim)
+    for number_id, (agent, (contact, number, proof)) in zip(ids, pair(owners, agents, due), strict=False):
         gate.write(
             session, allowed, number_id, contact, number, proof, lines, author, now=now, timing=timing, agent=agent
         )
         done.taken.add(agent.id)
     session.flush()
-    done.refs, done.passed = allowed.passed.refs, allowed.passed
+    done.refs += allowed.passed.refs
 
 
 def _keep(

@@ -93,7 +93,8 @@ class Which(StrEnum):
     """Which of the due contacts are meant."""
 
     ALL = "all"
-    PROMISED = "promised"  # callbacks with a due date: they are called with an agent reserved
+    PROMISED = "promised"  # callbacks with a due date that are anybody's: they are called with an agent reserved
+    OWNED = "owned"  # callbacks of certain agents, who are at hand
     OTHERS = "others"  # everybody but those
 
 
@@ -183,7 +184,7 @@ def let_through(
 
     LeaseLost when the claim is void. `which`: by default what the campaign's mode orders without an agent reserved.
     `groups`: to take them from, dearest first, as far as there are any. `own`: agents at hand who may be given the
-    callbacks they own; nobody is given one that is kept for somebody else, or taken.
+    callbacks they own; nobody is given one that is another's, or taken.
     """
     if not leases.holds(session, claim.name, claim.holder, claim.fence):
         raise LeaseLost(claim.name)
@@ -269,11 +270,13 @@ def _due(
 ) -> list[Contact]:
     query = select(Contact).where(Contact.campaign_id == campaign_id, Contact.state == "open", Contact.next_at <= now)
     if which is not Which.ALL:
-        query = query.where(Contact.due_date.is_not(None) if which is Which.PROMISED else Contact.due_date.is_(None))
+        query = query.where(Contact.due_date.is_(None) if which is Which.OTHERS else Contact.due_date.is_not(None))
     if which is not Which.OTHERS:
         # On the contact's own row: locked rows are tested again, so one being taken at this instant is passed over.
         theirs = (Contact.kept_as == callbacks.OWNER) & Contact.kept_for.in_(own)
-        query = query.where(Contact.kept_until.is_(None) | (Contact.kept_until <= now) | theirs)
+        anybodys = Contact.kept_until.is_(None) | (Contact.kept_until <= now)
+        wanted = {Which.ALL: anybodys | theirs, Which.PROMISED: anybodys, Which.OWNED: theirs & ~anybodys}
+        query = query.where(wanted[which])
     query = query.with_for_update(**ROW_LOCK_OR_SKIP).execution_options(populate_existing=True)
     if not groups:
         return list(session.scalars(query.order_by(Contact.next_at, Contact.id).limit(limit)))
