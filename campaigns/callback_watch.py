@@ -288,6 +288,14 @@ class _Calendars:
             "result": "",
         }
 
+    def span(self, contact: Contact, callback: Callback) -> tuple[datetime | None, datetime | None]:
+        """Return when the period of a promise begins and ends by the clocks of now; None when it was removed."""
+        period = self._period(callback.period_id)
+        if period is None:
+            return None, None
+        calendar = self._calendar(contact)
+        return calendar.starts(callback.due_date, period), calendar.ends(callback.due_date, period)
+
     def _calendar(self, contact: Contact) -> Calendar:
         if contact.campaign_id not in self._calendars:
             campaign = self._session.get_one(Campaign, contact.campaign_id)
@@ -298,6 +306,57 @@ class _Calendars:
         if period_id is None:
             return None
         if period_id not in self._periods:
-            one = self._session.get_one(Period, period_id)
+            one = self._session.get(Period, period_id)
+            if one is None:
+                return None
             self._periods[period_id] = WantedPeriod(one.id, one.name, one.starts, one.ends)
         return self._periods[period_id]
+
+
+# Clocks and periods that change --------------------------------------------------------------------------
+
+
+def retime(
+    session: Session, *, period_id: int | None = None, now: datetime, timing: TimingSettings, who: str, why: str
+) -> int:
+    """Put callbacks that are not due yet where their day and period are by now; returns how many moved.
+
+    The day and the period are what was promised: the instant follows when somebody defines the period anew, or when a
+    country changes its clocks. Of one period, or of all.
+    """
+    query = select(Callback.id, Callback.contact_id).where(
+        Callback.closed_at.is_(None),
+        Callback.called_at.is_(None),
+        Callback.due_at > now,
+        Callback.period_id.is_not(None) if period_id is None else Callback.period_id == period_id,
+    )
+    calendars, lead = _Calendars(session, now), timedelta(seconds=timing.callback_alarm)
+    moved, last = 0, 0
+    while pairs := _locked(session, query.where(Callback.id > last).order_by(Callback.id)):
+        last = pairs[-1][0].id
+        moved += sum(_retimed(session, *pair, calendars, lead, now=now, who=who, why=why) for pair in pairs)
+    return moved
+
+
+def _retimed(
+    session: Session,
+    callback: Callback,
+    contact: Contact,
+    calendars: "_Calendars",
+    lead: timedelta,
+    *,
+    now: datetime,
+    who: str,
+    why: str,
+) -> bool:
+    begins, ends = calendars.span(contact, callback)
+    if begins is None or ends is None or (begins, ends) == (callback.due_at, callback.deadline_at) or ends <= begins:
+        return False
+    if contact.next_at == callback.due_at:
+        contact.next_at = begins
+    callback.due_at, callback.deadline_at = begins, ends
+    callback.alarm_at = rules.alarm_at(begins, ends, lead)
+    if callback.taken_by is None:
+        callbacks.hold_for_owner(callback, contact)
+    callbacks.record(session, callback, "retimed", now=now, who=who, why=why)
+    return True

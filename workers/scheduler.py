@@ -212,6 +212,9 @@ class Scheduler:
         with self._application.transaction() as session:
             now = database_now(session)
             removed = retention.prune(session, now=now, days=self._timing.retention_days)
+            removed["callbacks_retimed"] = callback_watch.retime(
+                session, now=now, timing=self._timing, who="dialer", why="the clocks changed"
+            )
             removed["files"] = importing.forget_strays(session, self._application.data_dir, now)
         log.info("retention", **removed)
 

@@ -167,8 +167,11 @@ def define(
     dry_run: bool,
     as_json: bool,
 ) -> None:
-    """Add the period NAME of CAMPAIGN, FROM and TO as 09:00, or change the one of that name."""
-    from campaigns import lifecycle
+    """Add the period NAME of CAMPAIGN, FROM and TO as 09:00, or change the one of that name.
+
+    Callbacks that wait for it and are not due yet move with it.
+    """
+    from campaigns import callback_watch, lifecycle
     from campaigns import periods as store
     from campaigns.db import database_now
 
@@ -179,16 +182,26 @@ def define(
         told = {"campaign": found.name, "name": made.name, "starts": f"{made.starts:%H:%M}"}
         told |= {"ends": f"{made.ends:%H:%M}"}
         default = made.is_default
+        moved = callback_watch.retime(
+            session,
+            period_id=made.id,
+            now=now,
+            timing=app.settings.timing,
+            who=who(),
+            why=f"period {made.name} changed",
+        )
         if dry_run:
             session.rollback()
     if as_json:
-        output.print_json({**told, "default": default, "dry_run": dry_run})
+        output.print_json({**told, "default": default, "callbacks_moved": moved, "dry_run": dry_run})
         return
     verb = "would be" if dry_run else "is"
     suffix = ", the default" if default else ""
     click.echo(
         f"period {told['name']} of campaign {told['campaign']} {verb} {told['starts']} to {told['ends']}{suffix}"
     )
+    if moved:
+        output.note(f"waiting for it, and moved with it: {output.count(moved, 'callback')}")
 
 
 @periods.command("remove", example="dialer callbacks periods remove spring Morning --yes")

@@ -618,3 +618,39 @@ def test_an_import_taken_back_removes_its_promises_but_not_what_was_done(office:
     office.session.expire_all()
     assert (done.removed, office.session.get(Callback, untouched)) == (1, None)
     assert office.session.get(Callback, emailed) is not None
+
+
+# --- periods and clocks that change ----------------------------------------------------------------------------------
+
+
+def test_a_period_defined_anew_moves_what_waits_for_it(office: Desk) -> None:
+    now = database_now(office.session)
+    periods.define(office.session, office.campaign.id, "Morning", "09:00", "12:00", default=True, who="a", now=now)
+    owner = office.agent()
+    contact = factories.contact(office.session, office.campaign)
+    when = callbacks.when(office.session, office.campaign, contact, timing=TIMING, now=now)
+    made = callbacks.promise(
+        office.session, office.campaign, contact, when, owner=owner, timing=TIMING, now=now, who="a"
+    )
+    before = made.due_at
+    changed = periods.define(office.session, office.campaign.id, "Morning", "10:00", "11:00", who="a", now=now)
+    given = {"now": now, "timing": TIMING, "who": "a", "why": "period changed"}
+    assert callback_watch.retime(office.session, period_id=changed.id, **given) == 1  # type: ignore[arg-type]
+    assert (made.due_at - before, made.deadline_at - made.due_at) == (HOUR, HOUR)
+    assert (contact.next_at, contact.kept_until) == (made.due_at, made.due_at + timedelta(minutes=5))
+    assert made.due_at < made.alarm_at < made.deadline_at
+    assert callback_watch.retime(office.session, **given) == 0, "nothing else has changed"  # type: ignore[arg-type]
+
+
+def test_a_callback_follows_the_clocks_of_a_country_that_changes_them(office: Desk) -> None:
+    """As when the table of time zones is newer than the promise: the stored instant is an hour off by then."""
+    now = database_now(office.session)
+    periods.define(office.session, office.campaign.id, "Morning", "09:00", "12:00", default=True, who="a", now=now)
+    contact = factories.contact(office.session, office.campaign)
+    when = callbacks.when(office.session, office.campaign, contact, timing=TIMING, now=now)
+    made = callbacks.promise(office.session, office.campaign, contact, when, timing=TIMING, now=now, who="a")
+    right = made.due_at
+    made.due_at, made.deadline_at = made.due_at + HOUR, made.deadline_at + HOUR
+    contact.next_at = made.due_at
+    assert callback_watch.retime(office.session, now=now, timing=TIMING, who="dialer", why="clocks") == 1
+    assert (made.due_at, contact.next_at) == (right, right)
