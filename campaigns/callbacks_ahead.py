@@ -6,18 +6,19 @@ the reservation made in one transaction. While no agent is on the line, or the s
 kept is used up, the callback waits: late, and never answered by nobody.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
-from sqlalchemy import func, select
+from sqlalchemy import case, func, select
 from sqlalchemy.orm import Session
 
-from campaigns import gate, reserving
+from campaigns import callbacks, gate, reserving
 from campaigns.db import ROW_LOCK_OR_SKIP
-from campaigns.gate import Author, Claim, Lines, Passed, Which
+from campaigns.gate import Allowed, Author, Claim, Lines, Which
 from campaigns.models import Agent, Attempt, Campaign, Contact
 from campaigns.pace_view import View
+from dialer.callbacks import pair
 from dialer.calls import LIVE_ANSWERED
 from dialer.modes import AUTOMATIC
 from dialer.settings import TimingSettings
@@ -33,7 +34,6 @@ class Ahead:
 
     refs: list[str] = field(default_factory=list)
     taken: set[int] = field(default_factory=set)  # agents reserved now: free for nobody else
-    passed: Passed = field(default_factory=Passed)
 
 
 def most_reserved(team: int) -> int:
@@ -43,29 +43,49 @@ def most_reserved(team: int) -> int:
 
 @dataclass(frozen=True, slots=True)
 class Promised:
-    """Callbacks that are due, and those due within the lead with them, as far as matters for one tick."""
+    """Callbacks that are due, and those due within the lead with them, as far as matters for one tick.
+
+    Those anybody may be given are counted; of those an owner keeps, the owners are told. Taken ones are nobody's
+    here: who took them starts them.
+    """
 
     due: int = 0
     soon: int = 0
+    owners_due: frozenset[int] = frozenset()
+    owners_soon: frozenset[int] = frozenset()  # those with one due among them
+
+    @property
+    def any(self) -> bool:
+        """Whether somebody should be on the line for one."""
+        return bool(self.soon or self.owners_soon)
 
 
 def promised(session: Session, campaign: Campaign, *, now: datetime, timing: TimingSettings) -> Promised:
     """Count the callbacks that agents should be on the line for; none where they are called like everybody else."""
     if campaign.mode not in AUTOMATIC:
         return Promised()
+    ahead = now + timedelta(seconds=timing.callback_lead)
+    kept = (Contact.kept_until > now) & (Contact.kept_until > Contact.next_at)
     query = (
-        select(Contact.next_at)
+        select(Contact.next_at, case((kept, Contact.kept_for)).label("owner"))
         .where(
             Contact.campaign_id == campaign.id,
             Contact.state == "open",
             Contact.due_date.is_not(None),
-            Contact.next_at <= now + timedelta(seconds=timing.callback_lead),
+            Contact.next_at <= ahead,
+            func.coalesce(~(kept & (Contact.kept_as == callbacks.TAKEN)), True),
         )
         .order_by(Contact.next_at)
         .limit(_MOST_AT_ONCE)
     )
-    times = session.scalars(query).all()
-    return Promised(sum(at is not None and at <= now for at in times), len(times))
+    rows = session.execute(query).all()
+    free = [row.next_at for row in rows if row.owner is None]
+    return Promised(
+        due=sum(at <= now for at in free),
+        soon=len(free),
+        owners_due=frozenset(row.owner for row in rows if row.owner is not None and row.next_at <= now),
+        owners_soon=frozenset(row.owner for row in rows if row.owner is not None),
+    )
 
 
 def order(
@@ -82,25 +102,30 @@ def order(
 ) -> Ahead:
     """Call the callbacks that are due, and keep agents for those nearly due. LeaseLost when the claim is void.
 
-    `allowed`: enough is known of the PBX to dial at all. Agents in `taken` are marked as reserved in the view.
+    `allowed`: enough is known of the PBX to dial at all. Agents in `taken` are marked as reserved in the view. An owner
+    is given their own callbacks; nobody else is, and an owner whose own comes soon is given no other's.
     The last of a tick's steps that waits for an agent's lock comes before this one (`gate.keep_to_rate`).
     """
     done = Ahead()
     if campaign.mode not in AUTOMATIC:
         return done
-    due, total = waiting.due, waiting.soon
     reserved = {agent.id for agent in view.agents if agent.reserved}
-    if not total and not reserved:
+    if not waiting.any and not reserved:
         return done
     kept = _kept(session, campaign)
-    if due and allowed:
+    if allowed and (waiting.due or waiting.owners_due):
         # Somebody who has answered and waits comes before anybody who is still to be called.
         someone_waits = any(call.state in LIVE_ANSWERED and call.agent_id is None for call in view.open)
         room = 0 if someone_waits else most_reserved(len(view.agents)) - len(reserved)
-        more = reserving.parked(session, campaign, min(room, due - len(kept)))
-        _call(session, campaign, [*kept, *more], lines, claim, done, now=now, timing=timing)
+        owners = [agent for agent in kept if agent.id in waiting.owners_due]
+        missing = waiting.owners_due - {agent.id for agent in owners}
+        fetched = reserving.parked(session, campaign, room, only=missing) if missing else []
+        free = [agent for agent in kept if agent.id not in waiting.owners_soon]
+        more = min(room - len(fetched), waiting.due - len(free))
+        others = [*free, *reserving.parked(session, campaign, more, without=waiting.owners_soon)]
+        _call(session, campaign, [*owners, *fetched], others, lines, claim, done, now=now, timing=timing)
         kept = [agent for agent in kept if agent.reserved_for == reserving.CALLBACK]
-    _keep(session, campaign, view, kept, total - len(done.refs), reserved, done, now=now, timing=timing, claim=claim)
+    _keep(session, campaign, view, kept, waiting, reserved, done, now=now, timing=timing, claim=claim)
     view.agents = [
         replace(agent, reserved=True, campaign_id=campaign.id) if agent.id in done.taken else agent
         for agent in view.agents
@@ -127,6 +152,36 @@ def _kept(session: Session, campaign: Campaign) -> list[Agent]:
 def _call(
     session: Session,
     campaign: Campaign,
+    owners: Sequence[Agent],
+    others: Sequence[Agent],
+    lines: Lines,
+    claim: Claim,
+    done: Ahead,
+    *,
+    now: datetime,
+    timing: TimingSettings,
+) -> None:
+    wanted = min(len(owners) + len(others), lines.total)
+    if campaign.max_lines is not None:
+        open_calls = select(func.count()).select_from(Attempt)
+        open_calls = open_calls.where(Attempt.campaign_id == campaign.id, Attempt.ended_at.is_(None))
+        wanted = max(0, min(wanted, campaign.max_lines - (session.scalar(open_calls) or 0)))
+    wanted = gate.keep_to_rate(session, campaign.id, lines, wanted, now)
+    own = {agent.id: agent for agent in owners}
+    for which, agents in ((Which.OWNED, owners), (Which.PROMISED, others)):
+        most = min(wanted - len(done.refs), len(agents))
+        if most <= 0:
+            continue
+        allowed = gate.let_through(session, campaign.id, most, claim, now=now, timing=timing, which=which, own=own)
+        _write(
+            session, allowed, own if which is Which.OWNED else {}, agents, lines, claim, done, now=now, timing=timing
+        )
+
+
+def _write(
+    session: Session,
+    allowed: Allowed,
+    owners: Mapping[int, Agent],
     agents: Sequence[Agent],
     lines: Lines,
     claim: Claim,
@@ -135,22 +190,16 @@ def _call(
     now: datetime,
     timing: TimingSettings,
 ) -> None:
-    wanted = min(len(agents), lines.total)
-    if campaign.max_lines is not None:
-        open_calls = select(func.count()).select_from(Attempt)
-        open_calls = open_calls.where(Attempt.campaign_id == campaign.id, Attempt.ended_at.is_(None))
-        wanted = max(0, min(wanted, campaign.max_lines - (session.scalar(open_calls) or 0)))
-    wanted = gate.keep_to_rate(session, campaign.id, lines, wanted, now)
-    allowed = gate.let_through(session, campaign.id, wanted, claim, now=now, timing=timing, which=Which.PROMISED)
-    author = Author.of(claim)
     ids = gate.new_ids(session, len(allowed.contacts))
-    for agent, number_id, (contact, number, proof) in zip(agents, ids, allowed.contacts, strict=False):
+    due = [(passed, callbacks.whose(passed[0], now)) for passed in allowed.contacts]
+    author = Author.of(claim)
+    for number_id, (agent, (contact, number, proof)) in zip(ids, pair(owners, agents, due), strict=False):
         gate.write(
             session, allowed, number_id, contact, number, proof, lines, author, now=now, timing=timing, agent=agent
         )
         done.taken.add(agent.id)
     session.flush()
-    done.refs, done.passed = allowed.passed.refs, allowed.passed
+    done.refs += allowed.passed.refs
 
 
 def _keep(
@@ -158,7 +207,7 @@ def _keep(
     campaign: Campaign,
     view: View,
     kept: Sequence[Agent],
-    wanted: int,
+    waiting: Promised,
     reserved: set[int],
     done: Ahead,
     *,
@@ -166,14 +215,19 @@ def _keep(
     timing: TimingSettings,
     claim: Claim,
 ) -> None:
-    """Have as many agents kept as callbacks are nearly due, within the share; let surplus ones go."""
-    for agent in kept[max(0, wanted) :]:
+    """Have as many agents kept as callbacks are nearly due, the owners among them, within the share; let others go."""
+    wanted = waiting.soon - len(done.taken - waiting.owners_soon)
+    free = [agent for agent in kept if agent.id not in waiting.owners_soon]
+    for agent in free[max(0, wanted) :]:
         reserving.release(session, agent, now=now, why="no callback is due soon any more")
     used = len(reserved | done.taken)
     someone_waits = any(call.state in LIVE_ANSWERED and call.agent_id is None for call in view.open)
     room = 0 if someone_waits else most_reserved(len(view.agents)) - used
     until = now + timedelta(seconds=timing.callback_lead) + SLACK
-    for agent in reserving.parked(session, campaign, min(room, wanted - len(kept))):
+    owners = waiting.owners_soon - {agent.id for agent in kept} - done.taken
+    fetched = reserving.parked(session, campaign, room, only=owners) if owners else []
+    more = min(room - len(fetched), wanted - len(free))
+    for agent in [*fetched, *reserving.parked(session, campaign, more, without=waiting.owners_soon)]:
         if agent.campaign_id != campaign.id:
             continue  # on the line for another campaign, whose callbacks they would not be found for
         reserving.reserve(

@@ -47,14 +47,14 @@ def call(
 
     RefusedByRule is the sentence of the first rule that says no; TryAgainLater when agent, line or PBX is not ready.
     """
-    _put_on_the_line(application, agent_id, campaign_id)
+    put_on_the_line(application, agent_id, campaign_id)
     with application.transaction() as session:
         now = database_now(session)
-        agent = _joinable(session, agent_id)
+        agent = joinable(session, agent_id)
         campaign = session.get_one(Campaign, campaign_id)
         if agent.reserved_for:
-            raise TryAgainLater(f"agent {_name(agent)} is kept for a call or an offer: that one comes first")
-        lines = _lines(application, session, campaign, now)
+            raise TryAgainLater(f"agent {called(agent)} is kept for a call or an offer: that one comes first")
+        lines = free_lines(application, session, campaign, now)
         if contact:
             found, _ = find_contact(session, campaign, contact)
         else:
@@ -72,8 +72,8 @@ def call(
             agent=agent,
         )
         if not isinstance(made, Attempt):
-            raise RefusedByRule(_sentence(made))
-        dialled = _told(made, agent, campaign)
+            raise RefusedByRule(sentence(made))
+        dialled = told(made, agent, campaign)
     application.doorbell.place(dialled.ref)
     return dialled
 
@@ -82,16 +82,16 @@ def accept(application: Application, agent_id: int, *, who: str) -> Dialled:
     """Order the call of the agent's open offer. NotFound when there is none; RefusedByRule when a rule says no now."""
     with application.transaction() as session:
         campaign_id = offers.open_offer(session, session.get_one(Agent, agent_id)).campaign_id
-    _put_on_the_line(application, agent_id, campaign_id)
+    put_on_the_line(application, agent_id, campaign_id)
     with application.transaction() as session:
         now = database_now(session)
-        agent = _joinable(session, agent_id)
+        agent = joinable(session, agent_id)
         campaign = session.get_one(Campaign, campaign_id)
-        lines = _lines(application, session, campaign, now)
+        lines = free_lines(application, session, campaign, now)
         made = offers.accept(session, agent, lines, now=now, who=who, timing=application.settings.timing)
     if isinstance(made, offers.Refused):  # said after the commit: the contact was put off
         raise RefusedByRule(made.why)
-    dialled = _told(made, agent, campaign)
+    dialled = told(made, agent, campaign)
     application.doorbell.place(dialled.ref)
     return dialled
 
@@ -99,7 +99,7 @@ def accept(application: Application, agent_id: int, *, who: str) -> Dialled:
 # The agent ----------------------------------------------------------------------------------------------
 
 
-def _put_on_the_line(application: Application, agent_id: int, campaign_id: int) -> None:
+def put_on_the_line(application: Application, agent_id: int, campaign_id: int) -> None:
     """Wait until the agent is parked, ordering the parking call when there is none."""
     timing = application.settings.timing
     with application.transaction() as session:
@@ -110,7 +110,7 @@ def _put_on_the_line(application: Application, agent_id: int, campaign_id: int) 
         refs: list[str] = []
         if agent.state == "ready":
             if agent.not_before is not None and agent.not_before > now:
-                raise TryAgainLater(f"the phone of agent {_name(agent)} did not take the last call: try in a moment")
+                raise TryAgainLater(f"the phone of agent {called(agent)} did not take the last call: try in a moment")
             open_leg = select(AgentLeg.id).where(AgentLeg.agent_id == agent.id, AgentLeg.ended_at.is_(None))
             if session.scalar(open_leg) is None:
                 refs = parking.order_legs(session, campaign, [agent], now=now, timing=timing)
@@ -123,9 +123,9 @@ def _put_on_the_line(application: Application, agent_id: int, campaign_id: int) 
         if state == "parked":
             return
         if state not in ("ready", "parking"):
-            raise TryAgainLater(f"agent {_name(agent)} is {_words(state)}: the call was not ordered")
+            raise TryAgainLater(f"agent {called(agent)} is {_words(state)}: the call was not ordered")
         if application.clock.monotonic() >= deadline:
-            raise TryAgainLater(f"the phone of agent {_name(agent)} was not answered: the call was not ordered")
+            raise TryAgainLater(f"the phone of agent {called(agent)} was not answered: the call was not ordered")
         application.clock.sleep(LOOK_EVERY)
 
 
@@ -140,17 +140,17 @@ def _may_work(session: Session, agent: Agent, campaign: Campaign) -> None:
     )
     if session.scalar(member) is None or agent.pbx != campaign.pbx:
         raise BadInput(
-            f"agent {_name(agent)} does not work for campaign {campaign.name}: `dialer agent assign` says who"
+            f"agent {called(agent)} does not work for campaign {campaign.name}: `dialer agent assign` says who"
         )
     if agent.state in ("out", "paused"):
         raise BadInput(
-            f"agent {_name(agent)} is {_words(agent.state)}: `dialer agent ready {agent.user_id}` comes first"
+            f"agent {called(agent)} is {_words(agent.state)}: `dialer agent ready {agent.user_id}` comes first"
         )
     if agent.state not in ("ready", "parking", "parked") or agent.wanted:
-        raise TryAgainLater(f"agent {_name(agent)} is {_words(agent.state)}: after this call")
+        raise TryAgainLater(f"agent {called(agent)} is {_words(agent.state)}: after this call")
 
 
-def _joinable(session: Session, agent_id: int) -> Agent:
+def joinable(session: Session, agent_id: int) -> Agent:
     """The agent, locked, on the line with everything a join needs."""
     agent = agents.locked(session, agent_id)
     leg = select(AgentLeg.id).where(
@@ -161,11 +161,11 @@ def _joinable(session: Session, agent_id: int) -> Agent:
         AgentLeg.pbx_call_id.is_not(None),
     )
     if agent.state != "parked" or session.scalar(leg) is None:
-        raise TryAgainLater(f"agent {_name(agent)} is {_words(agent.state)} and not on the line: try in a moment")
+        raise TryAgainLater(f"agent {called(agent)} is {_words(agent.state)} and not on the line: try in a moment")
     return agent
 
 
-def _name(agent: Agent) -> str:
+def called(agent: Agent) -> str:
     return agent.name or agent.user_id
 
 
@@ -176,7 +176,7 @@ def _words(state: str | None) -> str:
 # The line and the PBX -----------------------------------------------------------------------------------
 
 
-def _lines(application: Application, session: Session, campaign: Campaign, now: datetime) -> Lines:
+def free_lines(application: Application, session: Session, campaign: Campaign, now: datetime) -> Lines:
     """The free lines, at least one; TryAgainLater when there is none, or too little is known of the PBX (I12)."""
     view = pace_view.read(session, campaign.id, now)
     if view is None:
@@ -244,11 +244,11 @@ def _may_be_dialled(session: Session, contact: Contact, now: datetime) -> None:
         )
 
 
-def _sentence(proof: rules.Proof) -> str:
+def sentence(proof: rules.Proof) -> str:
     refusal = proof.refusal
     assert refusal is not None
     return refusal.why
 
 
-def _told(made: Attempt, agent: Agent, campaign: Campaign) -> Dialled:
-    return Dialled(made.ref, made.id, made.contact_id, made.number, _name(agent), campaign.name)
+def told(made: Attempt, agent: Agent, campaign: Campaign) -> Dialled:
+    return Dialled(made.ref, made.id, made.contact_id, made.number, called(agent), campaign.name)

@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from sqlalchemy import func, select, text
 from sqlalchemy.orm import Session
 
-from campaigns import lifecycle, schema
+from campaigns import callbacks_view, lifecycle, schema
 from campaigns.application import Application
 from campaigns.checks import Check
 from campaigns.db import database_now
@@ -36,6 +36,7 @@ def all_checks(session: Session, application: Application) -> Iterator[Check]:
     yield from check_events(session, now, list(application.settings.pbx), application.settings.web.address)
     yield from check_commands(session, now)
     yield from check_imports(session, now)
+    yield from check_callbacks(session, now)
 
 
 def check_schema(application: Application) -> Check:
@@ -164,6 +165,16 @@ def check_imports(session: Session, now: datetime) -> Iterator[Check]:
         yield Check("imports", False, told, "start `dialer worker`: it takes the file up again", fatal=False)
     if not stuck:
         yield Check("imports", True, "no import is stuck")
+
+
+def check_callbacks(session: Session, now: datetime) -> Iterator[Check]:
+    """Whether a promised callback is about to break, or is broken: counted here, whether or not a scheduler watches."""
+    names = {row.id: row.name for row in session.execute(select(Campaign.id, Campaign.name))}
+    for campaign_id, found in sorted(callbacks_view.waiting(session, list(names), now).items()):
+        if found.alarmed or found.over:
+            told = f"{found.over} promised callbacks are broken and {found.alarmed} will be soon"
+            told = f"campaign {names[campaign_id]}: {told}"
+            yield Check("campaigns", False, told, "`dialer callbacks list --alarms` says what keeps each", fatal=False)
 
 
 def check_commands(session: Session, now: datetime) -> Iterator[Check]:

@@ -10,7 +10,7 @@ from itertools import takewhile
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from campaigns import agentless, agents, ledger, pbx_commands, reserving
+from campaigns import agentless, agents, callback_tickets, callbacks, ledger, pbx_commands, reserving
 from campaigns.db import ROW_LOCK
 from campaigns.models import AgentLeg, Assignment, Attempt, Campaign, Contact, ContactList
 from dialer.abandonment import rule_pack
@@ -81,6 +81,7 @@ def close_attempt(session: Session, attempt: Attempt, state: CallState, *, now: 
     if attempt.reserved_agent_id is not None:
         reserving.release_attempt(session, attempt.id, now=now, why=f"the call ended: {state.replace('_', ' ')}")
     _plan_contact(session, attempt, campaign, state, now)
+    callback_tickets.after_call(session, attempt, now=now)
     ledger.record(
         session,
         at=now,
@@ -171,10 +172,11 @@ def _plan_contact(session: Session, attempt: Attempt, campaign: Campaign, state:
     if contact.state != "live":
         return  # closed meanwhile: undone, or put on do-not-call
     earlier = history(session, contact.id)
+    before = callbacks.attempts_before(session, [contact.id]).get(contact.id, 0)
     plan = after(
         state,
         now=now,
-        attempt_no=max(1, sum(counts_against_cap(CallState(past)) for past, _ in earlier)),
+        attempt_no=max(1, sum(counts_against_cap(CallState(past)) for past, _ in earlier) - before),
         max_attempts=campaign.max_attempts,
         rules=RetryRules.of(campaign.retry_delay, rest=rule_pack(campaign.rule_pack).rest),
         has_other_number=contact.phone2 is not None and contact.phone2 != contact.phone,

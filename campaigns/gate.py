@@ -6,7 +6,7 @@ order nobody sent by `not_after` is never sent (I4).
 """
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -15,7 +15,7 @@ from typing import Any
 from sqlalchemy import func, select, text
 from sqlalchemy.orm import Session
 
-from campaigns import do_not_call, gateway_rates, leases, ledger, prospects, reserving
+from campaigns import callbacks, do_not_call, gateway_rates, leases, ledger, prospects, reserving
 from campaigns.db import ROW_LOCK_OR_SKIP
 from campaigns.matching import attempt_ref
 from campaigns.models import Agent, Attempt, Campaign, Contact, Installation
@@ -93,7 +93,8 @@ class Which(StrEnum):
     """Which of the due contacts are meant."""
 
     ALL = "all"
-    PROMISED = "promised"  # callbacks with a due date: they are called with an agent reserved
+    PROMISED = "promised"  # callbacks with a due date that are anybody's: they are called with an agent reserved
+    OWNED = "owned"  # callbacks of certain agents, who are at hand
     OTHERS = "others"  # everybody but those
 
 
@@ -177,11 +178,13 @@ def let_through(
     timing: TimingSettings,
     which: Which | None = None,
     groups: Sequence[str] = (),
+    own: Collection[int] = (),
 ) -> Allowed:
     """Lock up to `wanted` due contacts that pass every rule now, and put off those that do not. Writes no attempt.
 
     LeaseLost when the claim is void. `which`: by default what the campaign's mode orders without an agent reserved.
-    `groups`: to take them from, dearest first, as far as there are any.
+    `groups`: to take them from, dearest first, as far as there are any. `own`: agents at hand who may be given the
+    callbacks they own; nobody is given one that is another's, or taken.
     """
     if not leases.holds(session, claim.name, claim.holder, claim.fence):
         raise LeaseLost(claim.name)
@@ -196,7 +199,7 @@ def let_through(
         return allowed
     if which is None:
         which = Which.OTHERS if campaign.mode in (*AUTOMATIC, AGENTLESS) else Which.ALL
-    contacts = _due(session, campaign_id, now, wanted + wanted // 2 + 4, which, groups)
+    contacts = _due(session, campaign_id, now, wanted + wanted // 2 + 4, which, groups, own)
     passed.none_due = len(contacts) < wanted
     if not contacts:
         return allowed
@@ -240,6 +243,10 @@ def order_one(
     _lock_numbers(session, [number])
     known = _Known.read(session, campaign, [contact], [number])
     proof = _judge(campaign, contact, number, known, now=now, ring_seconds=timing.ring_limit)
+    if contact.kept_for is not None:
+        whose = callbacks.named(session, contact.kept_for)
+        kept = rules.kept_for_agent(now, agent.id, contact.kept_for, contact.kept_until, whose)
+        proof = Proof(now, (*proof.verdicts, kept))
     if number in known.ringing:
         busy = Verdict(False, "number_open", "a call to the number is open", now + timedelta(seconds=timing.ring_limit))
         proof = Proof(now, (*proof.verdicts, busy))
@@ -253,11 +260,23 @@ def order_one(
 
 
 def _due(
-    session: Session, campaign_id: int, now: datetime, limit: int, which: Which, groups: Sequence[str]
+    session: Session,
+    campaign_id: int,
+    now: datetime,
+    limit: int,
+    which: Which,
+    groups: Sequence[str],
+    own: Collection[int] = (),
 ) -> list[Contact]:
     query = select(Contact).where(Contact.campaign_id == campaign_id, Contact.state == "open", Contact.next_at <= now)
     if which is not Which.ALL:
-        query = query.where(Contact.due_date.is_not(None) if which is Which.PROMISED else Contact.due_date.is_(None))
+        query = query.where(Contact.due_date.is_(None) if which is Which.OTHERS else Contact.due_date.is_not(None))
+    if which is not Which.OTHERS:
+        # On the contact's own row: locked rows are tested again, so one being taken at this instant is passed over.
+        theirs = (Contact.kept_as == callbacks.OWNER) & Contact.kept_for.in_(own)
+        anybodys = Contact.kept_until.is_(None) | (Contact.kept_until <= now)
+        wanted = {Which.ALL: anybodys | theirs, Which.PROMISED: anybodys, Which.OWNED: theirs & ~anybodys}
+        query = query.where(wanted[which])
     query = query.with_for_update(**ROW_LOCK_OR_SKIP).execution_options(populate_existing=True)
     if not groups:
         return list(session.scalars(query.order_by(Contact.next_at, Contact.id).limit(limit)))
@@ -284,7 +303,7 @@ class _Known:
 
     ringing: set[str]
     last_called: dict[str, datetime]
-    counted: dict[int, int]
+    counted: dict[int, int]  # of a promised callback, since it was promised
     tried: dict[int, int]
     forbidden: dict[str, rules.DoNotCallEntry]
     hours: Hours
@@ -301,6 +320,8 @@ class _Known:
         )
         counted: Counter[int] = Counter()
         tried: Counter[int] = Counter()
+        promised = [contact.id for contact in contacts if contact.due_date is not None]
+        before = callbacks.attempts_before(session, promised) if promised else {}
         past = select(Attempt.contact_id, Attempt.state).where(Attempt.contact_id.in_([c.id for c in contacts]))
         for contact_id, state in session.execute(past):
             tried[contact_id] += 1
@@ -308,7 +329,7 @@ class _Known:
         return cls(
             ringing=set(ringing),
             last_called={row.number: row.at for row in last},
-            counted=counted,
+            counted={contact_id: count - before.get(contact_id, 0) for contact_id, count in counted.items()},
             tried=tried,
             forbidden={
                 number: rules.DoNotCallEntry(entry.source, entry.reason, entry.campaign_id is None, entry.added_at)

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import date
 from typing import NamedTuple
 
-from campaigns.callback_dates import AHEAD, Calendar, WantedPeriod
+from campaigns.callback_dates import AHEAD, Calendar, WantedPeriod, zone_of_number
 from campaigns.import_columns import Columns
 from campaigns.import_reading import Record
 from dialer.number_reader import NumberReader
@@ -64,7 +64,7 @@ class Judge:
         self._clean = clean  # no cell can hold bytes that failed to decode
         self._calendar = calendar
         self._custom = tuple((index, f"{_quoted(name)}: ") for index, name in columns.custom)
-        self._dues: dict[tuple[str, str], _Due | Problem] = {}
+        self._dues: dict[tuple[str, str, str], _Due | Problem] = {}
         self._number_columns = tuple(
             (index, columns.names[index]) for index in (columns.phone, columns.phone2) if index >= 0
         )
@@ -79,7 +79,7 @@ class Judge:
         if len(cells) < columns.width:
             cells = cells + [""] * (columns.width - len(cells))
         numbers = self._numbers(cells, problems)
-        due = self._due(cells) if self._calendar is not None else None
+        due = self._due(cells, numbers) if self._calendar is not None else None
         if isinstance(due, Problem):
             problems.append(due)
             due = None
@@ -169,20 +169,22 @@ class Judge:
             problems[0] = good._replace(remedy=f"{good.remedy}, or empty the cell: the row's other number is good")
         return found
 
-    def _due(self, cells: list[str]) -> _Due | Problem:
+    def _due(self, cells: list[str], numbers: list[str]) -> _Due | Problem:
         columns = self._columns
-        day = cells[columns.due_date].strip() if columns.due_date >= 0 else ""
-        period = cells[columns.period].strip() if columns.period >= 0 else ""
-        due = self._dues.get((day, period))
-        if due is None:
-            due = self._work_out(day, period)
-            if len(self._dues) < 10_000:
-                self._dues[day, period] = due
-        return due
-
-    def _work_out(self, text: str, name: str) -> _Due | Problem:
         calendar = self._calendar
         assert calendar is not None
+        if numbers:
+            calendar = calendar.at(zone_of_number(numbers[0], calendar.zone, calendar.now))
+        day = cells[columns.due_date].strip() if columns.due_date >= 0 else ""
+        period = cells[columns.period].strip() if columns.period >= 0 else ""
+        due = self._dues.get((day, period, calendar.zone.key))
+        if due is None:
+            due = self._work_out(day, period, calendar)
+            if len(self._dues) < 10_000:
+                self._dues[day, period, calendar.zone.key] = due
+        return due
+
+    def _work_out(self, text: str, name: str, calendar: Calendar) -> _Due | Problem:
         day_column, period_column = (
             self._columns.names[index] if index >= 0 else shown
             for index, shown in ((self._columns.due_date, "dueDate"), (self._columns.period, "period"))

@@ -14,7 +14,7 @@ from typing import Any
 from sqlalchemy import CursorResult, text, update
 from sqlalchemy.orm import Session, sessionmaker
 
-from campaigns import import_storing, ledger, periods
+from campaigns import callback_watch, import_storing, ledger, periods
 from campaigns.callback_dates import Calendar, campaign_zone
 from campaigns.import_columns import Columns, find_columns, known
 from campaigns.import_copying import ContactWriter
@@ -26,6 +26,7 @@ from campaigns.import_rejects import RejectFile
 from campaigns.models import Campaign, Import
 from dialer.clock import Clock, SystemClock
 from dialer.errors import BadInput, DialerError, NotFound, ServiceUnreachable, TryAgainLater
+from dialer.settings import TimingSettings
 from dialer.windows import Hours
 
 TRIES = 3  # a file that ends three workers ends no fourth
@@ -42,7 +43,14 @@ class _Counts:
     duplicates: int = 0
 
 
-def run_import(sessions: sessionmaker[Session], import_id: int, *, now: datetime, clock: Clock | None = None) -> Import:
+def run_import(
+    sessions: sessionmaker[Session],
+    import_id: int,
+    *,
+    now: datetime,
+    clock: Clock | None = None,
+    timing: TimingSettings | None = None,
+) -> Import:
     """Do one import from start to end, or from the start again; its row tells what came of it.
 
     A file that cannot be imported is a failed import, not an exception. TryAgainLater when another import of the
@@ -59,7 +67,7 @@ def run_import(sessions: sessionmaker[Session], import_id: int, *, now: datetime
                 return job
             _only_one(session, job)
             heart.claim(job.file_name)
-            _do(session, job, heart, now)
+            _do(session, job, heart, now, timing or TimingSettings())
     except (TryAgainLater, ServiceUnreachable, NotFound):
         raise
     except DialerError as exc:
@@ -137,7 +145,7 @@ def _cancelled() -> DialerError:
     return DialerError("the import was cancelled; nothing was imported")
 
 
-def _do(session: Session, job: Import, heart: _Heart, now: datetime) -> None:
+def _do(session: Session, job: Import, heart: _Heart, now: datetime, timing: TimingSettings) -> None:
     options = ImportOptions.from_json(job.options)
     campaign = session.get_one(Campaign, job.campaign_id)
     stored = Path(job.stored_path)
@@ -170,7 +178,15 @@ def _do(session: Session, job: Import, heart: _Heart, now: datetime) -> None:
         ):
             counts = _rows(table, judge, columns, writer, rejects, heart)
             reject_file = rejects.finish()
+    if job.kind == "callbacks" and writer.list_id is not None:
+        _promise(session, writer.list_id, heart, str(job.options.get("who", "system")), timing)
     _finish(session, job, counts, writer.list_id, reject_file, heart, note)
+
+
+def _promise(session: Session, list_id: int, heart: _Heart, who: str, timing: TimingSettings) -> None:
+    """Write a promise for every callback of the list, in the transaction that brings it."""
+    while callback_watch.write_down(session, list_id=list_id, now=heart.now, timing=timing, who=who):
+        pass
 
 
 def _calendar(session: Session, campaign: Campaign, now: datetime) -> tuple[Calendar, str]:

@@ -182,6 +182,8 @@ def _take_back(session: Session, list_id: int) -> Undone:
         text("""
             DELETE FROM contacts k WHERE k.list_id = :list
             AND NOT EXISTS (SELECT FROM attempts a WHERE a.contact_id = k.id)
+            AND NOT EXISTS (SELECT FROM callbacks b JOIN callback_tickets t ON t.callback_id = b.id
+                            WHERE b.contact_id = k.id)
         """),
         {"list": list_id},
     )

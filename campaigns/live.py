@@ -6,7 +6,7 @@ contact.
 
 import shlex
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -14,6 +14,7 @@ from sqlalchemy import select, text
 from sqlalchemy.orm import Session
 
 from campaigns import lifecycle
+from campaigns.callbacks_view import Waiting, waiting
 from campaigns.models import Campaign, PbxStatus, ProcessBeat
 from campaigns.tallies import Abandonment, Contacts, TallyCache, Today, tally
 from dialer.modes import AGENTLESS
@@ -107,6 +108,7 @@ class CampaignLive:
     contacts: Contacts
     counted_at: datetime  # of today, abandonment and contacts
     next_step: str  # what a person should do now, or why nobody is called; empty when all is well
+    callbacks: Waiting = field(default_factory=Waiting)  # promised, their time has come, and not called yet
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,6 +166,7 @@ def live_state(
     agents = _agents(session, ids, now, people=campaign is not None)
     calls = _calls(session, ids, now)
     paces = _paces(session, ids, now)
+    promised = waiting(session, ids, now)
     pbxes = _pbxes(session, now)
     processes = _processes(session, now)
     alive = {process.kind for process in processes if process.alive}
@@ -188,6 +191,7 @@ def live_state(
                 contacts=counted.contacts,
                 counted_at=counted.at,
                 next_step=next_step(row, agents[row.id], lines, counted.contacts, alive),
+                callbacks=promised.get(row.id, Waiting()),
             )
         )
     return LiveState(

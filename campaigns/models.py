@@ -236,6 +236,12 @@ class Contact(Base):
     next_at: Mapped[datetime | None] = mapped_column(Instant)
     next_number: Mapped[str | None] = mapped_column(Text)  # the number to try next; null means `phone`
     closed_because: Mapped[str] = mapped_column(Text, default="", server_default="")
+    # A promised callback that is one agent's alone until `kept_until`: 'owner' (called for them when due) or 'taken'
+    # (they call it themselves). On this row, because the gate locks and tests this row; no foreign key, because
+    # adding one reads all contacts, and agents are never deleted.
+    kept_for: Mapped[int | None] = mapped_column(BigInteger)
+    kept_as: Mapped[str] = mapped_column(Text, default="", server_default="")
+    kept_until: Mapped[datetime | None] = mapped_column(Instant)
 
 
 class PlacedCall:
@@ -520,6 +526,82 @@ class ProcessBeat(Base):
     started_at: Mapped[datetime] = mapped_column(Instant)
     beat_at: Mapped[datetime] = mapped_column(Instant)
     details: Mapped[dict[str, Any]] = mapped_column(JSONB, default=dict, server_default=text("'{}'::jsonb"))
+
+
+class Callback(Base):
+    """A promise to call one contact at a time. It ends as kept, late, lost, moved or withdrawn; the row stays."""
+
+    __tablename__ = "callbacks"
+    __table_args__ = (
+        Index("uq_callbacks_open_contact", "contact_id", unique=True, postgresql_where=text("closed_at IS NULL")),
+        Index("ix_callbacks_contact", "contact_id"),
+        Index("ix_callbacks_due", "campaign_id", "due_at"),
+        Index("ix_callbacks_open_due", "campaign_id", "due_at", postgresql_where=text("closed_at IS NULL")),
+        # What the watch looks for every second: few of them.
+        Index(
+            "ix_callbacks_alarm",
+            "alarm_at",
+            postgresql_where=text("closed_at IS NULL AND called_at IS NULL AND alarmed_at IS NULL"),
+        ),
+        Index(
+            "ix_callbacks_deadline",
+            "deadline_at",
+            postgresql_where=text("closed_at IS NULL AND called_at IS NULL AND broke_at IS NULL"),
+        ),
+        Index("ix_callbacks_held", "held_until", postgresql_where=text("closed_at IS NULL AND held_until IS NOT NULL")),
+        CheckConstraint("deadline_at > due_at", name="deadline"),
+        CheckConstraint("result IN ('','kept','late','lost','moved','withdrawn')", name="result"),
+        CheckConstraint("(closed_at IS NULL) = (result = '')", name="closed"),
+        CheckConstraint("(taken_by IS NULL) = (taken_at IS NULL)", name="taken"),
+    )
+    id: Mapped[int] = _id()
+    campaign_id: Mapped[int] = mapped_column(ForeignKey("campaigns.id"))
+    contact_id: Mapped[int] = mapped_column(ForeignKey("contacts.id", ondelete="CASCADE"))  # an import taken back
+    due_date: Mapped[date]
+    period_id: Mapped[int | None] = mapped_column(BigInteger)  # as the contact's; the period may be gone by now
+    period: Mapped[str] = mapped_column(Text, default="", server_default="")  # its name when this was promised
+    zone: Mapped[str] = mapped_column(Text)  # whose clock the promise was made by
+    due_at: Mapped[datetime] = mapped_column(Instant)
+    deadline_at: Mapped[datetime] = mapped_column(Instant)  # the first moment that is too late
+    alarm_at: Mapped[datetime] = mapped_column(Instant)  # reported when it was not called by then
+    owner_id: Mapped[int | None] = mapped_column(ForeignKey("agents.id"))
+    fallback: Mapped[float] = mapped_column(default=0.0, server_default=text("0"))  # seconds; see owner_keeps_until
+    taken_by: Mapped[int | None] = mapped_column(ForeignKey("agents.id"))
+    taken_at: Mapped[datetime | None] = mapped_column(Instant)
+    held_until: Mapped[datetime | None] = mapped_column(Instant)  # the contact's `kept_until`, where the watch looks
+    attempts_before: Mapped[int] = mapped_column(default=0, server_default=text("0"))  # of the contact, under the cap
+    made_at: Mapped[datetime] = mapped_column(Instant)
+    made_by: Mapped[str] = mapped_column(Text)
+    called_at: Mapped[datetime | None] = mapped_column(Instant)  # the phone rang for it
+    reached_at: Mapped[datetime | None] = mapped_column(Instant)  # an agent met the person
+    alarmed_at: Mapped[datetime | None] = mapped_column(Instant)
+    alarm: Mapped[str] = mapped_column(Text, default="", server_default="")  # what kept it from being called then
+    broke_at: Mapped[datetime | None] = mapped_column(Instant)  # it was found past its deadline, not called
+    closed_at: Mapped[datetime | None] = mapped_column(Instant)
+    closed_by: Mapped[str] = mapped_column(Text, default="", server_default="")
+    result: Mapped[str] = mapped_column(Text, default="", server_default="")
+    why: Mapped[str] = mapped_column(Text, default="", server_default="")
+
+
+class CallbackTicket(Base):
+    """What was done about a callback once: XiVO's ticket. The request's own fields are the callback's and contact's."""
+
+    __tablename__ = "callback_tickets"
+    __table_args__ = (
+        Index("uq_callback_tickets_attempt", "attempt_id", unique=True),
+        Index("ix_callback_tickets_callback", "callback_id"),
+        Index("ix_callback_tickets_started", "started_at"),
+        CheckConstraint("status IN ('','NoAnswer','Answered','Fax','Email','Callback')", name="status"),
+    )
+    id: Mapped[int] = _id()
+    callback_id: Mapped[int] = mapped_column(ForeignKey("callbacks.id"))
+    attempt_id: Mapped[int | None] = mapped_column(ForeignKey("attempts.id"))
+    agent_id: Mapped[int | None] = mapped_column(ForeignKey("agents.id"))
+    number: Mapped[str] = mapped_column(Text, default="", server_default="")
+    started_at: Mapped[datetime] = mapped_column(Instant)
+    updated_at: Mapped[datetime] = mapped_column(Instant)
+    status: Mapped[str] = mapped_column(Text, default="", server_default="")  # empty while nobody has said
+    comment: Mapped[str] = mapped_column(Text, default="", server_default="")
 
 
 # The records are the only defence when a regulator asks; so the database itself says no.

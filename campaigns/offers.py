@@ -12,10 +12,11 @@ from datetime import datetime, timedelta
 from sqlalchemy import or_, select
 from sqlalchemy.orm import Session
 
-from campaigns import gate, ledger, reserving
+from campaigns import callbacks, gate, ledger, reserving
 from campaigns.db import ROW_LOCK, ROW_LOCK_OR_SKIP
 from campaigns.gate import Author, Claim, Lines, Passed
 from campaigns.models import Agent, Attempt, Campaign, Contact, Offer
+from dialer.callbacks import pair
 from dialer.errors import BadInput, NotFound
 from dialer.modes import PREVIEW
 from dialer.settings import TimingSettings
@@ -37,11 +38,16 @@ def offer(
     """
     campaign = session.get_one(Campaign, campaign_id)
     agents = reserving.parked(session, campaign, wanted)
-    allowed = gate.let_through(session, campaign_id, len(agents), claim, now=now, timing=timing)
+    by_id = {agent.id: agent for agent in agents}
+    allowed = gate.let_through(session, campaign_id, len(agents), claim, now=now, timing=timing, own=by_id)
     author = Author.of(claim)
     until = now + timedelta(seconds=timing.preview_limit)
-    # Contacts may be fewer than agents.
-    for agent, (contact, _number, _proof) in zip(agents, allowed.contacts, strict=False):
+    # Contacts may be fewer than agents. Who owns a callback among them gets that one.
+    due = [(contact, callbacks.whose(contact, now)) for contact, _number, _proof in allowed.contacts]
+    owning = {kept_for for _, kept_for in due}
+    owners = {agent_id: agent for agent_id, agent in by_id.items() if agent_id in owning}
+    others = [agent for agent in agents if agent.id not in owning]
+    for agent, contact in pair(owners, others, due):
         contact.state, contact.next_at = "live", None
         made = Offer(campaign_id=campaign_id, contact_id=contact.id, agent_id=agent.id, offered_at=now, until=until)
         session.add(made)

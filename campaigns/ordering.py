@@ -97,7 +97,7 @@ def _act(
         return Ordered([], [], view.pbx)
     campaign = session.get_one(Campaign, pacing.campaign_id, populate_existing=True)
     callbacks = callbacks_ahead.promised(session, campaign, now=now, timing=timing)
-    due = view.mode in PARKS_AHEAD and (view.due or callbacks.soon > 0)
+    due = view.mode in PARKS_AHEAD and (view.due or callbacks.any)
     # In manual mode an agent is fetched for a call of theirs, and given a moment to dial it.
     fetched = any(agent.on_the_line and not agent.reserved and agent.since < IDLE_SECONDS for agent in view.agents)
     busy = due or bool(view.open) or fetched

@@ -7,7 +7,7 @@ attempt, when the agent leaves, or at its deadline, which `release_overdue` enfo
 The caller owns the transaction and holds the agent's row lock. Locks are taken attempt, leg, agent.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import datetime, timedelta
 
 from sqlalchemy import select
@@ -30,10 +30,18 @@ def call_limit(now: datetime, timing: TimingSettings) -> datetime:
     return now + timedelta(seconds=timing.order_life + 3 * timing.ring_limit + timing.answer_limit)
 
 
-def parked(session: Session, campaign: Campaign, limit: int) -> list[Agent]:
+def parked(
+    session: Session,
+    campaign: Campaign,
+    limit: int,
+    *,
+    only: Collection[int] | None = None,
+    without: Collection[int] = (),
+) -> list[Agent]:
     """Lock up to `limit` agents who could be joined now and are kept for nothing, longest idle first.
 
-    Passes over those somebody else has locked: whoever answers this instant may be choosing them.
+    `only`: out of these; `without`: none of these. Passes over those somebody else has locked: whoever answers this
+    instant may be choosing them.
     """
     held = select(AgentLeg.id).where(
         AgentLeg.agent_id == Agent.id,
@@ -52,6 +60,10 @@ def parked(session: Session, campaign: Campaign, limit: int) -> list[Agent]:
         .with_for_update(**ROW_LOCK_OR_SKIP, of=Agent)
         .execution_options(populate_existing=True)
     )
+    if only is not None:
+        query = query.where(Agent.id.in_(only))
+    if without:
+        query = query.where(Agent.id.not_in(without))
     return list(session.scalars(query))
 
 

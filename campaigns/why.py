@@ -11,7 +11,7 @@ from typing import Any
 from sqlalchemy import select, text
 from sqlalchemy.orm import Session
 
-from campaigns import do_not_call
+from campaigns import callbacks, do_not_call
 from campaigns.models import Attempt, Campaign, Contact, ContactList, Offer
 from dialer import gate as rules
 from dialer.calls import CallState
@@ -79,10 +79,14 @@ _DUE = text(
             WHEN EXISTS (SELECT 1 FROM do_not_call n WHERE n.number = d.number
                          AND (n.campaign_id IS NULL OR n.campaign_id = :campaign_id)) THEN 'do_not_call'
             WHEN (SELECT count(*) FROM attempts a
-                  WHERE a.contact_id = d.id AND a.state <> ALL(:never_rang)) >= :max_attempts THEN 'attempts'
+                  WHERE a.contact_id = d.id AND a.state <> ALL(:never_rang)) >= :max_attempts
+                  + CASE WHEN d.due_date IS NULL THEN 0 ELSE coalesce(
+                      (SELECT b.attempts_before FROM callbacks b WHERE b.contact_id = d.id AND b.closed_at IS NULL), 0)
+                    END THEN 'attempts'
+            WHEN d.kept_until > :now THEN 'kept'
             WHEN called.at + make_interval(secs => :gap) > :now THEN 'number_gap'
             ELSE '' END AS blocked, called.at + make_interval(secs => :gap) AS until
-        FROM (SELECT k.id, coalesce(k.next_number, k.phone) AS number
+        FROM (SELECT k.id, coalesce(k.next_number, k.phone) AS number, k.due_date, k.kept_until
               FROM contacts k JOIN lists l ON l.id = k.list_id
               WHERE k.campaign_id = :campaign_id AND k.state = 'open' AND k.next_at <= :now
                 AND l.undone_at IS NULL) d
@@ -106,6 +110,7 @@ _IN_WORDS = {
     "number_open": "their number is in a call of another contact",
     "do_not_call": "on the do-not-call list",
     "attempts": "all attempts used up",
+    "kept": "callbacks that are an agent's own for now",
     "number_gap": "called too short a time ago",
 }
 
@@ -201,18 +206,23 @@ def explain(session: Session, campaign: Campaign, given: str, *, now: datetime, 
     counted = sum(counts_against_cap(CallState(attempt.state)) for attempt in history)
     entry = do_not_call.blocked(session, [number], campaign.id).get(number)
     where = zones_to_judge(zones(number), campaign.time_zone)
-    verdicts = (
+    verdicts: tuple[Verdict, ...] = (
         rules.campaign_state(campaign.state),
         _of_the_contact(session, contact),
         rules.do_not_call(
             DoNotCallEntry(entry.source, entry.reason, entry.campaign_id is None, entry.added_at) if entry else None
         ),
-        rules.attempt_cap(counted, campaign.max_attempts),
+        rules.attempt_cap(
+            counted - callbacks.attempts_before(session, [contact.id]).get(contact.id, 0), campaign.max_attempts
+        ),
         judge(now, Hours.parse(campaign.hours), where, ring_seconds=ring_seconds),
         rules.number_gap(now, _last_called(session, number), campaign.number_gap),
         _number_open(session, contact, number),
         rules.not_before(now, contact.next_at),
     )
+    if contact.kept_for is not None:
+        whose = callbacks.named(session, contact.kept_for)
+        verdicts += (rules.kept_for_agent(now, 0, contact.kept_for, contact.kept_until, whose),)
     return Explained(contact, number, verdicts, history[:5], twins)
 
 

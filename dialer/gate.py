@@ -134,6 +134,14 @@ def not_before(now: datetime, at: datetime | None) -> Verdict:
     return Verdict(True, "not_before", "its time has come", against=against)
 
 
+def kept_for_agent(now: datetime, agent: int, kept_for: int | None, until: datetime | None, whose: str = "") -> Verdict:
+    """Refuse a promised callback that is another agent's for now: its owner's, or taken. `whose`: that agent's name."""
+    if kept_for is None or kept_for == agent or until is None or now >= until:
+        return Verdict(True, "kept", "the callback is no other agent's")
+    why = f"the callback is kept for {whose or f'agent {kept_for}'} until {until.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC"
+    return Verdict(False, "kept", why, until=until, against={"kept_for": kept_for})
+
+
 def seconds_in_words(seconds: float) -> str:
     """Say a duration as people do: 45 s, 12 min, 3 h, 5 days."""
     for limit, unit, word in ((120, 1, "s"), (7_200, 60, "min"), (172_800, 3_600, "h")):

@@ -91,6 +91,10 @@ class TimingSettings(_Section):
     talk_limit: Seconds = 14_400.0  # a conversation longer than this is asked about and ended
     preview_limit: Seconds = 60.0  # an offer not answered by then expires
     callback_lead: Seconds = 20.0  # an agent is kept for a callback this long before it is due
+    callback_grace: Seconds = 1800.0  # a callback promised for a time of day breaks so long after it
+    callback_alarm: Seconds = 900.0  # one not called yet is reported so long before it breaks
+    callback_fallback: Seconds = 300.0  # an owner who is away has it to themselves so long after it is due
+    callback_take: Seconds = 900.0  # who has taken one and not closed it gives it back after so long
     agent_ring_limit: Seconds = 20.0  # an agent's phone that does not answer by then pauses the agent
     presence_poll: Seconds = 2.0  # between two reads of lines and agents
     wrap_up_poll: Seconds = 0.5  # between two reads of agents while one of them may be back from wrap-up any moment

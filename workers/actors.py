@@ -55,4 +55,5 @@ def run_one_import(application: Application, import_id: int) -> None:
     with application.transaction() as session:
         now = database_now(session)
     with suppress(TryAgainLater):
-        run_import(application.sessions, import_id, now=now, clock=application.clock)
+        timing = application.settings.timing
+        run_import(application.sessions, import_id, now=now, clock=application.clock, timing=timing)

@@ -18,7 +18,7 @@ import structlog
 from apscheduler.schedulers.background import BackgroundScheduler  # type: ignore[import-untyped]
 from sqlalchemy import delete, select
 
-from campaigns import agents, importing, leases, offers, reserving, retention
+from campaigns import agents, callback_watch, importing, leases, offers, reserving, retention
 from campaigns.application import Application
 from campaigns.db import database_now
 from campaigns.gate import Claim, LeaseLost
@@ -33,6 +33,8 @@ from workers.wiring import settle_memory, wire
 
 # A process that was killed said no goodbye; after so long its supervisor has started another.
 FORGOTTEN = timedelta(minutes=1)
+# A callback that was promised or settled without its other half being written is found within this.
+MEND_CALLBACKS = timedelta(seconds=15)
 log = structlog.get_logger(__name__)
 
 
@@ -52,6 +54,7 @@ class Scheduler:
         self._poll_due: dict[str, float] = {}
         self._tellers: dict[str, set[int]] = {}
         self._due: dict[int, float] = {}
+        self._mend_due = -1e9
         self.late: list[float] = []
         self.ticks = 0
 
@@ -168,6 +171,7 @@ class Scheduler:
             self._loop(stop, f"poll {name}", often, partial(self.look_at_people, name))
             self._loop(stop, f"sweep {name}", self._timing.sweep, partial(self.sweep, name))
         self._loop(stop, "people", 0.5, self.people)
+        self._loop(stop, "callbacks", 1.0, self.callbacks)
 
     def _loop(self, stop: Event, what: str, seconds: float, step: Callable[[], object]) -> None:
         def repeat() -> None:
@@ -189,11 +193,28 @@ class Scheduler:
             agents.send_home(session, now=now)
             session.execute(delete(ProcessBeat).where(ProcessBeat.beat_at < now - FORGOTTEN))
 
+    def callbacks(self) -> None:
+        """Give callbacks back whose time is over, report those about to break. Each scheduler does: no harm in it."""
+        now = self._application.clock.monotonic()
+        mend = now >= self._mend_due
+        with self._application.transaction() as session:
+            at = database_now(session)
+            mended = callback_watch.mend(session, now=at, timing=self._timing) if mend else 0
+            done = callback_watch.watch(session, now=at, timing=self._timing)
+        if mend:
+            self._mend_due = now + MEND_CALLBACKS.total_seconds()
+        done.mended = mended
+        if done.alarmed or done.broken:
+            log.warning("callbacks are not kept", remedy="dialer callbacks list --alarms", **done.as_json())
+
     def nightly(self) -> None:
         """Delete what is older than its retention, and files no import wants any more."""
         with self._application.transaction() as session:
             now = database_now(session)
             removed = retention.prune(session, now=now, days=self._timing.retention_days)
+            removed["callbacks_retimed"] = callback_watch.retime(
+                session, now=now, timing=self._timing, who="dialer", why="the clocks changed"
+            )
             removed["files"] = importing.forget_strays(session, self._application.data_dir, now)
         log.info("retention", **removed)
 

@@ -1,8 +1,8 @@
-"""`dialer callbacks`: what was promised to whom, and the periods of the day."""
+"""`dialer callbacks`: what was promised to whom, and the periods of the day; what is done about it: callbacks_work."""
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -10,53 +10,107 @@ from campaigns.cli import output
 from campaigns.cli.context import CliContext, who
 from campaigns.cli.tree import Group
 
+if TYPE_CHECKING:
+    from campaigns.callbacks_view import CallbackRow
+
 
 @click.group(cls=Group)
 def callbacks() -> None:
-    """Callbacks that were promised, and their periods of the day.
+    """Callbacks that were promised: take, start, move and close them; and their periods of the day.
 
-    Callbacks come with `dialer list import --kind callbacks`.
+    They come with `dialer list import --kind callbacks`, or one by one with `dialer callbacks add`. The scheduler calls
+    each in its time, for its owner or for anybody; what was not called is reported before it breaks.
     """
 
 
-@callbacks.command("list", example="dialer callbacks list spring")
+@callbacks.command("list", example="dialer callbacks list spring --alarms")
 @click.argument("campaign", required=False)
+@click.option("--alarms", is_flag=True, help="Only those that break soon, or are broken, and were not called.")
+@click.option("--agent", help="Only those this agent owns or has taken.")
 @click.option("--closed", is_flag=True, help="Also those that are done.")
 @click.option("--most", type=click.IntRange(1, 100_000), default=100, show_default=True, help="Rows to show.")
 @output.json_option
 @click.pass_obj
-def list_callbacks(context: CliContext, campaign: str | None, closed: bool, most: int, as_json: bool) -> None:
-    """List promised callbacks of CAMPAIGN, or of all, the next one due first."""
-    from campaigns import lifecycle
+def list_callbacks(
+    context: CliContext, campaign: str | None, alarms: bool, agent: str | None, closed: bool, most: int, as_json: bool
+) -> None:
+    """List promised callbacks of CAMPAIGN, or of all, the next one due first.
+
+    Yellow is for later, green is inside its time, red is over; ▲ marks those not called that break soon.
+    """
+    from campaigns import lifecycle, roster
     from campaigns.callbacks_view import callback_rows
     from campaigns.campaign_values import usual_time_zone
     from campaigns.db import database_now
 
     with context.application() as app, app.transaction() as session:
         found = lifecycle.get(session, campaign) if campaign else None
+        agent_id = roster.find_agent(session, agent, None).id if agent else None
         zone = usual_time_zone(found.country, found.time_zone) if found else "UTC"
-        rows = callback_rows(session, found, zone=zone, now=database_now(session), closed=closed, most=most)
+        rows = callback_rows(
+            session, found, zone=zone, now=database_now(session), closed=closed, most=most, alarms=alarms,
+            agent_id=agent_id,
+        )  # fmt: skip
     if as_json:
         output.print_json({"callbacks": [row.as_json() for row in rows]})
         return
     if not rows:
-        output.note("no callbacks wait: `dialer list import CAMPAIGN FILE --kind callbacks` brings some")
+        told = "no callback is about to break" if alarms else "no callbacks wait"
+        output.note(
+            f"{told}: `dialer list import CAMPAIGN FILE --kind callbacks` or `dialer callbacks add` brings some"
+        )
         return
-    from rich.text import Text
-
-    columns: list[output.Column] = ["Due", "Period", "Campaign", "Number", "Who", "About", ("Tries", "right"), "State"]
+    columns: list[output.Column] = [("No.", "right"), "Due", "Campaign", "Number", "Who", "About", "Whose"]
+    columns += [("Tries", "right"), "State"]
     shown = [
-        [
-            Text(str(row.due_date or "-"), style="bold red" if row.overdue else ""),
-            f"{row.period} {row.starts:%H:%M}-{row.ends:%H:%M}" if row.period else "-",
-            row.campaign, row.phone, row.who or "-", row.description or "-", row.attempts,
-            Text("▲ overdue", style="bold red") if row.overdue else row.closed_because or row.state,
-        ]
+        [row.id or "-", _due(row), row.campaign, row.phone, row.who or "-", row.description or "-", _whose(row),
+         row.attempts, _state(row)]
         for row in rows
     ]  # fmt: skip
     output.print_table(columns, shown)
+    for row in rows if alarms else ():
+        output.note(f"{row.id}: {row.alarm or 'it was not called yet'}")
     if overdue := sum(row.overdue for row in rows):
         output.note(f"{overdue} overdue: `dialer why CAMPAIGN NUMBER` says what keeps one from being called")
+
+
+_COLOURS = {"later": "yellow", "now": "green", "over": "bold red"}
+
+
+def _due(row: CallbackRow) -> Any:
+    from rich.text import Text
+
+    told = str(row.due_date or "-")
+    if row.period and row.starts and row.ends:
+        told += f" {row.period} {row.starts:%H:%M}-{row.ends:%H:%M}"
+    elif row.due_at is not None and row.deadline_at is not None and row.zone is not None:
+        from zoneinfo import ZoneInfo
+
+        begin, end = (at.astimezone(ZoneInfo(row.zone)) for at in (row.due_at, row.deadline_at))
+        told = f"{begin:%Y-%m-%d %H:%M}-{end:%H:%M}"
+    return Text(output.clean(told), style="bold red" if row.overdue else _COLOURS.get(row.due, ""))
+
+
+def _whose(row: CallbackRow) -> str:
+    if row.taken_by:
+        return f"taken by {row.taken_by}"
+    if row.owner:
+        return row.owner if row.kept_until is not None else f"anyone ({row.owner} away)"
+    return "anyone"
+
+
+def _state(row: CallbackRow) -> Any:
+    from rich.text import Text
+
+    if row.overdue:
+        return Text("▲ overdue", style="bold red")
+    if row.alarmed:
+        return Text("▲ breaks soon", style="yellow")
+    if row.result or row.state == "closed":
+        return ": ".join(part for part in (row.result, row.closed_because) if part) or row.state
+    if row.called_at is not None:
+        return "called, tried again" if row.state == "open" else "being called"
+    return {"later": "○ later", "now": "● now"}.get(row.due, row.state) if row.state == "open" else row.state
 
 
 # Periods -------------------------------------------------------------------------------------------------
@@ -113,8 +167,11 @@ def define(
     dry_run: bool,
     as_json: bool,
 ) -> None:
-    """Add the period NAME of CAMPAIGN, FROM and TO as 09:00, or change the one of that name."""
-    from campaigns import lifecycle
+    """Add the period NAME of CAMPAIGN, FROM and TO as 09:00, or change the one of that name.
+
+    Callbacks that wait for it and are not due yet move with it.
+    """
+    from campaigns import callback_watch, lifecycle
     from campaigns import periods as store
     from campaigns.db import database_now
 
@@ -125,16 +182,26 @@ def define(
         told = {"campaign": found.name, "name": made.name, "starts": f"{made.starts:%H:%M}"}
         told |= {"ends": f"{made.ends:%H:%M}"}
         default = made.is_default
+        moved = callback_watch.retime(
+            session,
+            period_id=made.id,
+            now=now,
+            timing=app.settings.timing,
+            who=who(),
+            why=f"period {made.name} changed",
+        )
         if dry_run:
             session.rollback()
     if as_json:
-        output.print_json({**told, "default": default, "dry_run": dry_run})
+        output.print_json({**told, "default": default, "callbacks_moved": moved, "dry_run": dry_run})
         return
     verb = "would be" if dry_run else "is"
     suffix = ", the default" if default else ""
     click.echo(
         f"period {told['name']} of campaign {told['campaign']} {verb} {told['starts']} to {told['ends']}{suffix}"
     )
+    if moved:
+        output.note(f"waiting for it, and moved with it: {output.count(moved, 'callback')}")
 
 
 @periods.command("remove", example="dialer callbacks periods remove spring Morning --yes")

@@ -105,7 +105,7 @@ def _wait(ours: Future[Import]) -> None:
 def _run(app: Application, import_id: int) -> Import:
     with app.transaction() as session:
         now = database_now(session)
-    return run_import(app.sessions, import_id, now=now, clock=app.clock)
+    return run_import(app.sessions, import_id, now=now, clock=app.clock, timing=app.settings.timing)
 
 
 def _raise_unless_busy(ours: Future[Import]) -> None:

@@ -56,6 +56,8 @@ def _block(one: CampaignLive, state: LiveState) -> Any:
     grid.add_row("Abandoned", _abandonment(one))
     grid.add_row("Today", _today(one))
     grid.add_row("Contacts", _contacts(one))
+    if one.callbacks.due or one.callbacks.over:
+        grid.add_row("Callbacks", _callbacks(one))
     grid.add_row("Pace", _pace(one))
     return Group(head, grid)
 
@@ -131,6 +133,18 @@ def _contacts(one: CampaignLive) -> Text:
     told = Text(f"{left.open + left.live:,} left   {left.due:,} due now   {left.closed:,} done")
     if not left.due and left.next_at is not None:
         told.append(f"   next at {output.local(left.next_at, '%H:%M:%S')}", style="dim")
+    return told
+
+
+def _callbacks(one: CampaignLive) -> Text:
+    waits = one.callbacks
+    told = Text(f"{waits.due:,} to be called now")
+    if waits.alarmed:
+        told.append(f"   ▲ {waits.alarmed:,} will break soon", style="yellow")
+    if waits.over:
+        told.append(f"   ▲ {waits.over:,} broken", style="bold red")
+    if waits.alarmed or waits.over:
+        told.append("   `dialer callbacks list --alarms`", style="dim")
     return told
 
 

@@ -55,6 +55,11 @@ def _of_campaigns(campaigns: Iterable[CampaignLive]) -> Iterator[GaugeMetricFami
             ("abandonment_rate", "D / (D + L) in the rule pack's window.", ()),
             ("abandonment_ceiling", "What the rate must not pass.", ()),
             ("contacts_open", "Contacts that may still be called.", ()),
+            (
+                "callbacks",
+                "Promised callbacks not called yet: due, about to break (alarmed), broken (over).",
+                ("state",),
+            ),
             ("pace_calls", "Calls the last pacing decision wanted.", ()),
             ("join_seconds", "From answer to join order, today.", ("quantile",)),
         )
@@ -71,6 +76,8 @@ def _of_campaigns(campaigns: Iterable[CampaignLive]) -> Iterator[GaugeMetricFami
         families["abandonment_rate"].add_metric([name], campaign.abandonment.rate)
         families["abandonment_ceiling"].add_metric([name], campaign.abandonment.ceiling)
         families["contacts_open"].add_metric([name], campaign.contacts.open)
+        for state in ("due", "alarmed", "over"):
+            families["callbacks"].add_metric([name, state], getattr(campaign.callbacks, state))
         if campaign.pace is not None:
             families["pace_calls"].add_metric([name], campaign.pace.calls)
         waits = campaign.today.join_ms

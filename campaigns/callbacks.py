@@ -1,0 +1,424 @@
+"""Promised callbacks: made, taken, given back, moved, kept or lost. One row for each promise, whatever becomes of it.
+
+The promise is a row with an owner, a due time, a fallback and a deadline, and never a delayed message (I13). What the
+gate must know (when, and for whose agent) stands on the contact's own row, which it locks. The caller owns the
+transaction. Locks are taken agent, contact, callback; calls that end hold their attempt's before.
+"""
+
+from collections.abc import Collection
+from datetime import date, datetime, time, timedelta
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from sqlalchemy import func, select
+from sqlalchemy.orm import Session
+
+from campaigns import do_not_call, ledger, periods
+from campaigns.callback_dates import Calendar, When, campaign_zone, wanted, zone_of_number
+from campaigns.db import ROW_LOCK
+from campaigns.models import Agent, Attempt, Callback, Campaign, CampaignAgent, Contact, ContactList, Offer
+from dialer import callbacks as rules
+from dialer.callbacks import Result
+from dialer.errors import BadInput, NotFound, RefusedByRule
+from dialer.numbers import Number, normalise
+from dialer.retries import NEVER_RANG
+from dialer.settings import TimingSettings
+from dialer.windows import Hours
+
+OWNER, TAKEN = "owner", "taken"
+DO_NOT_CALL, UNDONE = "do not call", "import undone"
+BY_HAND = "promised by hand"  # the list of those who were on none
+# Contacts closed so owe nobody a call: the person asked for none, or the list was a mistake.
+_NOT_WANTED = (DO_NOT_CALL, UNDONE)
+_MOST_ID = 2**63 - 1
+
+
+# Promising -----------------------------------------------------------------------------------------------
+
+
+def calendar_of(session: Session, campaign: Campaign, now: datetime) -> Calendar:
+    """Return the calendar of a campaign's callbacks, by its own clock."""
+    zone, _ = campaign_zone(campaign.time_zone, campaign.country, now)
+    by_name, default = periods.wanted(session, campaign.id)
+    return Calendar(zone, now, Hours.parse(campaign.hours), by_name, default)
+
+
+def where_it_is(calendar: Calendar, contact: Contact) -> Calendar:
+    """Return the same calendar by the clock where the contact's phone is."""
+    return calendar.at(zone_of_number(contact.next_number or contact.phone, calendar.zone, calendar.now))
+
+
+def when(
+    session: Session,
+    campaign: Campaign,
+    contact: Contact,
+    *,
+    day: date | None = None,
+    period: str = "",
+    at: time | None = None,
+    until: time | None = None,
+    timing: TimingSettings,
+    now: datetime,
+) -> When:
+    """Work out when a callback to this contact is due and when it breaks; BadInput when it could not be kept."""
+    calendar = where_it_is(calendar_of(session, campaign, now), contact)
+    grace = timedelta(seconds=timing.callback_grace)
+    return wanted(calendar, day=day, period=period, at=at, until=until, grace=grace)
+
+
+def promise(
+    session: Session,
+    campaign: Campaign,
+    contact: Contact,
+    when: When,
+    *,
+    owner: Agent | None = None,
+    fallback: float | None = None,
+    timing: TimingSettings,
+    now: datetime,
+    who: str,
+    why: str = "",
+) -> Callback:
+    """Promise to call a contact, whose row the caller has locked; a promise that is open ends, as moved.
+
+    `owner`: the agent who is to call; after `fallback` seconds (the settings' by default) one who is away loses it to
+    anybody. May be made while an agent speaks with the contact. RefusedByRule when the person asked not to be called.
+    """
+    _may_be_promised(session, campaign, contact, now)
+    if owner is not None:
+        _works_for(session, owner, campaign)
+    earlier = open_of(session, contact.id, lock=True)
+    if earlier is not None:
+        end(session, earlier, contact, now=now, who=who, why=why or "another time was agreed", moved=True)
+    lead = timedelta(seconds=timing.callback_alarm)
+    made = Callback(
+        campaign_id=campaign.id,
+        contact_id=contact.id,
+        due_date=when.day,
+        period_id=when.period_id,
+        period=when.period,
+        zone=when.zone,
+        due_at=when.due_at,
+        deadline_at=when.deadline_at,
+        alarm_at=rules.alarm_at(when.due_at, when.deadline_at, lead),
+        owner_id=owner.id if owner is not None else None,
+        fallback=timing.callback_fallback if fallback is None else fallback,
+        attempts_before=counted(session, [contact.id]).get(contact.id, 0),
+        made_at=now,
+        made_by=who,
+        result="",
+    )
+    session.add(made)
+    session.flush()
+    contact.due_date, contact.period_id = when.day, when.period_id
+    if contact.state != "live":  # else the call in hand is ended first (`after_call`)
+        contact.state, contact.next_at, contact.closed_because = "open", when.due_at, ""
+    hold_for_owner(made, contact)
+    record(session, made, "promised", now=now, who=who, why=why, owner=owner)
+    return made
+
+
+def _may_be_promised(session: Session, campaign: Campaign, contact: Contact, now: datetime) -> None:
+    number = contact.next_number or contact.phone
+    if number in do_not_call.blocked(session, [number], campaign.id):
+        raise RefusedByRule(
+            "the number is on the do-not-call list: `dialer dnc remove` takes it off, with the reason why they want it"
+        )
+    if contact.closed_because == UNDONE:
+        raise RefusedByRule("the list of this contact was taken back")
+    if campaign.state == "archived":
+        raise BadInput(f"campaign {campaign.name} is archived: it calls nobody any more")
+    if contact.state == "live" and session.scalar(
+        select(Offer.id).where(Offer.contact_id == contact.id, Offer.state == "open", Offer.until > now)
+    ):
+        raise RefusedByRule("the contact is offered to an agent now: promise the callback when that is answered")
+
+
+def counted(session: Session, contact_ids: Collection[int]) -> dict[int, int]:
+    """Return, by contact, the attempts that may have rung."""
+    query = select(Attempt.contact_id, func.count().label("attempts")).group_by(Attempt.contact_id)
+    query = query.where(Attempt.contact_id.in_(contact_ids), Attempt.state.not_in([str(one) for one in NEVER_RANG]))
+    return {row.contact_id: row.attempts for row in session.execute(query)}
+
+
+def attempts_before(session: Session, contact_ids: Collection[int]) -> dict[int, int]:
+    """Return, by contact, the attempts that were used up when the callback now open was promised.
+
+    A promise begins the count anew: the person asked for this call, and a cap used up before would break it silently.
+    """
+    query = select(Callback.contact_id, Callback.attempts_before)
+    query = query.where(Callback.contact_id.in_(contact_ids), Callback.closed_at.is_(None))
+    return {row.contact_id: row.attempts_before for row in session.execute(query)}
+
+
+def contact_for(session: Session, campaign: Campaign, given: str, now: datetime) -> Contact:
+    """Return, locked, the contact a person means by its id or number; a number nobody has becomes a new contact.
+
+    Numbers dialled by hand are on a list the dialer never calls from, so they become one too.
+    """
+    found = _known_contact(session, campaign, given)
+    if found is None:
+        read = normalise(given, campaign.country)
+        if not isinstance(read, Number):
+            raise BadInput(f"{given!r} is neither a contact of campaign {campaign.name} nor a number: {read}")
+        # One such list per campaign, whoever promises first: the campaign's row is held for it.
+        session.get_one(Campaign, campaign.id, with_for_update=ROW_LOCK, populate_existing=True)
+        kept = session.scalars(
+            select(ContactList)
+            .where(
+                ContactList.campaign_id == campaign.id,
+                ContactList.kind == "callbacks",
+                ContactList.name == BY_HAND,
+                ContactList.undone_at.is_(None),
+            )
+            .order_by(ContactList.id)
+            .limit(1)
+        ).one_or_none()
+        if kept is None:
+            kept = ContactList(campaign_id=campaign.id, name=BY_HAND, kind="callbacks", created_at=now)
+            session.add(kept)
+            session.flush()
+        line = session.scalar(select(func.count()).select_from(Contact).where(Contact.list_id == kept.id)) or 0
+        found = Contact(campaign_id=campaign.id, list_id=kept.id, line=line + 1, phone=read.e164, custom={})
+        found.state, found.closed_because = "closed", "not promised yet"
+        session.add(found)
+        session.flush()
+    return locked_contact(session, found.id)
+
+
+def _known_contact(session: Session, campaign: Campaign, given: str) -> Contact | None:
+    query = (
+        select(Contact)
+        .join(ContactList, ContactList.id == Contact.list_id)
+        .where(
+            Contact.campaign_id == campaign.id,
+            ContactList.undone_at.is_(None),
+            ContactList.kind != "manual",
+        )
+    )
+    given = given.strip()
+    if given.isdecimal() and int(given) <= _MOST_ID:
+        found = session.scalars(query.where(Contact.id == int(given))).one_or_none()
+        if found is not None:
+            return found
+    read = normalise(given, campaign.country)
+    if not isinstance(read, Number):
+        return None
+    query = query.where((Contact.phone == read.e164) | (Contact.phone2 == read.e164))
+    # One that waits for a callback is the one somebody means; then one that may still be called.
+    query = query.order_by(Contact.due_date.is_(None), Contact.state == "closed", Contact.id.desc()).limit(1)
+    return session.scalars(query).one_or_none()
+
+
+# Whose it is ---------------------------------------------------------------------------------------------
+
+
+def hold_for_owner(callback: Callback, contact: Contact) -> None:
+    """Keep the contact for the callback's owner for as long as the promise allows; for nobody when it has none.
+
+    Passes by itself: whatever becomes of us, from `kept_until` on the callback is anybody's.
+    """
+    if callback.owner_id is None:
+        let_go(callback, contact)
+    elif callback.called_at is None:
+        fallback = timedelta(seconds=callback.fallback)
+        until = rules.owner_keeps_until(callback.due_at, callback.alarm_at, fallback)
+        keep(callback, contact, callback.owner_id, OWNER, until)
+    else:  # tried again later: the owner first, then anybody
+        again = max(contact.next_at or callback.due_at, callback.due_at)
+        keep(callback, contact, callback.owner_id, OWNER, again + timedelta(seconds=callback.fallback))
+
+
+def keep(callback: Callback, contact: Contact, agent_id: int, how: str, until: datetime) -> None:
+    """Let only this agent have the contact until then."""
+    contact.kept_for, contact.kept_as, contact.kept_until = agent_id, how, until
+    callback.held_until = until
+
+
+def let_go(callback: Callback, contact: Contact) -> None:
+    """Let anybody have the contact."""
+    contact.kept_for, contact.kept_as, contact.kept_until = None, "", None
+    callback.held_until = None
+
+
+def whose(contact: Contact, now: datetime) -> int | None:
+    """Return the agent whose alone the contact is now; None when it is anybody's."""
+    return contact.kept_for if contact.kept_until is not None and contact.kept_until > now else None
+
+
+def take(
+    session: Session, callback_id: int, agent: Agent, *, now: datetime, who: str, timing: TimingSettings
+) -> Callback:
+    """Give a callback to an agent who will call: nobody else is given it, until they are done or the time is over."""
+    callback, contact = locked(session, callback_id)
+    campaign = session.get_one(Campaign, callback.campaign_id)
+    _works_for(session, agent, campaign)
+    if callback.taken_by == agent.id:
+        return callback
+    if callback.taken_by is not None:
+        taker, until = named(session, callback.taken_by), clock(callback.held_until, callback.zone)
+        raise RefusedByRule(f"callback {callback.id} is taken by {taker} until {until}")
+    if contact.state == "live":
+        raise RefusedByRule(f"callback {callback.id} is being called, or offered to an agent, now")
+    if callback.owner_id not in (None, agent.id) and contact.kept_until is not None and contact.kept_until > now:
+        owner, until = named(session, callback.owner_id), clock(contact.kept_until, callback.zone)
+        raise RefusedByRule(
+            f"callback {callback.id} is {owner}'s until {until}: `dialer callbacks release {callback.id} --to-anyone` "
+            "gives it to everybody"
+        )
+    callback.taken_by, callback.taken_at = agent.id, now
+    limit = timedelta(seconds=timing.callback_take)
+    keep(callback, contact, agent.id, TAKEN, rules.taken_until(now, callback.deadline_at, limit))
+    record(session, callback, "taken", now=now, who=who, agent=agent)
+    return callback
+
+
+def release(
+    session: Session,
+    callback_id: int,
+    *,
+    to_anyone: bool = False,
+    now: datetime,
+    who: str,
+    why: str = "",
+) -> Callback:
+    """Give a taken callback back. `to_anyone`: its owner loses it as well."""
+    callback, contact = locked(session, callback_id)
+    if callback.taken_by is None and not (to_anyone and callback.owner_id is not None):
+        raise RefusedByRule(f"callback {callback.id} is not taken: there is nothing to give back")
+    give_back(session, callback, contact, now=now, who=who, why=why, to_anyone=to_anyone)
+    return callback
+
+
+def give_back(
+    session: Session,
+    callback: Callback,
+    contact: Contact,
+    *,
+    now: datetime,
+    who: str,
+    why: str,
+    to_anyone: bool = False,
+) -> None:
+    """End a take, the rows being locked; an owner has it again while the promise allows."""
+    agent_id, callback.taken_by, callback.taken_at = callback.taken_by, None, None
+    if to_anyone:
+        callback.owner_id = None
+    hold_for_owner(callback, contact)
+    agent = session.get(Agent, agent_id) if agent_id is not None else None
+    record(session, callback, "released", now=now, who=who, why=why, agent=agent, to_anyone=to_anyone)
+
+
+# The end -------------------------------------------------------------------------------------------------
+
+
+def end(
+    session: Session,
+    callback: Callback,
+    contact: Contact,
+    *,
+    now: datetime,
+    who: str,
+    why: str,
+    moved: bool = False,
+    still_wanted: bool = True,
+) -> None:
+    """End a promise, both rows being locked, and say what became of it. The contact is kept for nobody any more."""
+    outcome = rules.result(callback.called_at, callback.deadline_at, now=now, wanted=still_wanted, moved=moved)
+    callback.result, callback.closed_at, callback.closed_by, callback.why = str(outcome), now, who, why[:500]
+    if outcome is Result.LOST:
+        callback.broke_at = callback.broke_at or now
+    taken_by = session.get(Agent, callback.taken_by) if callback.taken_by is not None else None
+    let_go(callback, contact)
+    record(session, callback, str(outcome), now=now, who=who, why=why, agent=taken_by)
+    session.flush()  # another promise to the contact may follow, and only one may be open
+
+
+def end_with_contact(session: Session, callback: Callback, contact: Contact, *, now: datetime, who: str) -> None:
+    """The contact was closed: the promise ends with it."""
+    because = contact.closed_because
+    end(session, callback, contact, now=now, who=who, why=because, still_wanted=because not in _NOT_WANTED)
+
+
+# Finding -------------------------------------------------------------------------------------------------
+
+
+def open_of(session: Session, contact_id: int, *, lock: bool = False) -> Callback | None:
+    """Return the contact's open promise."""
+    query = select(Callback).where(Callback.contact_id == contact_id, Callback.closed_at.is_(None))
+    if lock:
+        query = query.with_for_update(**ROW_LOCK)
+    return session.scalars(query.execution_options(populate_existing=lock)).one_or_none()
+
+
+def locked(session: Session, callback_id: int) -> tuple[Callback, Contact]:
+    """Return an open promise and its contact, both locked; NotFound when there is none, RefusedByRule when it ended."""
+    found = session.get(Callback, callback_id) if callback_id <= _MOST_ID else None
+    if found is None:
+        raise NotFound(f"there is no callback {callback_id}: `dialer callbacks list` shows them")
+    contact = locked_contact(session, found.contact_id)
+    callback = session.get_one(Callback, callback_id, with_for_update=ROW_LOCK, populate_existing=True)
+    if callback.closed_at is not None:
+        when = clock(callback.closed_at, callback.zone)
+        why = f": {callback.why}" if callback.why else ""
+        raise RefusedByRule(f"callback {callback_id} ended at {when}, {callback.result}{why}")
+    return callback, contact
+
+
+def locked_contact(session: Session, contact_id: int) -> Contact:
+    """Return the contact with its row locked."""
+    return session.get_one(Contact, contact_id, with_for_update=ROW_LOCK, populate_existing=True)
+
+
+def _works_for(session: Session, agent: Agent, campaign: Campaign) -> None:
+    member = select(CampaignAgent.agent_id).where(
+        CampaignAgent.campaign_id == campaign.id, CampaignAgent.agent_id == agent.id
+    )
+    if session.scalar(member) is None:
+        raise BadInput(
+            f"agent {agent.name or agent.user_id} does not work for campaign {campaign.name}: "
+            "`dialer agent assign` says who"
+        )
+
+
+def named(session: Session, agent_id: int | None) -> str:
+    """Return an agent as people call them."""
+    agent = session.get(Agent, agent_id) if agent_id is not None else None
+    return "nobody" if agent is None else agent.name or f"user {agent.user_id}"
+
+
+def clock(at: datetime | None, zone: str) -> str:
+    """Return a moment by the clock of the promise."""
+    return "-" if at is None else f"{at.astimezone(ZoneInfo(zone)):%Y-%m-%d %H:%M} ({zone})"
+
+
+def record(
+    session: Session,
+    callback: Callback,
+    verb: str,
+    *,
+    now: datetime,
+    who: str,
+    why: str = "",
+    agent: Agent | None = None,
+    owner: Agent | None = None,
+    **more: Any,
+) -> None:
+    """Write into the ledger what happened to a promise."""
+    if owner is not None:
+        more["owner"] = owner.id
+    ledger.record(
+        session,
+        at=now,
+        kind="callback",
+        who=who,
+        campaign_id=callback.campaign_id,
+        agent_id=agent.id if agent is not None else None,
+        why=why,
+        verb=verb,
+        callback=callback.id,
+        contact=callback.contact_id,
+        due=callback.due_at.isoformat(),
+        deadline=callback.deadline_at.isoformat(),
+        **more,
+    )
