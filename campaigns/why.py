@@ -183,7 +183,9 @@ def find_contact(session: Session, campaign: Campaign, given: str) -> tuple[Cont
         .join(ContactList, ContactList.id == Contact.list_id)
         .where(
             Contact.campaign_id == campaign.id,
-            (Contact.phone == number.e164) | (Contact.phone2 == number.e164),
+            (Contact.phone == number.e164)
+            | (Contact.phone2 == number.e164)
+            | Contact.more_numbers.contains([number.e164]),
         )
         .order_by(ContactList.undone_at.is_(None).desc(), Contact.state == "closed", Contact.id.desc())
     )
