@@ -18,6 +18,7 @@ OURS = ("line", "column", "value", "reason", "remedy")  # the last columns of a 
 OURS_BEGIN = "dialer_"  # what an export tells of a contact; left out when it comes back
 MOST_NUMBERS = 9  # of one contact
 PRIORITIES = range(-100, 101)  # the lowest comes first
+_DISARMED = re.compile("'[-=+@]")  # as our own files, and careful ones, write a name that begins like a formula
 _TYPE = re.compile(r"[a-z]{1,20}")
 
 # Field -> (the name we show, other names it goes by).
@@ -131,7 +132,7 @@ def find_columns(
     mapping: Mapping[str, str] | None = None,
 ) -> Columns:
     """Give each column of `header` its field; BadInput says what was found and what is needed. `place`: file, line."""
-    names = _without_our_own(list(header))
+    names = _without_our_own([name[1:] if _DISARMED.match(name) else name for name in header])
     if _looks_like_data(names, country, bool(mapping)):
         raise BadInput(
             f"{place}: the first line holds data, not column names. Add a header line, for example "

@@ -164,7 +164,7 @@ class Judge:
         return [(names[at] if at < len(names) else f"column {at + 1}", cell) for at, cell in enumerate(cells)]
 
     def _priority(self, cells: list[str], problems: list[Problem]) -> int:
-        text = cells[self._columns.priority].strip()
+        text = cells[self._columns.priority].strip().removeprefix("'")  # as our exports disarm a minus
         try:
             priority = int(text or 0)
         except ValueError:

@@ -203,7 +203,8 @@ def _columns(
         share = _share(cells, reader)
         becomes = parse_target(mapping[name]) if name in mapping else guess(name, kind)
         sure, why = _how_sure(name, becomes, given=name in mapping, share=share, filled=bool(cells))
-        shown = shown_field(becomes) + (f" ({types[index]})" if index in types else "")
+        shown, of_type = shown_field(becomes), types.get(index, "")
+        shown += f" ({of_type})" if of_type and not shown.startswith(of_type) else ""
         filled = len(cells) / len(sample) if sample else 0.0
         told.append(Column(name, shown, sure, why, round(filled, 3), _samples(cells)))
     return told

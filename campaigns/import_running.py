@@ -14,7 +14,7 @@ from typing import Any
 from sqlalchemy import CursorResult, text, update
 from sqlalchemy.orm import Session, sessionmaker
 
-from campaigns import import_storing, ledger, periods
+from campaigns import contact_filters, import_storing, ledger, periods
 from campaigns.callback_dates import Calendar, campaign_zone
 from campaigns.import_columns import Columns, find_columns, known
 from campaigns.import_copying import ContactWriter
@@ -182,6 +182,8 @@ def _do(session: Session, job: Import, heart: _Heart, now: datetime) -> None:
             run = _Run(columns, writer, rejects, repeats, changes, options.duplicates)
             counts = run.rows(table, judge, heart)
             reject_file = rejects.finish()
+    if writer.list_id is not None:
+        contact_filters.apply_to_list(session, campaign, writer.list_id, now)
     _finish(session, job, counts, writer.list_id, reject_file, heart, note)
 
 

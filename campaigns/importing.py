@@ -15,6 +15,7 @@ from sqlalchemy import or_, select, text
 from sqlalchemy.orm import Session
 
 from campaigns import import_repeats, import_storing, ledger
+from campaigns.contact_filters import NOT_WANTED
 from campaigns.db import Base
 from campaigns.import_options import KINDS, SILENCE, ImportOptions
 from campaigns.import_running import run_import
@@ -195,7 +196,7 @@ def _take_back(session: Session, list_id: int) -> Undone:
     parts share one transaction: all are gone, or none.
     """
     session.execute(text("SET LOCAL statement_timeout = '2min'"))
-    removed, given = 0, {"list": list_id, "after": 0, "most": _AT_ONCE, "why": UNDONE}
+    removed, given = 0, {"list": list_id, "after": 0, "most": _AT_ONCE, "why": UNDONE, "not_wanted": NOT_WANTED}
     while True:
         ids = session.scalars(_LOCK_PART, given).all()
         if not ids:
@@ -214,7 +215,7 @@ _LOCK_PART = text("""
 """)
 _CLOSE = text("""
     UPDATE contacts SET state = 'closed', next_at = NULL, closed_because = :why
-    WHERE id = ANY(:ids) AND state <> 'closed'
+    WHERE id = ANY(:ids) AND (state <> 'closed' OR closed_because = :not_wanted)
 """)
 
 

@@ -19,9 +19,9 @@ from campaigns.models import Campaign
 
 _AT_ONCE = 2_000
 _FIELDS = ("phone", "mobile")
-_TOLD = ("first_name", "last_name", "company", "description")
+_TOLD = ("first_name", "last_name", "company", "description", "priority")
 _STATE = (
-    "contact", "list", "import", "line", "state", "closed_because", "next_at", "next_number", "priority", "same_as",
+    "contact", "list", "import", "line", "state", "closed_because", "next_at", "next_number", "same_as",
     "attempts", "last_outcome", "last_at", "last_number", "outcomes",
 )  # fmt: skip
 
@@ -75,7 +75,7 @@ def export(session: Session, campaign: Campaign, out: TextIO, *, list_id: int | 
     for row in _stream(session, given):
         custom = row.custom if isinstance(row.custom, dict) else json.loads(row.custom)
         numbers = [row.phone, row.phone2 or "", *_filled(row.more_numbers or (), shape.more)]
-        told = [row.first_name, row.last_name, row.company, row.description]
+        told = [row.first_name, row.last_name, row.company, row.description, str(row.priority)]
         dated = [str(row.due_date or ""), row.period or ""] if due else []
         kept = [str(custom.get(name, "")) for name in columns]
         writer.writerow([safe(cell) for cell in (*numbers, *told, *dated, *kept, *_state(row))])
@@ -96,7 +96,7 @@ def _state(row: Any) -> list[str]:
     outcomes = row.outcomes or []
     cells = (
         row.id, row.list_name, row.import_id, row.line, row.state, row.closed_because, _moment(row.next_at),
-        row.next_number, row.priority, row.same_as, row.attempts, outcomes[-1] if outcomes else "",
+        row.next_number, row.same_as, row.attempts, outcomes[-1] if outcomes else "",
         _moment(row.last_at), row.last_number, " ".join(outcomes),
     )  # fmt: skip
     return ["" if cell is None else str(cell) for cell in cells]

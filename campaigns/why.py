@@ -12,9 +12,12 @@ from sqlalchemy import select, text
 from sqlalchemy.orm import Session
 
 from campaigns import do_not_call
+from campaigns.contact_filters import fields_of
 from campaigns.models import Attempt, Campaign, Contact, ContactList, Offer
 from dialer import gate as rules
 from dialer.calls import CallState
+from dialer.contact_filter import Past, from_json
+from dialer.contact_filter import verdict as filter_verdict
 from dialer.errors import NotFound
 from dialer.gate import DoNotCallEntry, Verdict
 from dialer.modes import AGENTLESS
@@ -214,8 +217,17 @@ def explain(session: Session, campaign: Campaign, given: str, *, now: datetime, 
         rules.number_gap(now, _last_called(session, number), campaign.number_gap),
         _number_open(session, contact, number),
         rules.not_before(now, contact.next_at),
+        *_filter(campaign, contact, history, now),
     )
     return Explained(contact, number, verdicts, history[:5], twins)
+
+
+def _filter(campaign: Campaign, contact: Contact, newest_first: Sequence[Attempt], now: datetime) -> Sequence[Verdict]:
+    if not campaign.contact_filter or contact.due_date is not None:
+        return ()
+    last = newest_first[0] if newest_first else None
+    past = Past(len(newest_first), last.state if last else "", last.ordered_at if last else None)
+    return (filter_verdict(from_json(campaign.contact_filter), fields_of(contact), past, now),)
 
 
 def _of_the_contact(session: Session, contact: Contact) -> Verdict:
