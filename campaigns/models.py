@@ -8,7 +8,6 @@ from datetime import date, datetime, time
 from typing import Any
 
 from sqlalchemy import (
-    ARRAY,
     DDL,
     BigInteger,
     CheckConstraint,
@@ -22,7 +21,7 @@ from sqlalchemy import (
     func,
     text,
 )
-from sqlalchemy.dialects.postgresql import JSONB, TIMESTAMP
+from sqlalchemy.dialects.postgresql import ARRAY, JSONB, TIMESTAMP
 from sqlalchemy.orm import Mapped, mapped_column
 from sqlalchemy.types import Text
 
@@ -587,6 +586,7 @@ class ImportPull(Base):
     name: Mapped[str] = mapped_column(Text, primary_key=True)
     looked_at: Mapped[datetime] = mapped_column(Instant)
     import_id: Mapped[int | None] = mapped_column(ForeignKey("imports.id"))  # the last it brought
+    file_name: Mapped[str] = mapped_column(Text, default="", server_default="")  # in the folder, until that is over
     trouble: Mapped[str] = mapped_column(Text, default="", server_default="")
 
 

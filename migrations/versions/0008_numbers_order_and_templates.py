@@ -65,6 +65,7 @@ def upgrade() -> None:
         sa.Column("name", sa.Text(), nullable=False),
         sa.Column("looked_at", INSTANT, nullable=False),
         sa.Column("import_id", sa.BigInteger(), nullable=True),
+        sa.Column("file_name", sa.Text(), server_default="", nullable=False),
         sa.Column("trouble", sa.Text(), server_default="", nullable=False),
         sa.ForeignKeyConstraint(["import_id"], ["imports.id"], name=op.f("fk_import_pulls_import_id_imports")),
         sa.PrimaryKeyConstraint("name", name=op.f("pk_import_pulls")),
