@@ -136,6 +136,21 @@ def zones(number: str) -> tuple[str, ...]:
     return tuple(zone for zone in found if zone != "Etc/Unknown")
 
 
+@lru_cache(maxsize=512)
+def zones_of(country: str) -> tuple[str, ...]:
+    """Return every time zone in which a number with a country's calling code may be; none for no country."""
+    from phonenumbers.timezone import TIMEZONE_DATA  # type: ignore[attr-defined]
+
+    code = str(phonenumbers.country_code_for_region(country))
+    found = {zone for head, there in TIMEZONE_DATA.items() if head.startswith(code) for zone in there}
+    return tuple(sorted(found)) if code != "0" else ()
+
+
+def country_prefix(country: str) -> str:
+    """Return how every E.164 number of a country begins: `+39`."""
+    return f"+{phonenumbers.country_code_for_region(country)}"
+
+
 def mask(number: str) -> str:
     """Shorten a number for logs and screens: `+39 06 ••• 4567`. What is no number becomes dots."""
     if not E164.fullmatch(number):
