@@ -32,6 +32,8 @@ from dialer.windows import Hours
 TRIES = 3  # a file that ends three workers ends no fourth
 BEAT = 1.0  # seconds between two signs of progress
 BATCH_ROWS, BATCH_CHARACTERS = 5_000, 4 << 20
+# A spreadsheet that made 3.90612E+11 of a number and a number of that again leaves zeros. So many would be no accident.
+_ROUNDED, _ROUNDED_ROWS, _ROUNDED_SHARE = "00000", 3, 0.01
 _ONE_RUNS = 0x0D1A0002  # first part of a transaction lock of PostgreSQL; the second is the campaign
 
 
@@ -181,6 +183,7 @@ def _do(session: Session, job: Import, heart: _Heart, now: datetime) -> None:
             changes = Changes(session, job.id, options.duplicates, dry=options.dry_run)
             run = _Run(columns, writer, rejects, repeats, changes, options.duplicates)
             counts = run.rows(table, judge, heart)
+            note = "; ".join(filter(None, (note, run.note)))
             reject_file = rejects.finish()
     if writer.list_id is not None:
         contact_filters.apply_to_list(session, campaign, writer.list_id, now)
@@ -213,6 +216,7 @@ class _Run:
         self._changes = changes
         self._action = action
         self._counts = _Counts()
+        self._rounded = 0
         self._batch: list[tuple[int, list[str], GoodRow]] = []
 
     def rows(self, table: Table, judge: Judge, heart: _Heart) -> _Counts:
@@ -226,6 +230,7 @@ class _Run:
                 counts.rejected += 1
                 self._rejects.add(record.line, record.cells, row)
             else:
+                self._rounded += row.phone.endswith(_ROUNDED)
                 # Linked rows may share a number with others of the file; a list has each first number once.
                 number, first = seen.first(row.numbers if self._action != LINK else (row.phone,), record.line)
                 if first == record.line:
@@ -243,6 +248,17 @@ class _Run:
         self._writer.settle()
         counts.updated = self._changes.apply(lambda: heart.beat(table.bytes_done, counts.rows))
         return counts
+
+    @property
+    def note(self) -> str:
+        """Say what is not wrong with any one row, and looks wrong with the file."""
+        taken = self._counts.rows - self._counts.rejected
+        if self._rounded < _ROUNDED_ROWS or self._rounded < _ROUNDED_SHARE * taken:
+            return ""
+        return (
+            f"{self._rounded:,} numbers end in five zeros: a spreadsheet may have rounded them, and they would ring "
+            "strangers. Look at the file; if so, take the import back and export the column as text"
+        )
 
     def _refuse(
         self, line: int, cells: list[str], number: str, reason: str, remedy: str = "keep one of the rows"

@@ -8,11 +8,12 @@ from hypothesis import strategies as st
 from sqlalchemy import Engine, inspect, text
 from sqlalchemy.orm import Session
 
-from campaigns import contact_numbers, importing
+from campaigns import contact_numbers, endings, importing
 from campaigns.db import Base
 from campaigns.import_columns import find_columns
 from campaigns.import_repeats import Seen
 from campaigns.models import Contact, ContactList, Import
+from dialer.calls import CallState
 from dialer.errors import BadInput
 from tests import factories
 from tests.campaigns.importing_kit import NOW, Importer, add_campaign, counts, rejects
@@ -262,3 +263,30 @@ def test_whatever_refers_to_a_contact_is_found_by_an_index(engine: Engine) -> No
             if key.column.table.name == "contacts":
                 first = [index["column_names"][0] for index in inspect(engine).get_indexes(table.name)]
                 assert key.parent.name in first, f"{table.name}.{key.parent.name}"
+
+
+# Damage of a whole file, and the number after the next -------------------------------------------------------
+
+
+def test_many_numbers_with_five_zeros_are_said_to_be_rounded(importer: Importer) -> None:
+    rounded = importer("phone\n" + "".join(f"39061{n}00000\n" for n in range(10, 14)) + f"{A}\n")
+    assert counts(rounded) == (5, 5, 0, 0)
+    assert "4 numbers end in five zeros" in rounded.options["note"]
+    one = importer(f"phone\n39062100000\n{B}\n{C}\n", file_name="fine.csv")
+    assert "note" not in one.options
+
+
+def test_after_a_number_that_cannot_be_reached_comes_the_next_and_after_the_last_none(session: Session) -> None:
+    of = factories.campaign(session, max_attempts=9)
+    one = factories.contact(session, of, phone=A, phone2=B, more_numbers=[C], state="live", next_at=None)
+    tried = []
+    for _ in range(3):
+        number = one.next_number or one.phone
+        attempt = factories.attempt(session, of, contact=one, number=number, state=CallState.PLACED)
+        tried.append(number)
+        endings.close_attempt(session, attempt, CallState.UNAVAILABLE, now=NOW)
+        assert one.state == "open"
+        one.state, one.next_at = "live", None
+        session.flush()
+    assert tried == [A, B, C]
+    assert one.next_number == C
