@@ -123,7 +123,7 @@ def _number_columns(table: Table, name: str, country: str) -> tuple[list[int], l
         if numbers:
             return numbers[:1], [Record(table.header_line, header)]
     columns = find_columns(header, "contacts", place=f"{name}, line {table.header_line}", country=country)
-    return [at for at in (columns.phone, columns.phone2) if at >= 0], []
+    return [at for at, _ in columns.numbers], []
 
 
 def _like_a_number(cell: str, country: str) -> bool:

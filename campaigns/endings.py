@@ -11,6 +11,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from campaigns import agentless, agents, callback_tickets, callbacks, ledger, pbx_commands, reserving
+from campaigns.contact_numbers import following
 from campaigns.db import ROW_LOCK
 from campaigns.models import AgentLeg, Assignment, Attempt, Campaign, Contact, ContactList
 from dialer.abandonment import rule_pack
@@ -173,14 +174,14 @@ def _plan_contact(session: Session, attempt: Attempt, campaign: Campaign, state:
         return  # closed meanwhile: undone, or put on do-not-call
     earlier = history(session, contact.id)
     before = callbacks.attempts_before(session, [contact.id]).get(contact.id, 0)
+    other = following(contact, attempt.number)
     plan = after(
         state,
         now=now,
         attempt_no=max(1, sum(counts_against_cap(CallState(past)) for past, _ in earlier) - before),
         max_attempts=campaign.max_attempts,
         rules=RetryRules.of(campaign.retry_delay, rest=rule_pack(campaign.rule_pack).rest),
-        has_other_number=contact.phone2 is not None and contact.phone2 != contact.phone,
-        on_other_number=attempt.number == contact.phone2,
+        has_other_number=other is not None,
         unavailable_times=_unavailable(earlier, attempt.number),
         never_rang_in_a_row=_in_a_row(earlier),
     )
@@ -193,7 +194,7 @@ def _plan_contact(session: Session, attempt: Attempt, campaign: Campaign, state:
         return
     contact.state, contact.next_at = "open", plan.at
     if plan.other_number:
-        contact.next_number = contact.phone2
+        contact.next_number = other
 
 
 def history(session: Session, contact_id: int) -> list[tuple[str, str]]:

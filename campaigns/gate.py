@@ -15,12 +15,23 @@ from typing import Any
 from sqlalchemy import func, select, text
 from sqlalchemy.orm import Session
 
-from campaigns import callbacks, do_not_call, gateway_rates, leases, ledger, prospects, reserving
+from campaigns import (
+    callbacks,
+    contact_filters,
+    do_not_call,
+    gateway_rates,
+    lanes,
+    leases,
+    ledger,
+    prospects,
+    reserving,
+)
 from campaigns.db import ROW_LOCK_OR_SKIP
 from campaigns.matching import attempt_ref
 from campaigns.models import Agent, Attempt, Campaign, Contact, Installation
 from dialer import gate as rules
 from dialer.calls import CallState
+from dialer.contact_filter import Past, from_json, verdict
 from dialer.gate import Proof, Verdict
 from dialer.modes import AGENTLESS, AUTOMATIC
 from dialer.numbers import zones
@@ -199,7 +210,7 @@ def let_through(
         return allowed
     if which is None:
         which = Which.OTHERS if campaign.mode in (*AUTOMATIC, AGENTLESS) else Which.ALL
-    contacts = _due(session, campaign_id, now, wanted + wanted // 2 + 4, which, groups, own)
+    contacts = _due(session, campaign, now, wanted + wanted // 2 + 4, which, groups, own)
     passed.none_due = len(contacts) < wanted
     if not contacts:
         return allowed
@@ -261,14 +272,14 @@ def order_one(
 
 def _due(
     session: Session,
-    campaign_id: int,
+    campaign: Campaign,
     now: datetime,
     limit: int,
     which: Which,
     groups: Sequence[str],
     own: Collection[int] = (),
 ) -> list[Contact]:
-    query = select(Contact).where(Contact.campaign_id == campaign_id, Contact.state == "open", Contact.next_at <= now)
+    query = select(Contact).where(Contact.campaign_id == campaign.id, Contact.state == "open", Contact.next_at <= now)
     if which is not Which.ALL:
         query = query.where(Contact.due_date.is_(None) if which is Which.OTHERS else Contact.due_date.is_not(None))
     if which is not Which.OTHERS:
@@ -278,12 +289,18 @@ def _due(
         wanted = {Which.ALL: anybodys | theirs, Which.PROMISED: anybodys, Which.OWNED: theirs & ~anybodys}
         query = query.where(wanted[which])
     query = query.with_for_update(**ROW_LOCK_OR_SKIP).execution_options(populate_existing=True)
-    if not groups:
-        return list(session.scalars(query.order_by(Contact.next_at, Contact.id).limit(limit)))
-    preferred = prospects.preferred(session, campaign_id, now, groups, limit)
+    in_turn = query.order_by(Contact.next_at, Contact.id).limit(limit)
+    if campaign.contact_order and which is not Which.PROMISED:
+        # A person's order goes before the pacer's wish; a promise, where it is called at all, before both.
+        promised = session.scalars(in_turn.where(Contact.due_date.is_not(None))).all() if which is Which.ALL else ()
+        preferred = lanes.first_due(session, campaign, now, limit - len(promised))
+    elif not groups:
+        return list(session.scalars(in_turn))
+    else:
+        promised, preferred = (), prospects.preferred(session, campaign.id, now, groups, limit)
     rank = {contact_id: n for n, contact_id in enumerate(preferred)}
     found = session.scalars(query.where(Contact.id.in_(preferred)).order_by(Contact.id))
-    return sorted(found, key=lambda contact: rank[contact.id])
+    return [*promised, *sorted(found, key=lambda contact: rank[contact.id])]
 
 
 def _lock_numbers(session: Session, numbers: Sequence[str]) -> None:
@@ -307,6 +324,7 @@ class _Known:
     tried: dict[int, int]
     forbidden: dict[str, rules.DoNotCallEntry]
     hours: Hours
+    last_tried: dict[int, tuple[str, datetime]]  # of each contact: how it ended, and when it was ordered
 
     @classmethod
     def read(
@@ -322,8 +340,12 @@ class _Known:
         tried: Counter[int] = Counter()
         promised = [contact.id for contact in contacts if contact.due_date is not None]
         before = callbacks.attempts_before(session, promised) if promised else {}
-        past = select(Attempt.contact_id, Attempt.state).where(Attempt.contact_id.in_([c.id for c in contacts]))
-        for contact_id, state in session.execute(past):
+        last_tried: dict[int, tuple[str, datetime]] = {}
+        past = select(Attempt.contact_id, Attempt.state, Attempt.ordered_at).where(
+            Attempt.contact_id.in_([c.id for c in contacts])
+        )
+        for contact_id, state, at in session.execute(past.order_by(Attempt.id)):
+            last_tried[contact_id] = (state, at)
             tried[contact_id] += 1
             counted[contact_id] += counts_against_cap(CallState(state))
         return cls(
@@ -336,6 +358,7 @@ class _Known:
                 for number, entry in do_not_call.blocked(session, numbers, campaign.id).items()
             },
             hours=Hours.parse(campaign.hours),
+            last_tried=last_tried,
         )
 
 
@@ -352,8 +375,18 @@ def _judge(
             judge(now, known.hours, zone, ring_seconds=ring_seconds),
             rules.number_gap(now, known.last_called.get(number), campaign.number_gap),
             rules.not_before(now, contact.next_at),
+            *_filter(campaign, contact, known, now),
         ),
     )
+
+
+def _filter(campaign: Campaign, contact: Contact, known: _Known, now: datetime) -> Sequence[Verdict]:
+    """Ask the campaign's filter, where it has one; a callback that was promised is kept whatever it says."""
+    if not campaign.contact_filter or contact.due_date is not None:
+        return ()
+    outcome, at = known.last_tried.get(contact.id, ("", None))
+    past = Past(known.tried.get(contact.id, 0), outcome, at)
+    return (verdict(from_json(campaign.contact_filter), contact_filters.fields_of(contact), past, now),)
 
 
 def put_off(contact: Contact, proof: Proof, now: datetime) -> str:
@@ -363,6 +396,8 @@ def put_off(contact: Contact, proof: Proof, now: datetime) -> str:
     if refusal.rule in ("do_not_call", "attempts"):
         contact.state, contact.next_at = "closed", None
         contact.closed_because = DO_NOT_CALL if refusal.rule == "do_not_call" else ATTEMPTS_USED_UP
+    elif refusal.rule == "filter" and refusal.until is None:
+        contact.state, contact.closed_because = "closed", contact_filters.NOT_WANTED  # with its time, to come back
     else:
         contact.state, contact.next_at = "open", proof.until or now + ASK_AGAIN
     return refusal.rule
@@ -417,6 +452,7 @@ def write(
     )
     session.add(attempt)
     contact.state, contact.next_at = "live", None
+    contact.tried = min(attempt_no, prospects.ALIKE_FROM)
     more: dict[str, Any] = {"agent_id": agent.id} if agent is not None else {}
     ledger.record(
         session,

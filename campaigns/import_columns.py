@@ -5,6 +5,7 @@ contact under their own names. A header we cannot use is refused with what was f
 """
 
 import difflib
+import re
 import unicodedata
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -14,6 +15,11 @@ from dialer.numbers import Number, NumberProblem, normalise
 
 NAME_LIMIT = 200  # characters of a column's name
 OURS = ("line", "column", "value", "reason", "remedy")  # the last columns of a reject file
+OURS_BEGIN = "dialer_"  # what an export tells of a contact; left out when it comes back
+MOST_NUMBERS = 9  # of one contact
+PRIORITIES = range(-100, 101)  # the lowest comes first
+_DISARMED = re.compile("'[-=+@]")  # as our own files, and careful ones, write a name that begins like a formula
+_TYPE = re.compile(r"[a-z]{1,20}")
 
 # Field -> (the name we show, other names it goes by).
 _FIELDS: dict[str, tuple[str, str]] = {
@@ -25,7 +31,7 @@ _FIELDS: dict[str, tuple[str, str]] = {
     "phone2": (
         "mobile",
         "mobilephone mobilephonenumber mobilenumber cell cellphone cellulare telefonomobile portable handy gsm "
-        "phone2 secondphone secondnumber movil",
+        "phone2 secondphone secondnumber movil telefono2 tel2 number2 numero2",
     ),
     "first_name": ("first_name", "firstname first givenname forename nome prenom vorname nombre"),
     "last_name": ("last_name", "lastname last surname familyname cognome nom nachname apellido apellidos"),
@@ -37,10 +43,26 @@ _FIELDS: dict[str, tuple[str, str]] = {
         "description",
         "descrizione notes note comment comments commento commenti remark remarks beschreibung descripcion",
     ),
+    "priority": ("priority", "priorita priorite prioritat prioridad"),
     "due_date": ("dueDate", "duedate due datadirichiamata"),
     "period": ("period", "periodo periode zeitraum"),
+    # After those two, in the order of the file. Only names that can mean nothing else: a bare "office" may be a place.
+    "work": (
+        "work_phone",
+        "workphone officephone businessphone telefonoufficio telefonolavoro telephonebureau telefongeschaftlich",
+    ),
+    "home": (
+        "home_phone",
+        "homephone telefonocasa telefonoabitazione telephonedomicile telefonprivat telefonoparticular",
+    ),
+    **{
+        f"phone{n}": (f"phone{n}", f"telefono{n} telephone{n} tel{n} number{n} numero{n}")
+        for n in range(3, MOST_NUMBERS + 1)
+    },
 }
 _CALLBACKS_ONLY = ("due_date", "period")
+_NUMBERED = tuple(f"phone{n}" for n in range(3, MOST_NUMBERS + 1))
+_NUMBERS = ("phone", "phone2", "work", "home", *_NUMBERED)
 # One column with the whole name, as simple lists have it; taken only when there is none for the parts.
 _WHOLE_NAME = {"name", "fullname", "nominativo", "nomecompleto", "contact", "contatto"}
 
@@ -59,7 +81,14 @@ class Columns:
     description: int
     due_date: int
     period: int
+    priority: int = -1
     custom: tuple[tuple[int, str], ...] = field(default=())
+    numbers: tuple[tuple[int, str], ...] = field(default=())  # (index, type) of every number, as they are tried
+
+
+def extra_number(position: int) -> str:
+    """Return the name of the column of a contact's number after the second, which has position 3."""
+    return f"phone{position}"
 
 
 def key(name: str) -> str:
@@ -89,6 +118,11 @@ def parse_mapping(text: str) -> dict[str, str]:
     return mapping
 
 
+def check_mapping(mapping: Mapping[str, str]) -> None:
+    """BadInput when a mapping gives something to what is no field, whatever file it will be used with."""
+    _mapped(list(mapping), mapping, "callbacks", "mapping")
+
+
 def find_columns(
     header: Sequence[str],
     kind: str,
@@ -98,7 +132,7 @@ def find_columns(
     mapping: Mapping[str, str] | None = None,
 ) -> Columns:
     """Give each column of `header` its field; BadInput says what was found and what is needed. `place`: file, line."""
-    names = _without_our_own(list(header))
+    names = _without_our_own([name[1:] if _DISARMED.match(name) else name for name in header])
     if _looks_like_data(names, country, bool(mapping)):
         raise BadInput(
             f"{place}: the first line holds data, not column names. Add a header line, for example "
@@ -107,13 +141,11 @@ def find_columns(
     while names and not names[-1]:
         names.pop()  # spreadsheets leave empty columns at the end
     _no_repeats(names, place)
-    wanted = _mapped(names, mapping or {}, kind, place)
+    wanted, types = _mapped(names, mapping or {}, kind, place)
     found: dict[str, int] = {}
     custom: list[tuple[int, str]] = []
     for index, name in enumerate(names):
-        target = wanted.get(name) or _BY_KEY.get(key(name), "custom")
-        if target in _CALLBACKS_ONLY and kind != "callbacks":
-            target = "custom"
+        target = wanted.get(name) or guess(name, kind)
         if target == "ignore":
             continue
         if target == "custom":
@@ -125,15 +157,53 @@ def find_columns(
             )
         else:
             found[target] = index
-    if "phone" not in found and "phone2" not in found:
+    if not any(name in found for name in _NUMBERS):
         raise BadInput(_no_number(names, kind, place))
     _whole_name(found, custom)
     return Columns(
         names=tuple(names),
         width=len(header),
-        **{name: found.get(name, -1) for name in _FIELDS},
+        **{
+            name: found.get(name, -1)
+            for name in ("phone", "phone2", "first_name", "last_name", "company", "description", "due_date", "period")
+        },
+        priority=found.get("priority", -1),
         custom=tuple(custom),
+        numbers=_numbers(found, types),
     )
+
+
+def guess(name: str, kind: str) -> str:
+    """Return the field a header name means: one of ours, "custom", or "ignore" for what our own exports add."""
+    if name.startswith(OURS_BEGIN):
+        return "ignore"
+    target = _BY_KEY.get(key(name), "custom")
+    return "custom" if target in _CALLBACKS_ONLY and kind != "callbacks" else target
+
+
+def parse_target(target: str) -> str:
+    """Return the field that the right side of a mapping names, its type left out."""
+    told = target.partition(":")[0].strip()
+    return told if told in ("custom", "ignore") else _BY_KEY.get(key(told), "custom")
+
+
+def near_name(name: str) -> str | None:
+    """Return the shown name of a field that a header nearly names; None when there is none."""
+    close = difflib.get_close_matches(key(name), list(_BY_KEY), n=1, cutoff=0.8) if key(name) else []
+    return _FIELDS[_BY_KEY[close[0]]][0] if close else None
+
+
+def shown_field(target: str) -> str:
+    """Return the name people use for a field."""
+    return _FIELDS[target][0] if target in _FIELDS else target
+
+
+def _numbers(found: Mapping[str, int], types: Mapping[int, str]) -> tuple[tuple[int, str], ...]:
+    """Phone first, then mobile, then the others as the file has them."""
+    usual = {"phone2": "mobile", "work": "work", "home": "home"}
+    first = [name for name in ("phone", "phone2") if name in found]
+    others = sorted((name for name in _NUMBERS[2:] if name in found), key=lambda name: found[name])
+    return tuple((found[name], types.get(found[name], usual.get(name, "phone"))) for name in (*first, *others))
 
 
 def _without_our_own(names: list[str]) -> list[str]:
@@ -174,20 +244,33 @@ def _no_repeats(names: Sequence[str], place: str) -> None:
         seen[name] = index
 
 
-def _mapped(names: Sequence[str], mapping: Mapping[str, str], kind: str, place: str) -> dict[str, str]:
+def _mapped(
+    names: Sequence[str], mapping: Mapping[str, str], kind: str, place: str
+) -> tuple[dict[str, str], dict[int, str]]:
+    """Return header -> field, and column -> type for numbers that were given one (`phone3:work`)."""
     allowed = [name for name in _FIELDS if kind == "callbacks" or name not in _CALLBACKS_ONLY]
-    wanted = {}
+    wanted: dict[str, str] = {}
+    types: dict[int, str] = {}
     for header, target in mapping.items():
         if header not in names:
             raise BadInput(f"{place}: the mapping names a column {header!r}, and there is none. Found: {_list(names)}")
-        name = target if target in ("custom", "ignore") else _BY_KEY.get(key(target))
+        told, colon, kind_of_number = target.partition(":")
+        name = told if told in ("custom", "ignore") else _BY_KEY.get(key(told))
         if name is None or (name not in allowed and name not in ("custom", "ignore")):
             raise BadInput(
                 f"the mapping gives column {header!r} to {target!r}, which is no field. "
-                f"Fields: {', '.join(_FIELDS[name][0] for name in allowed)}, custom, ignore"
+                f"Fields: {', '.join(_FIELDS[name][0] for name in allowed if name not in _NUMBERED)}, "
+                f"{_NUMBERED[0]} to {_NUMBERED[-1]}, custom, ignore"
             )
+        if colon:
+            if name not in _NUMBERS or not _TYPE.fullmatch(kind_of_number.strip().lower()):
+                raise BadInput(
+                    f"the mapping gives column {header!r} to {target!r}: only a number has a type, and it is a word, "
+                    "for example 'Ufficio=phone3:work'"
+                )
+            types[names.index(header)] = kind_of_number.strip().lower()
         wanted[header] = name
-    return wanted
+    return wanted, types
 
 
 def _whole_name(found: dict[str, int], custom: list[tuple[int, str]]) -> None:

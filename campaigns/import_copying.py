@@ -1,4 +1,4 @@
-"""Good rows into the table of contacts by COPY, and the numbers a campaign has already.
+"""Good rows into the table of contacts by COPY.
 
 Rows travel as text in PostgreSQL's COPY format, made here: writing each value through the driver costs twice the time.
 While the server takes one batch, the next is judged: one thread waits on the connection, and never two at once.
@@ -11,24 +11,19 @@ from types import TracebackType
 from typing import Any
 
 from psycopg import Connection
-from sqlalchemy import text
 from sqlalchemy.orm import Session
 
 from campaigns.import_judging import GoodRow
 from campaigns.models import ContactList
 
-_COPY = (
-    "COPY contacts (campaign_id, list_id, line, phone, phone2, first_name, last_name, company, description, custom, "
-    "due_date, period_id, next_at) FROM STDIN"
+COLUMNS = (
+    "campaign_id, list_id, line, phone, phone2, first_name, last_name, company, description, custom, "
+    "due_date, period_id, next_at, more_numbers, number_types, priority, same_as"
 )
+_COPY = f"COPY contacts ({COLUMNS}) FROM STDIN"
 # A tab or a line end in a description, and every backslash, would end or change a cell.
 _ESCAPES = str.maketrans({"\\": "\\\\", "\n": "\\n", "\r": "\\r", "\t": "\\t"})
 _NULL = "\\N"
-_ALREADY_THERE = text("""
-    SELECT DISTINCT k.phone, l.name FROM contacts k JOIN lists l ON l.id = k.list_id
-    WHERE k.phone = ANY(:phones) AND k.campaign_id = :campaign AND l.undone_at IS NULL
-      AND (:any_list OR (l.kind = 'callbacks' AND k.state <> 'closed'))
-""")
 
 
 class ContactWriter:
@@ -47,9 +42,6 @@ class ContactWriter:
         self.list_id: int | None = None
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="import-copy")
         self._on_its_way: Future[None] | None = None
-        self._others = bool(
-            session.scalar(text("SELECT EXISTS (SELECT FROM contacts WHERE campaign_id = :c)"), {"c": campaign_id})
-        )
 
     def __enter__(self) -> "ContactWriter":
         return self
@@ -65,19 +57,10 @@ class ContactWriter:
         if batch is not None:
             batch.result()
 
-    def already_there(self, phones: Sequence[str]) -> dict[str, str]:
-        """Return, of these numbers, those the campaign has, and the list each is on.
-
-        A callback is a promise of its own: it repeats only another callback that is still to be kept.
-        """
-        if not self._others or not phones:
-            return {}
+    def connection(self) -> "Connection[Any]":
+        """The connection under the transaction, when nothing is on its way."""
         self.settle()
-        rows = self._session.execute(
-            _ALREADY_THERE,
-            {"phones": list(phones), "campaign": self._campaign_id, "any_list": self._kind != "callbacks"},
-        )
-        return {row.phone: row.name for row in rows}
+        return driver(self._session)
 
     def write(self, rows: Sequence[tuple[int, GoodRow]]) -> None:
         """Copy these (line, row) into the list; nothing on a dry run."""
@@ -90,7 +73,7 @@ class ContactWriter:
             self.list_id = listed.id
         data = "".join(copy_lines(rows, self._campaign_id, self.list_id, self._now)).encode()
         self.settle()
-        self._on_its_way = self._thread.submit(_copy, _driver(self._session), data)
+        self._on_its_way = self._thread.submit(_copy, driver(self._session), data)
 
 
 def _copy(connection: "Connection[Any]", data: bytes) -> None:
@@ -102,7 +85,8 @@ def copy_lines(rows: Iterable[tuple[int, GoodRow]], campaign_id: int, list_id: i
     """Yield each row as a line of COPY text."""
     at_once = now.isoformat()
     for line, row in rows:
-        phone, phone2, first, last, company, description, custom, due_date, period_id, next_at = row
+        phone, phone2, first, last, company, description, custom, due_date, period_id, next_at, more, types, *rest = row
+        priority, same_as = rest
         told = f"{first}\t{last}\t{company}\t"
         if "\\" in told:  # there are no line ends or tabs in these three
             told = "".join(f"{part.translate(_ESCAPES)}\t" for part in (first, last, company))
@@ -112,11 +96,17 @@ def copy_lines(rows: Iterable[tuple[int, GoodRow]], campaign_id: int, list_id: i
             description = description.translate(_ESCAPES)
         yield (
             f"{campaign_id}\t{list_id}\t{line}\t{phone}\t{phone2 or _NULL}\t{told}{description}\t{custom}\t"
-            f"{due_date or _NULL}\t{period_id or _NULL}\t{next_at or at_once}\n"
+            f"{due_date or _NULL}\t{period_id or _NULL}\t{next_at or at_once}\t"
+            f"{_array(more)}\t{_array(types)}\t{priority}\t{same_as or _NULL}\n"
         )
 
 
-def _driver(session: Session) -> "Connection[Any]":
+def _array(words: Sequence[str]) -> str:
+    """Numbers and types need no quotes in an array."""
+    return f"{{{','.join(words)}}}" if words else _NULL
+
+
+def driver(session: Session) -> "Connection[Any]":
     """The psycopg connection under this session's transaction."""
     connection = session.connection().connection.driver_connection
     assert isinstance(connection, Connection)

@@ -12,7 +12,7 @@ from datetime import date
 from typing import NamedTuple
 
 from campaigns.callback_dates import AHEAD, Calendar, WantedPeriod, zone_of_number
-from campaigns.import_columns import Columns
+from campaigns.import_columns import PRIORITIES, Columns
 from campaigns.import_reading import Record
 from dialer.number_reader import NumberReader
 
@@ -46,6 +46,15 @@ class GoodRow(NamedTuple):
     due_date: str | None
     period_id: int | None
     next_at: str | None  # ISO; None: at once
+    more: tuple[str, ...] = ()  # numbers after the second, as they are tried
+    types: tuple[str, ...] = ()  # of all numbers; empty when the file has one column of them
+    priority: int = 0
+    same_as: int | None = None  # an earlier contact that this one repeats, and is taken all the same
+
+    @property
+    def numbers(self) -> tuple[str, ...]:
+        """Every number, in the order they are tried."""
+        return (self.phone, self.phone2, *self.more) if self.phone2 else (self.phone,)
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,9 +74,10 @@ class Judge:
         self._calendar = calendar
         self._custom = tuple((index, f"{_quoted(name)}: ") for index, name in columns.custom)
         self._dues: dict[tuple[str, str, str], _Due | Problem] = {}
-        self._number_columns = tuple(
-            (index, columns.names[index]) for index in (columns.phone, columns.phone2) if index >= 0
-        )
+        self._number_columns = tuple((index, columns.names[index]) for index, _ in columns.numbers)
+        self._types = dict(columns.numbers)
+        self._typed = len(columns.numbers) > 1
+        self._alike: dict[tuple[str, ...], tuple[str, ...]] = {}  # one tuple of types for all rows that have it
 
     def judge(self, record: Record) -> GoodRow | list[Problem]:
         """Return the contact, or every problem of the row, the most telling first."""
@@ -78,7 +88,8 @@ class Judge:
             return problems
         if len(cells) < columns.width:
             cells = cells + [""] * (columns.width - len(cells))
-        numbers = self._numbers(cells, problems)
+        numbers, types = self._numbers(cells, problems)
+        priority = self._priority(cells, problems) if columns.priority >= 0 else 0
         due = self._due(cells, numbers) if self._calendar is not None else None
         if isinstance(due, Problem):
             problems.append(due)
@@ -90,7 +101,7 @@ class Judge:
         text, lines = (str.strip, str.strip) if plain else (_text, _lines)
         return GoodRow(
             phone=numbers[0],
-            phone2=numbers[1] if len(numbers) > 1 and numbers[1] != numbers[0] else None,
+            phone2=numbers[1] if len(numbers) > 1 else None,
             first_name=text(cells[columns.first_name]) if columns.first_name >= 0 else "",
             last_name=text(cells[columns.last_name]) if columns.last_name >= 0 else "",
             company=text(cells[columns.company]) if columns.company >= 0 else "",
@@ -99,6 +110,9 @@ class Judge:
             due_date=due.day if due is not None else None,
             period_id=due.period_id if due is not None else None,
             next_at=due.next_at if due is not None else None,
+            more=tuple(numbers[2:]) if len(numbers) > 2 else (),
+            types=types,
+            priority=priority,
         )
 
     def _kept(self, cells: list[str], clean: Callable[[str], str], plain: bool) -> str:
@@ -149,15 +163,34 @@ class Judge:
         names = self._columns.names
         return [(names[at] if at < len(names) else f"column {at + 1}", cell) for at, cell in enumerate(cells)]
 
-    def _numbers(self, cells: list[str], problems: list[Problem]) -> list[str]:
-        """Return the numbers of the row in the order they are tried; what is wrong goes to `problems`."""
-        found = []
+    def _priority(self, cells: list[str], problems: list[Problem]) -> int:
+        text = cells[self._columns.priority].strip().removeprefix("'")  # as our exports disarm a minus
+        try:
+            priority = int(text or 0)
+        except ValueError:
+            priority = PRIORITIES.stop
+        if priority not in PRIORITIES:
+            least, most = PRIORITIES[0], PRIORITIES[-1]
+            name = self._columns.names[self._columns.priority]
+            remedy = f"write a whole number from {least} (first) to {most} (last), or leave the cell empty for 0"
+            problems.append(Problem(name, text, "the priority is no number we know", remedy))
+        return priority
+
+    def _numbers(self, cells: list[str], problems: list[Problem]) -> tuple[list[str], tuple[str, ...]]:
+        """Return the numbers of the row in the order they are tried, and their types where there may be several.
+
+        What is wrong goes to `problems`.
+        """
+        found: list[str] = []
+        types: list[str] = []
         for index, name in self._number_columns:
             text = cells[index].strip()
             if text:
                 number = self._read(text)
                 if isinstance(number, str):
-                    found.append(number)
+                    if number not in found:
+                        found.append(number)
+                        types.append(self._types[index])
                 else:
                     problems.append(Problem(name, text, number.reason, number.remedy))
         if not found and not problems:
@@ -167,7 +200,10 @@ class Judge:
         elif found and problems:
             good = problems[0]
             problems[0] = good._replace(remedy=f"{good.remedy}, or empty the cell: the row's other number is good")
-        return found
+        if not self._typed:
+            return found, ()
+        kinds = tuple(types)
+        return found, self._alike.setdefault(kinds, kinds)
 
     def _due(self, cells: list[str], numbers: list[str]) -> _Due | Problem:
         columns = self._columns

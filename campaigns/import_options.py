@@ -20,6 +20,9 @@ class ImportOptions:
     dry_run: bool = False  # judge every row and write none
     force: bool = False  # also when this campaign has the same file already
     list_name: str = ""
+    duplicates: str = "skip"  # a row that repeats a contact: skip, update, merge or link (see import_repeats)
+    duplicates_in: str = "campaign"  # where it is looked for: list (this file alone), campaign or system
+    within_days: int | None = None  # only contacts imported in the last so many days are repeated
 
     def as_json(self) -> dict[str, Any]:
         """Return the options as the import's row keeps them."""

@@ -14,15 +14,16 @@ from typing import Any
 from sqlalchemy import CursorResult, text, update
 from sqlalchemy.orm import Session, sessionmaker
 
-from campaigns import callback_watch, import_storing, ledger, periods
+from campaigns import callback_watch, contact_filters, import_storing, ledger, periods
 from campaigns.callback_dates import Calendar, campaign_zone
 from campaigns.import_columns import Columns, find_columns, known
 from campaigns.import_copying import ContactWriter
 from campaigns.import_encoding import detect
-from campaigns.import_judging import GoodRow, Judge, Problem
+from campaigns.import_judging import GoodRow, Judge
 from campaigns.import_options import SILENCE, ImportOptions
 from campaigns.import_reading import Table
 from campaigns.import_rejects import RejectFile
+from campaigns.import_repeats import LINK, SKIP, Changes, Earlier, Repeats, Seen, repeated
 from campaigns.models import Campaign, Import
 from dialer.clock import Clock, SystemClock
 from dialer.errors import BadInput, DialerError, NotFound, ServiceUnreachable, TryAgainLater
@@ -32,6 +33,8 @@ from dialer.windows import Hours
 TRIES = 3  # a file that ends three workers ends no fourth
 BEAT = 1.0  # seconds between two signs of progress
 BATCH_ROWS, BATCH_CHARACTERS = 5_000, 4 << 20
+# A spreadsheet that made 3.90612E+11 of a number and a number of that again leaves zeros. So many would be no accident.
+_ROUNDED, _ROUNDED_ROWS, _ROUNDED_SHARE = "00000", 3, 0.01
 _ONE_RUNS = 0x0D1A0002  # first part of a transaction lock of PostgreSQL; the second is the campaign
 
 
@@ -41,6 +44,7 @@ class _Counts:
     accepted: int = 0
     rejected: int = 0
     duplicates: int = 0
+    updated: int = 0  # of the duplicates: those that changed a contact
 
 
 def run_import(
@@ -163,7 +167,7 @@ def _do(session: Session, job: Import, heart: _Heart, now: datetime, timing: Tim
             country=campaign.country,
             mapping=options.mapping,
         )
-        calendar, note = _calendar(session, campaign, now) if job.kind == "callbacks" else (None, "")
+        calendar, note = calendar_of(session, campaign, now) if job.kind == "callbacks" else (None, "")
         judge = Judge(columns, campaign.country, clean=encoding.clean, calendar=calendar)
         with (
             ContactWriter(
@@ -176,8 +180,21 @@ def _do(session: Session, job: Import, heart: _Heart, now: datetime, timing: Tim
             ) as writer,
             RejectFile(_reject_path(job), columns.names, marked=encoding.marked) as rejects,
         ):
-            counts = _rows(table, judge, columns, writer, rejects, heart)
+            repeats = Repeats(
+                session,
+                campaign.id,
+                kind=job.kind,
+                scope=options.duplicates_in,
+                within_days=options.within_days,
+                now=now,
+            )
+            changes = Changes(session, job.id, options.duplicates, dry=options.dry_run)
+            run = _Run(columns, writer, rejects, repeats, changes, options.duplicates)
+            counts = run.rows(table, judge, heart)
+            note = "; ".join(filter(None, (note, run.note)))
             reject_file = rejects.finish()
+    if writer.list_id is not None:
+        contact_filters.apply_to_list(session, campaign, writer.list_id, now)
     if job.kind == "callbacks" and writer.list_id is not None:
         _promise(session, writer.list_id, heart, str(job.options.get("who", "system")), timing)
     _finish(session, job, counts, writer.list_id, reject_file, heart, note)
@@ -189,67 +206,119 @@ def _promise(session: Session, list_id: int, heart: _Heart, who: str, timing: Ti
         pass
 
 
-def _calendar(session: Session, campaign: Campaign, now: datetime) -> tuple[Calendar, str]:
+def calendar_of(session: Session, campaign: Campaign, now: datetime) -> tuple[Calendar, str]:
+    """Return what the dates of a callback list mean in this campaign, and what was assumed of its time zone."""
     zone, note = campaign_zone(campaign.time_zone, campaign.country, now)
     by_name, default = periods.wanted(session, campaign.id)
     return Calendar(zone, now, Hours.parse(campaign.hours), by_name, default), note
 
 
-def _rows(
-    table: Table, judge: Judge, columns: Columns, writer: ContactWriter, rejects: RejectFile, heart: _Heart
-) -> _Counts:
-    """Judge every row; the good ones to the writer in batches, the others to the reject file."""
-    counts, seen = _Counts(), dict[int, int]()
-    batch: list[tuple[int, list[str], GoodRow]] = []
-    flushed_rows = flushed_characters = 0
-    for record in table.records():
-        counts.rows += 1
-        row = judge.judge(record)
-        if isinstance(row, list):
-            counts.rejected += 1
-            rejects.add(record.line, record.cells, row)
-        else:
-            first = seen.setdefault(int(row.phone), record.line)
-            if first == record.line:
-                batch.append((record.line, record.cells, row))
+class _Run:
+    """The rows of one file on their way: to the table, to a contact they change, or to the reject file."""
+
+    def __init__(
+        self,
+        columns: Columns,
+        writer: ContactWriter,
+        rejects: RejectFile,
+        repeats: Repeats,
+        changes: Changes,
+        action: str,
+    ) -> None:
+        self._columns = columns
+        self._writer = writer
+        self._rejects = rejects
+        self._repeats = repeats
+        self._changes = changes
+        self._action = action
+        self._counts = _Counts()
+        self._rounded = 0
+        self._batch: list[tuple[int, list[str], GoodRow]] = []
+
+    def rows(self, table: Table, judge: Judge, heart: _Heart) -> _Counts:
+        """Judge every row; the good ones to the writer in batches, the others to the reject file."""
+        counts, seen = self._counts, Seen()
+        flushed_rows = flushed_characters = 0
+        for record in table.records():
+            counts.rows += 1
+            row = judge.judge(record)
+            if isinstance(row, list):
+                counts.rejected += 1
+                self._rejects.add(record.line, record.cells, row)
             else:
-                counts.duplicates += 1
-                repeat = f"duplicate of line {first}: the number is the same"
-                rejects.add(record.line, record.cells, [_repeat(columns, record.cells, repeat, "keep one of the rows")])
-        read = table.characters
-        if counts.rows - flushed_rows >= BATCH_ROWS or read - flushed_characters >= BATCH_CHARACTERS:
-            _flush(batch, counts, columns, writer, rejects)
-            heart.beat(table.bytes_done, counts.rows)
-            flushed_rows, flushed_characters = counts.rows, read
-    _flush(batch, counts, columns, writer, rejects)
-    return counts
+                self._rounded += row.phone.endswith(_ROUNDED)
+                # Linked rows may share a number with others of the file; a list has each first number once.
+                number, first = seen.first(row.numbers if self._action != LINK else (row.phone,), record.line)
+                if first == record.line:
+                    self._batch.append((record.line, record.cells, row))
+                else:
+                    self._refuse(
+                        record.line, record.cells, number, f"duplicate of line {first}: the number is the same"
+                    )
+            read = table.characters
+            if counts.rows - flushed_rows >= BATCH_ROWS or read - flushed_characters >= BATCH_CHARACTERS:
+                self._flush()
+                heart.beat(table.bytes_done, counts.rows)
+                flushed_rows, flushed_characters = counts.rows, read
+        self._flush()
+        self._writer.settle()
+        counts.updated = self._changes.apply(lambda: heart.beat(table.bytes_done, counts.rows))
+        return counts
 
+    @property
+    def note(self) -> str:
+        """Say what is not wrong with any one row, and looks wrong with the file."""
+        taken = self._counts.rows - self._counts.rejected
+        if self._rounded < _ROUNDED_ROWS or self._rounded < _ROUNDED_SHARE * taken:
+            return ""
+        return (
+            f"{self._rounded:,} numbers end in five zeros: a spreadsheet may have rounded them, and they would ring "
+            "strangers. Look at the file; if so, take the import back and export the column as text"
+        )
 
-def _flush(
-    batch: list[tuple[int, list[str], GoodRow]],
-    counts: _Counts,
-    columns: Columns,
-    writer: ContactWriter,
-    rejects: RejectFile,
-) -> None:
-    there = writer.already_there([row.phone for _, _, row in batch])
-    new = []
-    for line, cells, row in batch:
-        if row.phone in there:
-            counts.duplicates += 1
-            reason = f"duplicate: the number is in this campaign already (list {there[row.phone]!r})"
-            rejects.add(line, cells, [_repeat(columns, cells, reason, "nothing to do; it is called from that list")])
-        else:
-            new.append((line, row))
-    writer.write(new)
-    counts.accepted += len(new)
-    rejects.flush()
-    batch.clear()
+    def _refuse(
+        self, line: int, cells: list[str], number: str, reason: str, remedy: str = "keep one of the rows"
+    ) -> None:
+        self._counts.duplicates += 1
+        self._rejects.add(line, cells, [repeated(self._columns, cells, number, reason, remedy)])
 
+    def _flush(self) -> None:
+        there: dict[str, Earlier] = {}
+        if self._repeats.looks:
+            self._writer.settle()
+            there = self._repeats.of([number for _, _, row in self._batch for number in row.numbers])
+        new = []
+        for line, cells, row in self._batch:
+            number = next((number for number in row.numbers if number in there), "") if there else ""
+            if not number:
+                new.append((line, row))
+            elif self._action == LINK:
+                new.append((line, row._replace(same_as=there[number].contact_id)))
+            elif self._action == SKIP:
+                where, remedy = self._where(there[number])
+                self._refuse(line, cells, number, f"duplicate: the number is in {where}", remedy)
+            else:
+                first = self._changes.add(there[number].contact_id, line, row)
+                if first is None:
+                    self._counts.duplicates += 1  # what it says goes to the contact there is
+                else:
+                    self._refuse(line, cells, number, f"duplicate of line {first}: both change the same contact")
+        self._writer.write(new)
+        self._changes.flush(self._writer.connection)
+        self._counts.accepted += len(new)
+        self._rejects.flush()
+        self._batch.clear()
 
-def _repeat(columns: Columns, cells: list[str], reason: str, remedy: str) -> Problem:
-    where = [index for index in (columns.phone, columns.phone2) if 0 <= index < len(cells) and cells[index].strip()]
-    return Problem(columns.names[where[0]], cells[where[0]], reason, remedy)
+    def _where(self, earlier: Earlier) -> tuple[str, str]:
+        if self._repeats.campaign_id == earlier.campaign_id:
+            return (
+                f"this campaign already (list {earlier.list_name!r})",
+                "nothing to do; it is called from that list",
+            )
+        return (
+            f"another campaign already (list {earlier.list_name!r})",
+            "nothing to do; or import with --duplicates-in campaign to call it from here as well",
+        )
 
 
 def _finish(

@@ -5,15 +5,18 @@
 row of the last two is in the reject file.
 """
 
+import dataclasses
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from sqlalchemy import CursorResult, or_, select, text
+from sqlalchemy import or_, select, text
 from sqlalchemy.orm import Session
 
-from campaigns import import_storing, ledger
+from campaigns import import_repeats, import_storing, ledger
+from campaigns.contact_filters import NOT_WANTED
+from campaigns.db import Base
 from campaigns.import_options import KINDS, SILENCE, ImportOptions
 from campaigns.import_running import run_import
 from campaigns.models import Campaign, ContactList, Import
@@ -40,6 +43,7 @@ class Undone:
 
     removed: int  # never tried
     closed: int  # tried before, or being talked to; called no more
+    put_back: int = 0  # of other lists, changed by this import, as they were before
 
 
 def submit_import(
@@ -61,6 +65,18 @@ def submit_import(
     options = options or ImportOptions()
     if kind not in KINDS:
         raise BadInput(f"there is no kind of list {kind!r}: use contacts or callbacks")
+    if options.duplicates not in import_repeats.ACTIONS or options.duplicates_in not in import_repeats.SCOPES:
+        raise BadInput(
+            f"duplicates {options.duplicates!r} in {options.duplicates_in!r}: use one of "
+            f"{', '.join(import_repeats.ACTIONS)} in one of {', '.join(import_repeats.SCOPES)}"
+        )
+    if options.duplicates in (import_repeats.UPDATE, import_repeats.MERGE) and (
+        options.duplicates_in == import_repeats.SYSTEM or kind != "contacts"
+    ):
+        raise BadInput(
+            "a file changes contacts of its own campaign only, and no callbacks: use --duplicates-in campaign, "
+            "or --duplicates skip"
+        )
     if campaign.state == "archived":
         raise BadInput(f"campaign {campaign.name!r} is archived: it takes no more lists")
     file_name = import_storing.clean_name(file_name)
@@ -107,12 +123,13 @@ def undo_import(session: Session, import_id: int, now: datetime, who: str, why: 
     job = session.get(Import, import_id, with_for_update=True, populate_existing=True)
     if job is None:
         raise NotFound(f"there is no import {import_id}")
-    if job.state in ("failed", "undone") or (job.state == "done" and job.list_id is None):
+    if job.state in ("failed", "undone") or (job.state == "done" and job.list_id is None and not job.updated):
         what = {"failed": "failed and imported nothing", "undone": "was taken back already"}
         raise BadInput(f"import {import_id} {what.get(job.state, 'wrote no contacts')}: there is nothing to undo")
-    undone = Undone(0, 0)
+    put_back = import_repeats.put_back(session, job.id) if job.updated else 0
+    undone = Undone(0, 0, put_back)
     if job.list_id is not None:
-        undone = _take_back(session, job.list_id)
+        undone = dataclasses.replace(_take_back(session, job.list_id), put_back=put_back)
         session.get_one(ContactList, job.list_id).undone_at = now
     job.state = "undone"
     job.finished_at = job.finished_at or now
@@ -128,6 +145,7 @@ def undo_import(session: Session, import_id: int, now: datetime, who: str, why: 
         file_name=job.file_name,
         removed=undone.removed,
         closed=undone.closed,
+        put_back=put_back,
     )
     session.flush()
     return undone
@@ -155,7 +173,10 @@ def _not_twice(session: Session, campaign: Campaign, sha256: str, file_name: str
         Import.campaign_id == campaign.id,
         Import.sha256 == sha256,
         Import.options["dry_run"].as_boolean().is_not(True),
-        or_(Import.state.in_(("waiting", "running")), (Import.state == "done") & (Import.accepted > 0)),
+        or_(
+            Import.state.in_(("waiting", "running")),
+            (Import.state == "done") & ((Import.accepted > 0) | (Import.updated > 0)),
+        ),
     )
     earlier = session.scalars(query.order_by(Import.id.desc())).first()
     if earlier is None:
@@ -169,27 +190,46 @@ def _not_twice(session: Session, campaign: Campaign, sha256: str, file_name: str
 
 
 def _take_back(session: Session, list_id: int) -> Undone:
-    # All are closed first: the gate locks a contact and looks again, so it dials none of them from here on.
-    session.execute(text("SET LOCAL statement_timeout = '10min'"))
-    session.execute(
-        text("""
-            UPDATE contacts SET state = 'closed', next_at = NULL, closed_because = :why
-            WHERE list_id = :list AND state <> 'closed'
-        """),
-        {"list": list_id, "why": UNDONE},
+    """Remove the contacts nothing refers to, and close the others: part by part, each locked before it is looked at.
+
+    Once a contact is locked the gate passes it by, and whatever was ordered before is seen by the next statement. The
+    parts share one transaction: all are gone, or none.
+    """
+    session.execute(text("SET LOCAL statement_timeout = '2min'"))
+    removed, given = 0, {"list": list_id, "after": 0, "most": _AT_ONCE, "why": UNDONE, "not_wanted": NOT_WANTED}
+    while True:
+        ids = session.scalars(_LOCK_PART, given).all()
+        if not ids:
+            break
+        done = session.execute(text(_remove()), {"ids": ids})
+        removed += int(getattr(done, "rowcount", 0))
+        session.execute(_CLOSE, {**given, "ids": ids})
+        given["after"] = ids[-1]
+    query = text("SELECT count(*) FROM contacts WHERE list_id = :list AND closed_because = :why")
+    return Undone(removed, int(session.scalar(query, given) or 0))
+
+
+_AT_ONCE = 20_000
+_LOCK_PART = text("""
+    SELECT id FROM contacts WHERE list_id = :list AND id > :after ORDER BY id LIMIT :most FOR UPDATE
+""")
+_CLOSE = text("""
+    UPDATE contacts SET state = 'closed', next_at = NULL, closed_because = :why
+    WHERE id = ANY(:ids) AND (state <> 'closed' OR closed_because = :not_wanted)
+""")
+
+
+def _remove() -> str:
+    """Delete contacts that no row of another table refers to; those others are found from the foreign keys."""
+    held = "".join(
+        f" AND NOT EXISTS (SELECT FROM {key.parent.table.name} o WHERE o.{key.parent.name} = k.id)"
+        for table in Base.metadata.sorted_tables
+        for key in sorted(table.foreign_keys, key=lambda key: key.parent.name)
+        if key.column.table.name == "contacts" and key.ondelete != "CASCADE"
     )
-    removed = session.execute(
-        text("""
-            DELETE FROM contacts k WHERE k.list_id = :list
-            AND NOT EXISTS (SELECT FROM attempts a WHERE a.contact_id = k.id)
-            AND NOT EXISTS (SELECT FROM callbacks b JOIN callback_tickets t ON t.callback_id = b.id
-                            WHERE b.contact_id = k.id)
-        """),
-        {"list": list_id},
+    return (
+        f"DELETE FROM contacts k WHERE k.id = ANY(:ids){held}"  # noqa: S608 (names of our own)
+        # A promise goes with its contact, unless something was done about it.
+        " AND NOT EXISTS (SELECT FROM callbacks b JOIN callback_tickets t ON t.callback_id = b.id"
+        " WHERE b.contact_id = k.id)"
     )
-    assert isinstance(removed, CursorResult)
-    closed = session.scalar(
-        text("SELECT count(*) FROM contacts WHERE list_id = :list AND closed_because = :why"),
-        {"list": list_id, "why": UNDONE},
-    )
-    return Undone(removed.rowcount, int(closed or 0))

@@ -98,6 +98,11 @@ class Reason:
     value: str
 
 
+def grouped(column: str, reason: str, remedy: str) -> tuple[str, str, str]:
+    """Return what refused rows are counted by: the line and the list differ from row to row, the reason does not."""
+    return column, re.sub(r"\d+|'[^']*'", "…", reason), remedy
+
+
 def reasons(reject_file: Path, *, most: int = 8) -> Sequence[Reason]:
     """Group the rows of a reject file by what is to be done about them, the commonest first."""
     counts: Counter[tuple[str, str, str]] = Counter()
@@ -107,8 +112,7 @@ def reasons(reject_file: Path, *, most: int = 8) -> Sequence[Reason]:
             if number == 0 or len(cells) < len(OURS):
                 continue
             row = dict(zip(OURS, cells[-len(OURS) :], strict=True))
-            # The line and the list differ from row to row; the reason does not.
-            group = (row["column"], re.sub(r"\d+|'[^']*'", "…", row["reason"]), row["remedy"])
+            group = grouped(row["column"], row["reason"], row["remedy"])
             counts[group] += 1
             first.setdefault(group, row)
             if number >= _MOST_ROWS_READ:

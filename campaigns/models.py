@@ -15,12 +15,13 @@ from sqlalchemy import (
     Identity,
     Index,
     LargeBinary,
+    SmallInteger,
     UniqueConstraint,
     event,
     func,
     text,
 )
-from sqlalchemy.dialects.postgresql import JSONB, TIMESTAMP
+from sqlalchemy.dialects.postgresql import ARRAY, JSONB, TIMESTAMP
 from sqlalchemy.orm import Mapped, mapped_column
 from sqlalchemy.types import Text
 
@@ -84,6 +85,10 @@ class Campaign(Base):
     created_at: Mapped[datetime] = mapped_column(Instant, server_default=func.now())
     started_at: Mapped[datetime | None] = mapped_column(Instant)
     state_at: Mapped[datetime] = mapped_column(Instant, server_default=func.now())
+    contact_order: Mapped[str] = mapped_column(
+        Text, default="", server_default=""
+    )  # "priority,freshest"; "": by due time
+    contact_filter: Mapped[list[Any]] = mapped_column(JSONB, default=list, server_default=text("'[]'::jsonb"))
 
 
 class Agent(Base):
@@ -151,6 +156,7 @@ class ContactList(Base):
     kind: Mapped[str] = mapped_column(Text)
     created_at: Mapped[datetime] = mapped_column(Instant, server_default=func.now())
     undone_at: Mapped[datetime | None] = mapped_column(Instant)
+    share: Mapped[float | None]  # of the campaign's calls, beside the shares of its other lists
 
 
 class Period(Base):
@@ -198,6 +204,7 @@ class Import(Base):
     created_at: Mapped[datetime] = mapped_column(Instant, server_default=func.now())
     heartbeat_at: Mapped[datetime | None] = mapped_column(Instant)  # of the worker that runs it
     finished_at: Mapped[datetime | None] = mapped_column(Instant)
+    updated: Mapped[int] = mapped_column(default=0, server_default=text("0"))  # of the duplicates: changed a contact
 
 
 class Contact(Base):
@@ -207,7 +214,6 @@ class Contact(Base):
     __table_args__ = (
         UniqueConstraint("list_id", "phone"),
         CheckConstraint("state IN ('open','live','closed')", name="state"),
-        Index("ix_contacts_due", "campaign_id", "next_at", postgresql_where=text("state = 'open'")),  # gives way to:
         # A file's contacts are due at one moment: without the id, the first of them are found by sorting them all.
         Index("ix_contacts_due_in_order", "campaign_id", "next_at", "id", postgresql_where=text("state = 'open'")),
         Index("ix_contacts_phone", "phone"),
@@ -217,6 +223,25 @@ class Contact(Base):
             "campaign_id",
             "next_at",
             postgresql_where=text("state = 'open' AND due_date IS NOT NULL"),
+        ),
+        # A repeat is looked for over every number, and `dialer why` finds a contact by any of them.
+        Index("ix_contacts_phone2", "phone2", postgresql_where=text("phone2 IS NOT NULL")),
+        Index(
+            "ix_contacts_more_numbers",
+            "more_numbers",
+            postgresql_using="gin",
+            postgresql_where=text("more_numbers IS NOT NULL"),
+        ),
+        # The lanes of a campaign that has an order of its own (`lanes`): in each, whoever is due longest comes first.
+        Index(
+            "ix_contacts_lanes",
+            "campaign_id",
+            "list_id",
+            "priority",
+            "tried",
+            "next_at",
+            "id",
+            postgresql_where=text("state = 'open' AND due_date IS NULL"),
         ),
     )
     id: Mapped[int] = _id()
@@ -242,6 +267,16 @@ class Contact(Base):
     kept_for: Mapped[int | None] = mapped_column(BigInteger)
     kept_as: Mapped[str] = mapped_column(Text, default="", server_default="")
     kept_until: Mapped[datetime | None] = mapped_column(Instant)
+    more_numbers: Mapped[list[str] | None] = mapped_column(ARRAY(Text))  # the third and further, as they are tried
+    number_types: Mapped[list[str] | None] = mapped_column(
+        ARRAY(Text)
+    )  # of all numbers in their order: mobile, work ...
+    same_as: Mapped[int | None] = mapped_column(
+        BigInteger
+    )  # an earlier contact with a number of this one, by --duplicates link
+    priority: Mapped[int] = mapped_column(SmallInteger, default=0, server_default=text("0"))  # the lowest comes first
+    # Attempts when it was last ordered, up to 3: a key of the lanes, and no count; reports count rows.
+    tried: Mapped[int] = mapped_column(SmallInteger, default=0, server_default=text("0"))
 
 
 class PlacedCall:
@@ -602,6 +637,39 @@ class CallbackTicket(Base):
     updated_at: Mapped[datetime] = mapped_column(Instant)
     status: Mapped[str] = mapped_column(Text, default="", server_default="")  # empty while nobody has said
     comment: Mapped[str] = mapped_column(Text, default="", server_default="")
+
+
+class ImportTemplate(Base):
+    """How files of one kind are read, under a name: saved once, used with --mapping NAME."""
+
+    __tablename__ = "import_templates"
+    __table_args__ = (Index("uq_import_templates_name", text("lower(name)"), unique=True),)
+    id: Mapped[int] = _id()
+    name: Mapped[str] = mapped_column(Text)
+    options: Mapped[dict[str, Any]] = mapped_column(JSONB)  # mapping, delimiter, encoding, duplicates ...
+    saved_by: Mapped[str] = mapped_column(Text, default="", server_default="")
+    saved_at: Mapped[datetime] = mapped_column(Instant, server_default=func.now())
+
+
+class ImportChange(Base):
+    """A contact that an import changed, as it was before: what undo puts back. The contact may be gone since."""
+
+    __tablename__ = "import_changes"
+    import_id: Mapped[int] = mapped_column(ForeignKey("imports.id"), primary_key=True)
+    contact_id: Mapped[int] = mapped_column(BigInteger, primary_key=True, index=True)
+    before: Mapped[dict[str, Any]] = mapped_column(JSONB)
+    after: Mapped[dict[str, Any]] = mapped_column(JSONB)
+
+
+class ImportPull(Base):
+    """The last look of a scheduled pull, `[import.NAME]` in the settings."""
+
+    __tablename__ = "import_pulls"
+    name: Mapped[str] = mapped_column(Text, primary_key=True)
+    looked_at: Mapped[datetime] = mapped_column(Instant)
+    import_id: Mapped[int | None] = mapped_column(ForeignKey("imports.id"))  # the last it brought
+    file_name: Mapped[str] = mapped_column(Text, default="", server_default="")  # in the folder, until that is over
+    trouble: Mapped[str] = mapped_column(Text, default="", server_default="")
 
 
 # The records are the only defence when a regulator asks; so the database itself says no.

@@ -183,7 +183,9 @@ def _count(session: Session, pacing: Pacing, view: View, campaign: Campaign, now
         return
     sharing = [other.id for other in view.sharing]
     pacing.budget = budgets.in_force(session, campaign, now, sharing=sharing, settled=pacing.settled).budget
-    pacing.prospects = prospects.by_group(session, campaign.id, now) if view.due else ()
+    # Where a person has set the order there is nothing left to choose.
+    choose = view.due and not campaign.contact_order
+    pacing.prospects = prospects.by_group(session, campaign.id, now) if choose else ()
     pacing.counted_at = now
 
 

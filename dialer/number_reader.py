@@ -12,7 +12,7 @@ import phonenumbers
 from phonenumbers.phonemetadata import PhoneMetadata
 
 from dialer.number_plans import MOST, abroad_from, plan_of
-from dialer.numbers import Number, NumberProblem, calling_code, known_country, normalise
+from dialer.numbers import DATE_LIKE, Number, NumberProblem, calling_code, known_country, normalise
 
 SHORTEST = 7  # digits of a national number; shorter ones may be services and are always read carefully
 UNSEEN = 4  # last digits which rules on carrier codes and the like surely never look at
@@ -44,7 +44,7 @@ class NumberReader:
         """Return the number in E.164, or what is wrong with it."""
         if text.isdigit() and text.isascii() and len(text) <= _LONGEST:
             digits = text
-        elif _PLAIN.fullmatch(text) and not _LIKE_A_DECIMAL.fullmatch(text):
+        elif _PLAIN.fullmatch(text) and not _LIKE_A_DECIMAL.fullmatch(text) and not _may_be_a_date(text):
             digits = text.translate(_DROP)
         else:
             return _plain(normalise(text, self._region))
@@ -130,6 +130,10 @@ def _trunks(region: str) -> tuple[str | None, ...]:
             return (metadata.national_prefix, None)
         found += [simple[1] + digit for digit in simple[2]] if simple[2] else [simple[1]]
     return tuple(found)
+
+
+def _may_be_a_date(text: str) -> bool:
+    return len(text) <= 10 and DATE_LIKE.fullmatch(text) is not None
 
 
 def _plain(number: Number | NumberProblem) -> str | NumberProblem:

@@ -46,6 +46,14 @@ _CHECK = "check the digits; write foreign numbers with + and the country code"
 EMPTY = NumberProblem("empty", "there is no number", "write the number with its area code")
 EXPONENT = NumberProblem("spreadsheet", "a spreadsheet turned the number into an exponent", _TEXT_COLUMN)
 DECIMAL = NumberProblem("spreadsheet", "a spreadsheet turned the number into a decimal", _TEXT_COLUMN)
+DATE = NumberProblem(
+    "spreadsheet",
+    "it looks like a date, as a spreadsheet makes of a number",
+    f"{_TEXT_COLUMN}, or write it without signs",
+)
+TOO_NARROW = NumberProblem(
+    "spreadsheet", "the spreadsheet's column was too narrow to show the number", "widen the column and export again"
+)
 FORMULA = NumberProblem("formula", "the cell is a spreadsheet formula", "export its value, as text")
 EXTENSION = NumberProblem(
     "extension", "the number has an extension, which cannot be dialled", "keep the number and move the extension"
@@ -87,6 +95,14 @@ _INVISIBLE = dict.fromkeys([0xAD, 0xFEFF, *range(0x200B, 0x2010), *range(0x202A,
 _SEPARATORS = re.compile(r"[\s().\-/\u2010-\u2015\u2212\u00b7]+")
 _EXPONENT = re.compile(r"[+-]?\d+(?:[.,]\d*)?[eE][+-]?\d+")
 _DECIMAL = re.compile(r"\+?\d{6,}[.,]\d{1,2}")
+# A day that can be: 06-12-2024, 2024-12-06. Read as a number it would be somebody's in Rome.
+DATE_LIKE = re.compile(
+    r"(?:0?[1-9]|[12]\d|3[01])([-./])(?:0?[1-9]|1[0-2])\1(?:19|20)\d\d"
+    r"|(?:19|20)\d\d-(?:0[1-9]|1[0-2])-(?:0[1-9]|[12]\d|3[01])",
+    re.ASCII,
+)
+# 06 12345678/9: two lines of one house. The slash of 06/12345678 stands before the number.
+_LINES_OF_A_HOUSE = re.compile(r"\d{5,}\s*/\s*\d{1,2}", re.ASCII)
 _EXTENSION = re.compile(
     r"(?:[;,]?\s*\b(?:ext|extn|extension|est|int|interno|poste|dw|durchwahl|anexo)\b|(?<=\d)\s*x|\s*[#;])"
     r"\s*[.:=]?\s*\d{1,8}\s*\Z",
@@ -134,6 +150,21 @@ def zones(number: str) -> tuple[str, ...]:
     except NumberParseException:
         return ()
     return tuple(zone for zone in found if zone != "Etc/Unknown")
+
+
+@lru_cache(maxsize=512)
+def zones_of(country: str) -> tuple[str, ...]:
+    """Return every time zone in which a number with a country's calling code may be; none for no country."""
+    from phonenumbers.timezone import TIMEZONE_DATA  # type: ignore[attr-defined]
+
+    code = str(phonenumbers.country_code_for_region(country))
+    found = {zone for head, there in TIMEZONE_DATA.items() if head.startswith(code) for zone in there}
+    return tuple(sorted(found)) if code != "0" else ()
+
+
+def country_prefix(country: str) -> str:
+    """Return how every E.164 number of a country begins: `+39`."""
+    return f"+{phonenumbers.country_code_for_region(country)}"
 
 
 def mask(number: str) -> str:
@@ -198,8 +229,14 @@ def _digits(text: str) -> str | NumberProblem:
         return EXPONENT
     if _DECIMAL.fullmatch(text):
         return DECIMAL
+    if DATE_LIKE.fullmatch(text):
+        return DATE
+    if len(text) > 1 and not text.strip("#"):
+        return TOO_NARROW
     if _EXTENSION.search(text):
         return EXTENSION
+    if (lines := _LINES_OF_A_HOUSE.search(text)) and lines.end() == len(text):
+        return TWO_NUMBERS
     if sum(len(re.findall(r"\d", part)) >= 5 for part in _BETWEEN_TWO.split(text)) > 1:
         return TWO_NUMBERS
     if any(char.isalpha() for char in text):

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic.fields import FieldInfo
 
 from dialer.errors import SettingsError
@@ -170,8 +170,44 @@ class PbxSettings(_Section):
         return is_loopback(urlsplit(self.url).hostname or "")
 
 
+class PullSettings(_Section):
+    """Files fetched by themselves: every so often from a folder, or from one address."""
+
+    campaign: str
+    path: str = ""  # a folder; each file in it is imported and moved to its `done` or `failed`
+    pattern: str = "*.csv"  # of the names taken from the folder
+    url: str = ""  # https; exactly this address, no redirects
+    authorization_env: str = ""  # names the variable with the value of the Authorization header
+    allow_http: bool = False  # plain http to an address other than loopback
+    every: Seconds = 300.0
+    kind: Literal["contacts", "callbacks"] = "contacts"
+    template: str = ""  # of `dialer list template`: how the files are read
+
+    @field_validator("url")
+    @classmethod
+    def _http(cls, value: str) -> str:
+        parts = urlsplit(value)
+        if value and (parts.scheme not in ("http", "https") or not parts.hostname or parts.username or parts.password):
+            raise ValueError("must be a whole address without a user name, for example https://crm.example/list.csv")
+        return value
+
+    @model_validator(mode="after")
+    def _one_place(self) -> "PullSettings":
+        if bool(self.path) == bool(self.url):
+            raise ValueError("needs either path, a folder, or url")
+        if (
+            self.url.startswith("http://")
+            and not self.allow_http
+            and not is_loopback(urlsplit(self.url).hostname or "")
+        ):
+            raise ValueError("plain http would show people's numbers to the network: use https, or allow_http = true")
+        return self
+
+
 class Settings(_Section):
     """Everything the processes are told. Frozen: a change is a restart."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
 
     env: Literal["development", "production"] = "development"
     data_dir: Path = Path(".dialer")
@@ -184,6 +220,7 @@ class Settings(_Section):
     pbx: dict[str, PbxSettings] = Field(default_factory=dict)
     worker_threads: int = Field(8, ge=1, le=64)
     agent_login: Literal["presence", "explicit"] = "presence"  # who says an agent is at work
+    pulls: dict[str, PullSettings] = Field(default_factory=dict, alias="import")  # [import.NAME]
 
     @field_validator("pbx")
     @classmethod
@@ -269,7 +306,7 @@ def _overlay_environment(values: dict[str, Any], environ: Mapping[str, str]) -> 
                 text = environ.get(f"{PREFIX}{section}_{field}".upper())
                 if text is not None:
                     _table(values, section)[field] = _listed(text) if _is_list(about) else text
-        elif section != "pbx" and (text := environ.get(f"{PREFIX}{section}".upper())):
+        elif section not in ("pbx", "pulls") and (text := environ.get(f"{PREFIX}{section}".upper())):
             values[section] = text
     for name, table in list(_table(values, "pbx").items()) if values.get("pbx") else []:
         if not isinstance(table, dict):

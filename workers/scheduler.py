@@ -18,7 +18,7 @@ import structlog
 from apscheduler.schedulers.background import BackgroundScheduler  # type: ignore[import-untyped]
 from sqlalchemy import delete, select
 
-from campaigns import agents, callback_watch, importing, leases, offers, reserving, retention
+from campaigns import agents, callback_watch, importing, leases, offers, pulling, reserving, retention
 from campaigns.application import Application
 from campaigns.db import database_now
 from campaigns.gate import Claim, LeaseLost
@@ -172,6 +172,8 @@ class Scheduler:
             self._loop(stop, f"sweep {name}", self._timing.sweep, partial(self.sweep, name))
         self._loop(stop, "people", 0.5, self.people)
         self._loop(stop, "callbacks", 1.0, self.callbacks)
+        for name, settings in self._application.settings.pulls.items():
+            self._loop(stop, f"pull {name}", max(1.0, min(30.0, settings.every / 4)), partial(self.pull, name))
 
     def _loop(self, stop: Event, what: str, seconds: float, step: Callable[[], object]) -> None:
         def repeat() -> None:
@@ -206,6 +208,14 @@ class Scheduler:
         done.mended = mended
         if done.alarmed or done.broken:
             log.warning("callbacks are not kept", remedy="dialer callbacks list --alarms", **done.as_json())
+
+    def pull(self, name: str) -> None:
+        """Look for a file of a scheduled pull, if that is due and nobody else does."""
+        found = pulling.look(self._application, name)
+        if found is not None and found.import_id is not None:
+            log.info("file pulled", pull=name, file=found.file_name, import_id=found.import_id)
+        if found is not None and found.trouble:
+            log.warning("pull in trouble", pull=name, trouble=found.trouble[:300])
 
     def nightly(self) -> None:
         """Delete what is older than its retention, and files no import wants any more."""

@@ -12,8 +12,9 @@ import click
 from campaigns import lifecycle
 from campaigns.cli import output
 from campaigns.db import database_now
-from campaigns.import_columns import parse_mapping
-from campaigns.importing import ImportOptions, run_import, submit_import, undo_import, waiting_imports
+from campaigns.import_options import ImportOptions
+from campaigns.import_templates import options_of
+from campaigns.importing import run_import, submit_import, undo_import, waiting_imports
 from campaigns.live import ALIVE
 from campaigns.models import Import, ProcessBeat
 from dialer.errors import DialerError, TryAgainLater
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from concurrent.futures import Future
 
     from rich.progress import Progress
+    from sqlalchemy.orm import Session
 
     from campaigns.application import Application
 
@@ -32,15 +34,8 @@ LOOK = 0.1  # seconds between two looks at its row
 def submit(app: Application, campaign: str, file: Path, who: str, given: dict[str, Any]) -> Import:
     """Keep the file and its import's row, then ring for a worker."""
     is_stdin = str(file) == "-"
-    options = ImportOptions(
-        delimiter=_unescaped(given["delimiter"]),
-        encoding=given["encoding"],
-        mapping=parse_mapping(given["mapping"]),
-        dry_run=given["dry_run"],
-        force=given["force"],
-        list_name=given["list_name"],
-    )
     with app.transaction() as session:
+        options = read_options(session, given)
         job = submit_import(
             session,
             campaign=lifecycle.get(session, campaign),
@@ -54,6 +49,12 @@ def submit(app: Application, campaign: str, file: Path, who: str, given: dict[st
         )
     app.doorbell.run_import(job.id)
     return job
+
+
+def read_options(session: Session, given: dict[str, Any]) -> ImportOptions:
+    """What was typed, over what the template says when the mapping names one."""
+    typed = {key: value for key, value in given.items() if key not in ("kind", "mapping")}
+    return options_of(session, typed | {"delimiter": _unescaped(given["delimiter"])}, given["mapping"])
 
 
 def _unescaped(delimiter: str | None) -> str | None:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from campaigns.cli import output
+from campaigns.cli import list_files, list_order, list_pulls, list_templates, output
 from campaigns.cli.context import CliContext, who
 from campaigns.cli.tree import Group
 
@@ -24,7 +24,8 @@ def lists() -> None:
     "import",
     example="""dialer list import spring customers.csv
 dialer list import spring callbacks.csv --kind callbacks --dry-run
-dialer list import spring crm.csv --mapping "Tel privato=phone,Memo=description" """.rstrip(),
+dialer list import spring crm.csv --mapping "Tel privato=phone,Memo=description"
+dialer list import spring monday.csv --mapping crm --duplicates merge""",
 )
 @click.argument("campaign")
 @click.argument("file", type=click.Path(exists=True, dir_okay=False, allow_dash=True, path_type=Path))
@@ -32,7 +33,19 @@ dialer list import spring crm.csv --mapping "Tel privato=phone,Memo=description"
     "--kind", type=click.Choice(["contacts", "callbacks"]), default="contacts", show_default=True,
     help="A plain list, or promised callbacks with dueDate and period.",
 )  # fmt: skip
-@click.option("--mapping", default="", help="HEADER=FIELD, separated by commas; found by name otherwise.")
+@click.option(
+    "--mapping", default="", help="HEADER=FIELD, separated by commas, or a template's name; found by name otherwise."
+)
+@click.option(
+    "--duplicates", type=click.Choice(["skip", "update", "merge", "link"]), 
+    help="A row with a number that a contact has: "
+    "skip it, update the contact, merge what it lacks, or take the row and link the two. Default: skip.",
+)  # fmt: skip
+@click.option(
+    "--duplicates-in", type=click.Choice(["list", "campaign", "system"]),
+    help="Look for them in this file alone, the campaign, or all campaigns. Default: campaign.",
+)  # fmt: skip
+@click.option("--within-days", type=click.IntRange(0, 36_500), help="Only in lists imported in the last so many days.")
 @click.option("--delimiter", help="One character; found from the file otherwise.")
 @click.option("--encoding", help="For example utf-8 or latin-1; found from the file otherwise.")
 @click.option("--name", "list_name", default="", help="Name of the list. Default: the file's.")
@@ -61,7 +74,14 @@ def _tell(job: Import, campaign: str, as_json: bool) -> None:
 
     failed = job.state not in ("done", "waiting", "running")
     if as_json:
-        told = {**result(job), "import": job.id, "state": job.state, "file": job.file_name, "error": job.error}
+        told = {
+            **result(job),
+            "updated": job.updated,
+            "import": job.id,
+            "state": job.state,
+            "file": job.file_name,
+            "error": job.error,
+        }
         output.print_json({**told, "dry_run": bool(job.options.get("dry_run")), "note": job.options.get("note")})
     elif not failed:
         _print(job, campaign)
@@ -83,6 +103,7 @@ def _print(job: Import, campaign: str) -> None:
     click.echo(
         f"{output.clean(job.file_name)}: {output.count(job.rows, 'row')}, {job.accepted:,} {verb}, "
         f"{job.rejected:,} rejected, {output.count(job.duplicates, 'duplicate')}"
+        + (f" ({job.updated:,} changed a contact)" if job.updated else "")
     )
     if note := job.options.get("note"):
         output.note(f"note: {note}")
@@ -161,9 +182,21 @@ def undo(context: CliContext, campaign: str, import_id: int | None, why: str, ye
         with app.transaction() as session:
             undone = undo_import(session, job.id, database_now(session), who(), why)
     if as_json:
-        output.print_json({"import": job.id, "removed": undone.removed, "closed": undone.closed})
+        output.print_json(
+            {"import": job.id, "removed": undone.removed, "closed": undone.closed, "put_back": undone.put_back}
+        )
         return
     click.echo(
         f"import {job.id} of {output.clean(job.file_name)} is taken back: {undone.removed:,} contacts removed, "
         f"{undone.closed:,} that were tried before closed"
+        + (f", {undone.put_back:,} of other lists as they were" if undone.put_back else "")
     )
+
+
+lists.add_command(list_files.preview)
+lists.add_command(list_files.diff)
+lists.add_command(list_files.export)
+lists.add_command(list_templates.template)
+lists.add_command(list_order.order)
+lists.add_command(list_order.contact_filter)
+lists.add_command(list_pulls.pulls)

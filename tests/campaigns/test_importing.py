@@ -537,7 +537,7 @@ def test_progress_is_seen_from_outside_while_the_rows_are_not(
 ) -> None:
     monkeypatch.setattr(import_running, "BATCH_ROWS", 10)
     clock, seen = ManualClock(NOW), []
-    flush = import_running._flush
+    flush = import_running._Run._flush
 
     def flush_and_look(*arguments: Any) -> None:
         flush(*arguments)
@@ -547,7 +547,7 @@ def test_progress_is_seen_from_outside_while_the_rows_are_not(
             seen.append((row.state, row.rows, row.bytes_done > 0, row.heartbeat_at))
         assert importer.contacts() == []
 
-    monkeypatch.setattr(import_running, "_flush", flush_and_look)
+    monkeypatch.setattr(import_running._Run, "_flush", flush_and_look)
     job = importer.submit("phone\n" + "".join(f"06123456{n:02d}\n" for n in range(40)))
     done = importing.run_import(session_factory(engine), job.id, now=NOW, clock=clock)
     assert [row[:3] for row in seen] == [
@@ -565,7 +565,7 @@ def test_an_import_that_is_taken_back_while_it_runs_leaves_nothing(
     importer: Importer, engine: Engine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     job = importer.submit("phone\nbad\n0612345678\n")
-    rows = import_running._rows
+    rows = import_running._Run.rows
 
     def rows_then_undo(*arguments: Any) -> Any:
         found = rows(*arguments)
@@ -573,7 +573,7 @@ def test_an_import_that_is_taken_back_while_it_runs_leaves_nothing(
             importing.undo_import(session, job.id, NOW, "ada", "wrong file")
         return found
 
-    monkeypatch.setattr(import_running, "_rows", rows_then_undo)
+    monkeypatch.setattr(import_running._Run, "rows", rows_then_undo)
     assert importer.run(job).state == "undone"
     assert importer.contacts() == []
     assert list((importer.folder / "imports").iterdir()) == []

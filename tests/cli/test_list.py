@@ -143,7 +143,7 @@ def test_mapping_and_kind_reach_the_importer(
     )  # fmt: skip
     assert result.exit_code == 3
     assert session.scalars(select(Contact.description)).all() == ["x"]
-    assert dialer("list", "import", "spring", str(path), "--mapping", "phone").exit_code == 2
+    assert dialer("list", "import", "spring", str(path), "--mapping", "phone").exit_code == 4
 
 
 def test_no_wait_leaves_it_to_the_workers(dialer: Dialer, session: Session, campaign: Campaign, mixed: str) -> None:

@@ -5,10 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from dialer.settings import PbxSettings, Settings, TimingSettings, load_settings
+from dialer.settings import PbxSettings, PullSettings, Settings, TimingSettings, load_settings
 
 CONFIGS = Path(__file__).parents[2] / "configs"
-REMARK = re.compile(r"^# (?=[a-z_]+ = |\[pbx)", re.MULTILINE)
+REMARK = re.compile(r"^# (?=[a-z_]+ = |\[pbx|\[import)", re.MULTILINE)
 
 
 @pytest.mark.parametrize("name", ["development.toml", "production.example.toml"])
@@ -19,18 +19,22 @@ def test_a_shipped_configuration_is_accepted(name: str) -> None:
 
 def test_the_example_shows_every_setting_of_a_pbx_and_every_time() -> None:
     text = (CONFIGS / "production.example.toml").read_text()
-    named = {*TimingSettings.model_fields, *PbxSettings.model_fields, *Settings.model_fields} - {"extra", "pbx"}
+    sections = (TimingSettings, PbxSettings, PullSettings, Settings)
+    named = {name for section in sections for name in section.model_fields} - {"extra", "pbx", "pulls"}
     assert not [name for name in named if not re.search(rf"^(# )?\[?(pbx\.main\.)?{name}\b", text, re.MULTILINE)]
 
 
 def test_what_the_example_shows_behind_a_mark_are_the_defaults(tmp_path: Path) -> None:
     text = (CONFIGS / "production.example.toml").read_text()
     text = re.sub(r'^# \w+_env = "\w+".*$', "", text, flags=re.MULTILINE)  # another way to name a secret
+    text = re.sub(r"^# url = .*instead of path.*$", "", text, flags=re.MULTILINE)  # another place to read from
     (tmp_path / "all.toml").write_text(REMARK.sub("", text))
     settings = load_settings(tmp_path / "all.toml", {})
     assert settings.timing == TimingSettings()
     shown = settings.pbx["main"].model_dump()
     changed = {name for name, value in PbxSettings(url="http://x").model_dump().items() if shown[name] != value}
+    pull = settings.pulls["crm"]
+    assert pull == PullSettings(campaign=pull.campaign, path=pull.path, template=pull.template)
     assert changed == {
         *("url", "token_file", "webhook_secret_file", "webhook_allow"),
         *("reception_ivr", "waiting_ivr", "abandon_ivr", "gateways"),

@@ -1,0 +1,196 @@
+"""How long does it take to choose and gate 100 contacts, and does it grow with the list?
+
+    python benchmarks/choosing.py --database-url postgresql://... [--sizes 100000,1000000,10000000] [--json FILE]
+
+For each size a campaign of that many contacts on 20 lists (five priorities, up to three attempts), a tenth of them
+due, with caps, hours, 300,000 past attempts, and a million numbers on the do-not-call list: every fiftieth contact's.
+100 contacts are then chosen, locked and asked every rule about, over and over, each time rolled back: by due time
+alone, by an order of priority and freshness, and by a mix of two lists. PostgreSQL counts sequential scans meanwhile.
+"""
+
+import argparse
+import json
+import os
+import sys
+import time
+import uuid
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import psycopg
+from sqlalchemy.engine import make_url
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+sys.path = [place for place in sys.path if Path(place or ".").resolve() != Path(__file__).resolve().parent]
+
+NOW = datetime(2026, 3, 2, 10, 0, tzinfo=UTC)
+WANTED = 100
+LISTS = 20
+PATHS = {
+    "due time": ("", ()),
+    "priority, freshest": ("priority,freshest", ()),
+    "mix 70/30": ("due", ((1, 0.7), (2, 0.3))),
+}
+FILL = """
+    INSERT INTO contacts (campaign_id, list_id, line, phone, first_name, last_name, company, description, custom,
+                          next_at, priority, tried)
+    SELECT 1, 1 + n % {lists}, n, '+3906' || lpad(n::text, 8, '0'), 'Ada', 'Rossi', 'Ditta ' || n % 9999, 'offer',
+           '{{"city": "Roma"}}', CASE WHEN n * 7919 % 10 = 0 THEN timestamptz '2026-03-01' + n % 80000 * interval '1 s'
+                                   ELSE timestamptz '2026-03-03' + n % 80000 * interval '1 s' END,
+           n * 31 % 5 - 2, n * 17 % 4
+    FROM generate_series({first}, {last}) n
+"""
+ATTEMPTS = """
+    INSERT INTO attempts (campaign_id, contact_id, number, gateway, caller_id, attempt_no, fence, proof, answer_limit,
+                          rule_pack, pbx, ref, state, ordered_at, not_after, ended_at)
+    SELECT 1, k.id, k.phone, '4', 'x', 1, 1, '{}', 2, 'p', 'main', 'r' || k.id || '-' || t, 'no_answer',
+           timestamptz '2026-02-20' + k.id % 600000 * interval '1 s', timestamptz '2026-02-20', timestamptz '2026-02-20'
+    FROM (SELECT * FROM contacts WHERE tried > 0 ORDER BY id LIMIT 150000) k, generate_series(1, 2) t
+"""
+
+
+def main() -> None:
+    arguments = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    arguments.add_argument("--database-url", default=os.environ.get("DIALER_TEST_DATABASE_URL", ""))
+    arguments.add_argument("--sizes", default="100000,1000000,10000000")
+    arguments.add_argument("--times", type=int, default=300)
+    arguments.add_argument("--json", type=Path)
+    given = arguments.parse_args()
+    if not given.database_url:
+        arguments.error("name a PostgreSQL server: --database-url postgresql://user@host/postgres")
+    plain = make_url(given.database_url).set(drivername="postgresql")
+    name = f"bench_{uuid.uuid4().hex[:10]}"
+    figures = []
+    with psycopg.connect(plain.render_as_string(hide_password=False), autocommit=True) as admin:
+        admin.execute(f'CREATE DATABASE "{name}"')
+        try:
+            url = plain.set(database=name).render_as_string(hide_password=False)
+            prepare(url)
+            there = 0
+            for size in sorted(int(word) for word in given.sizes.split(",")):
+                grow(url, there, size)
+                there = size
+                for path, (order, shares) in PATHS.items():
+                    figures.append(measure(url, size, path, order, shares, given.times))
+                    print(json.dumps(figures[-1]), flush=True)
+        finally:
+            admin.execute(f'DROP DATABASE "{name}" WITH (FORCE)')
+    if given.json:
+        given.json.write_text(json.dumps(figures, indent=2) + "\n", "utf-8")
+
+
+def prepare(url: str) -> None:
+    """Make the campaign, its lists and a do-not-call list of a million numbers."""
+    from campaigns import schema
+    from campaigns.db import engine_for, session_factory
+    from campaigns.installation import ensure_installation
+    from campaigns.models import Campaign, Lease
+
+    engine = engine_for(url)
+    schema.upgrade(engine)
+    ensure_installation(engine)
+    with session_factory(engine)() as session, session.begin():
+        session.add(
+            Campaign(
+                name="bench",
+                pbx="main",
+                mode="predictive",
+                state="running",
+                country="IT",
+                hours="09:00-20:00",
+                time_zone="Europe/Rome",
+                caller_id="+39061234567",
+                max_attempts=9,
+                number_gap=600.0,
+            )
+        )
+        session.add(Lease(name="campaign:1", holder="bench", fence=1, expires_at=datetime(2100, 1, 1, tzinfo=UTC)))
+    engine.dispose()
+    with psycopg.connect(url) as connection:
+        connection.execute(
+            "INSERT INTO lists (campaign_id, name, kind, created_at) "
+            "SELECT 1, 'list ' || n, 'contacts', timestamptz '2026-02-01' + n * interval '1 day' "
+            f"FROM generate_series(1, {LISTS}) n"
+        )
+        connection.execute(
+            "INSERT INTO do_not_call (number, source) "
+            "SELECT '+3906' || lpad((n * 50)::text, 8, '0'), 'bench' FROM generate_series(1, 1000000) n"
+        )
+
+
+def grow(url: str, there: int, size: int) -> None:
+    """Bring the campaign to `size` contacts; the indexes are made afterwards, as filling is not what is measured."""
+    with psycopg.connect(url, autocommit=True) as connection:
+        connection.execute("SET maintenance_work_mem = '512MB'; SET synchronous_commit = off")
+        kept = connection.execute(
+            "SELECT indexname, indexdef FROM pg_indexes WHERE tablename = 'contacts' AND indexname LIKE 'ix%'"
+        ).fetchall()
+        for index, _ in kept:
+            connection.execute(f"DROP INDEX {index}")
+        step = 500_000
+        for first in range(there + 1, size + 1, step):
+            connection.execute(FILL.format(lists=LISTS, first=first, last=min(size, first + step - 1)))
+        for _, definition in kept:
+            connection.execute(definition)
+        if there == 0:
+            connection.execute(ATTEMPTS)
+        connection.execute("VACUUM ANALYZE contacts; ")
+        connection.execute("VACUUM ANALYZE attempts")
+        connection.execute("VACUUM ANALYZE do_not_call")
+
+
+def measure(
+    url: str, size: int, path: str, order: str, shares: tuple[tuple[int, float], ...], times: int
+) -> dict[str, Any]:
+    """Choose and gate a hundred contacts `times` times."""
+    from campaigns import gate
+    from campaigns.db import engine_for, session_factory
+    from dialer.settings import TimingSettings
+
+    with psycopg.connect(url) as connection:
+        connection.execute("UPDATE campaigns SET contact_order = %s", (order,))
+        connection.execute("UPDATE lists SET share = NULL")
+        for number, share in shares:
+            connection.execute("UPDATE lists SET share = %s WHERE id = %s", (share, number))
+    engine = engine_for(url)
+    sessions, claim, timing = session_factory(engine), gate.Claim("campaign:1", "bench", 1), TimingSettings()
+    took: list[float] = []
+    through = 0
+    scans = _scans(url)
+    for turn in range(times + 20):
+        with sessions() as session:
+            began = time.perf_counter()
+            allowed = gate.let_through(session, 1, WANTED, claim, now=NOW, timing=timing)
+            session.flush()
+            spent = time.perf_counter() - began
+            session.rollback()
+        if turn >= 20:  # the first ones fill caches and learn plans
+            took.append(spent * 1000)
+            through += len(allowed.contacts)
+    engine.dispose()
+    took.sort()
+    return {
+        "contacts": size,
+        "order": path,
+        "through": through / times,
+        "p50_ms": round(took[len(took) // 2], 1),
+        "p99_ms": round(took[int(len(took) * 0.99) - 1], 1),
+        "max_ms": round(took[-1], 1),
+        "sequential_scans": _scans(url) - scans,
+        "load_average": round(os.getloadavg()[0], 1),
+    }
+
+
+def _scans(url: str) -> int:
+    """Count sequential scans of the large tables so far."""
+    time.sleep(1.5)  # what a connection did is told a second later
+    with psycopg.connect(url, autocommit=True) as connection:
+        row = connection.execute(
+            "SELECT sum(seq_scan) FROM pg_stat_user_tables WHERE relname IN ('contacts', 'attempts', 'do_not_call')"
+        ).fetchone()
+    return int(row[0]) if row is not None and row[0] is not None else 0
+
+
+if __name__ == "__main__":
+    main()

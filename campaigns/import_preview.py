@@ -1,0 +1,237 @@
+"""What an import would make of a file, before anybody asks for one: columns, first rows, counts by reason, repeats.
+
+Reads the beginning of the file with the importer's own parts and writes nothing. The columns are guessed from their
+names, as the import does; what their cells look like is only ever told, with the words that would say so.
+"""
+
+import difflib
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy.orm import Session
+
+from campaigns.import_columns import Columns, find_columns, guess, known, near_name, parse_target, shown_field
+from campaigns.import_encoding import detect
+from campaigns.import_judging import GoodRow, Judge
+from campaigns.import_options import ImportOptions
+from campaigns.import_reading import Record, Table
+from campaigns.import_repeats import LINK, Repeats, Seen, repeated
+from campaigns.import_running import calendar_of
+from campaigns.lists_view import Reason, grouped
+from campaigns.models import Campaign
+from dialer.errors import BadInput
+from dialer.number_reader import NumberReader
+
+LOOKED_AT = 10_000  # rows judged, unless more are asked for
+_SAMPLED = 1_000  # rows whose cells are looked at to say what a column holds
+_LIKELY = 0.8  # share of numbers from which a column is said to hold them
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """One column of the file: what it would become, how sure that is, and why."""
+
+    name: str
+    becomes: str
+    confidence: float  # 0 to 1
+    why: str
+    filled: float  # share of the rows that have something in it
+    samples: Sequence[str]
+
+
+@dataclass(slots=True)
+class Preview:
+    """What would come of a file, as far as it was read. `trouble`: why nothing would be imported."""
+
+    file_name: str
+    encoding: str
+    delimiter: str
+    header_line: int
+    columns: Sequence[Column]
+    trouble: str = ""
+    first: list[dict[str, Any]] = field(default_factory=list)
+    rows: int = 0
+    accepted: int = 0
+    rejected: int = 0
+    duplicates: int = 0
+    whole: bool = False  # the counts are of the whole file, not of its beginning
+    reasons: Sequence[Reason] = ()
+
+    def as_json(self) -> dict[str, Any]:
+        """Return the preview for a program."""
+        return asdict(self)
+
+
+def preview(
+    session: Session,
+    campaign: Campaign,
+    path: Path,
+    *,
+    file_name: str,
+    kind: str,
+    options: ImportOptions,
+    now: datetime,
+    most: int | None = LOOKED_AT,
+    shown: int = 5,
+) -> Preview:
+    """Look at the first `most` rows (None: all of them). BadInput when the file itself cannot be read."""
+    encoding = detect(path, file_name, options.encoding)
+    with Table(path, file_name, encoding, options.delimiter, known) as table:
+        place = f"{file_name}, line {table.header_line}"
+        try:
+            columns = find_columns(table.header, kind, place=place, country=campaign.country, mapping=options.mapping)
+        except BadInput as exc:
+            sample = [record.cells for record, _ in zip(table.records(), range(_SAMPLED), strict=False)]
+            told = _columns(table.header, sample, None, options.mapping, kind, campaign.country)
+            return Preview(file_name, encoding.name, table.delimiter, table.header_line, told, trouble=str(exc))
+        calendar = calendar_of(session, campaign, now)[0] if kind == "callbacks" else None
+        judge = Judge(columns, campaign.country, clean=encoding.clean, calendar=calendar)
+        repeats = Repeats(
+            session, campaign.id, kind=kind, scope=options.duplicates_in, within_days=options.within_days, now=now
+        )
+        made = Preview(file_name, encoding.name, table.delimiter, table.header_line, ())
+        sample = _judge(table, judge, columns, repeats, made, options.duplicates, most, shown)
+        made.columns = _columns(columns.names, sample, columns, options.mapping, kind, campaign.country)
+    return made
+
+
+def _judge(
+    table: Table,
+    judge: Judge,
+    columns: Columns,
+    repeats: Repeats,
+    made: Preview,
+    action: str,
+    most: int | None,
+    shown: int,
+) -> list[list[str]]:
+    """Count what the import would; returns the cells of the first rows."""
+    told: Counter[tuple[str, str, str]] = Counter()
+    examples: dict[tuple[str, str, str], tuple[str, str, str]] = {}
+    seen, sample, batch = Seen(), list[list[str]](), list[tuple[Record, GoodRow]]()
+
+    def refuse(record: Record, column: str, value: str, reason: str, remedy: str) -> None:
+        group = grouped(column, reason, remedy)
+        told[group] += 1
+        examples.setdefault(group, (reason, str(record.line), value))
+
+    def flush() -> None:
+        there = repeats.of([number for _, row in batch for number in row.numbers])
+        for record, row in batch:
+            number = next((number for number in row.numbers if number in there), "")
+            if number and action != LINK:
+                made.duplicates += 1
+                reason = f"the number is in list {there[number].list_name!r} already"
+                problem = repeated(columns, record.cells, number, reason, _ACTIONS[action])
+                refuse(record, *problem)
+                continue
+            made.accepted += 1
+            if len(made.first) < shown:
+                made.first.append(_as_read(record.line, row))
+        batch.clear()
+
+    made.whole = True
+    for record in table.records():
+        if most is not None and made.rows >= most:
+            made.whole = False
+            break
+        made.rows += 1
+        if len(sample) < _SAMPLED:
+            sample.append(record.cells)
+        row = judge.judge(record)
+        if isinstance(row, list):
+            made.rejected += 1
+            refuse(record, *row[0])
+            continue
+        number, first = seen.first(row.numbers if action != LINK else (row.phone,), record.line)
+        if first != record.line:
+            made.duplicates += 1
+            reason = f"duplicate of line {first}: the number is the same"
+            refuse(record, *repeated(columns, record.cells, number, reason, "keep one of the rows"))
+            continue
+        batch.append((record, row))
+        if len(batch) >= 5_000:
+            flush()
+    flush()
+    made.reasons = [
+        Reason(rows, group[0], examples[group][0], group[2], examples[group][1], examples[group][2])
+        for group, rows in told.most_common(12)
+    ]
+    return sample
+
+
+_ACTIONS = {
+    "skip": "it is left out; --duplicates says what else may be done",
+    "update": "the contact there is gets what this row says",
+    "merge": "the contact there is gets what it lacks",
+}
+
+
+def _as_read(line: int, row: GoodRow) -> dict[str, Any]:
+    types = row.types or ("phone",)
+    told: dict[str, Any] = {
+        "line": line,
+        "numbers": [f"{number} ({kind})" for number, kind in zip(row.numbers, types, strict=False)],
+    }
+    names = ("first_name", "last_name", "company", "description")
+    told |= {name: getattr(row, name) for name in names if getattr(row, name)}
+    if row.custom != "{}":
+        told["custom"] = row.custom
+    if row.priority:
+        told["priority"] = row.priority
+    if row.due_date:
+        told["due"] = row.next_at
+    return told
+
+
+def _columns(
+    names: Sequence[str],
+    sample: Sequence[Sequence[str]],
+    columns: Columns | None,
+    mapping: Mapping[str, str],
+    kind: str,
+    country: str,
+) -> list[Column]:
+    reader, types = NumberReader(country), dict(columns.numbers) if columns is not None else {}
+    told = []
+    for index, name in enumerate(names):
+        cells = [row[index].strip() for row in sample if index < len(row) and row[index].strip()]
+        share = _share(cells, reader)
+        becomes = parse_target(mapping[name]) if name in mapping else guess(name, kind)
+        sure, why = _how_sure(name, becomes, given=name in mapping, share=share, filled=bool(cells))
+        shown, of_type = shown_field(becomes), types.get(index, "")
+        shown += f" ({of_type})" if of_type and not shown.startswith(of_type) else ""
+        filled = len(cells) / len(sample) if sample else 0.0
+        told.append(Column(name, shown, sure, why, round(filled, 3), _samples(cells)))
+    return told
+
+
+def _share(cells: Sequence[str], reader: NumberReader) -> float:
+    return sum(isinstance(reader.read(cell), str) for cell in cells) / len(cells) if cells else 0.0
+
+
+def _samples(cells: Iterable[str]) -> list[str]:
+    return [cell[:40] for cell in dict.fromkeys(cells)][:3]
+
+
+def _how_sure(name: str, becomes: str, *, given: bool, share: float, filled: bool) -> tuple[float, str]:
+    """Say how sure it is that the column is what it would become, and why."""
+    looks = f"{share:.0%} of its cells are numbers"
+    is_number = becomes.startswith(("phone", "work", "home"))
+    if is_number and filled:
+        return round(share if given else 0.5 + share / 2, 2), ("you said so; " if given else "by its name; ") + looks
+    if given:
+        return 1.0, "you said so"
+    if becomes != "custom":
+        return (1.0, "by its name") if filled else (0.8, "by its name; it is empty")
+    if share >= _LIKELY:
+        return round(1 - share, 2), f"{looks}: --mapping '{name}=phone' would call them"
+    near = near_name(name)
+    if near is not None:
+        score = difflib.SequenceMatcher(None, name.casefold(), near).ratio()
+        return round(1 - score, 2), f"its name is near {near!r}: --mapping '{name}={near}' if it is"
+    return 1.0, "kept under its own name"
