@@ -4,17 +4,19 @@ The verdicts are of this moment and bind nobody: only the gate, on locked rows, 
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 
 from sqlalchemy import select, text
 from sqlalchemy.orm import Session
 
-from campaigns import do_not_call
+from campaigns import capping, do_not_call
+from campaigns.gate import since
 from campaigns.models import Attempt, Campaign, Contact, ContactList, Offer
 from dialer import gate as rules
 from dialer.calls import CallState
+from dialer.caps import reach
 from dialer.errors import NotFound
 from dialer.gate import DoNotCallEntry, Verdict
 from dialer.modes import AGENTLESS
@@ -79,10 +81,12 @@ _DUE = text(
             WHEN EXISTS (SELECT 1 FROM do_not_call n WHERE n.number = d.number
                          AND (n.campaign_id IS NULL OR n.campaign_id = :campaign_id)) THEN 'do_not_call'
             WHEN (SELECT count(*) FROM attempts a
-                  WHERE a.contact_id = d.id AND a.state <> ALL(:never_rang)) >= :max_attempts THEN 'attempts'
+                  WHERE a.contact_id = d.id AND a.state <> ALL(:never_rang)
+                  AND a.ordered_at > coalesce(d.promised_at, '-infinity')) >= :max_attempts THEN 'attempts'
             WHEN called.at + make_interval(secs => :gap) > :now THEN 'number_gap'
+            WHEN d.id = ANY(CAST(:capped AS bigint[])) THEN 'caps'
             ELSE '' END AS blocked, called.at + make_interval(secs => :gap) AS until
-        FROM (SELECT k.id, coalesce(k.next_number, k.phone) AS number
+        FROM (SELECT k.id, k.promised_at, coalesce(k.next_number, k.phone) AS number
               FROM contacts k JOIN lists l ON l.id = k.list_id
               WHERE k.campaign_id = :campaign_id AND k.state = 'open' AND k.next_at <= :now
                 AND l.undone_at IS NULL) d
@@ -107,6 +111,7 @@ _IN_WORDS = {
     "do_not_call": "on the do-not-call list",
     "attempts": "all attempts used up",
     "number_gap": "called too short a time ago",
+    "caps": "called as often as the caps allow",
 }
 
 
@@ -126,9 +131,11 @@ def waterfall(session: Session, campaign: Campaign, *, now: datetime, ring_secon
 
 def _due(session: Session, campaign: Campaign, now: datetime) -> tuple[list[Step], list[tuple[str, int]]]:
     """Return the steps that hold due contacts back, and (a number, how many like it) of those none holds."""
+    capped = _capped(session, campaign, now)
     values = {
         "campaign_id": campaign.id,
         "now": now,
+        "capped": list(capped),
         "gap": campaign.number_gap,
         "max_attempts": campaign.max_attempts,
         "never_rang": [str(state) for state in NEVER_RANG],
@@ -140,7 +147,41 @@ def _due(session: Session, campaign: Campaign, now: datetime) -> tuple[list[Step
         for rule, told in _IN_WORDS.items()
         if rule in held
     ]
+    if "caps" in held:
+        first = min((until for until in capped.values() if until is not None), default=None)
+        steps = [replace(step, until=first) if step.reason == _IN_WORDS["caps"] else step for step in steps]
     return steps, [(row.example, row.contacts) for row in rows if not row.blocked]
+
+
+# Due contacts of which any number was called since: few, because who is at a cap is put off when they are met.
+_CALLED = text(
+    """
+    SELECT k.id FROM contacts k
+    WHERE k.campaign_id = :campaign_id AND k.state = 'open' AND k.next_at <= :now
+      AND (EXISTS (SELECT 1 FROM attempts a WHERE a.number = k.phone AND a.ordered_at > :since)
+           OR EXISTS (SELECT 1 FROM attempts a WHERE a.number = k.phone2 AND a.ordered_at > :since)
+           OR EXISTS (SELECT 1 FROM attempts a WHERE a.number = k.next_number AND a.ordered_at > :since))
+    """
+)
+
+
+def _capped(session: Session, campaign: Campaign, now: datetime) -> dict[int, datetime | None]:
+    """Return the due contacts that a cap holds back, each with the moment it lets go."""
+    caps = capping.in_force(session, campaign)
+    if not caps:
+        return {}
+    called_since = now - reach(caps) - timedelta(minutes=5)
+    found = session.scalars(_CALLED, {"campaign_id": campaign.id, "now": now, "since": called_since}).all()
+    held: dict[int, datetime | None] = {}
+    for ids in (found[n : n + 1_000] for n in range(0, len(found), 1_000)):
+        contacts = session.scalars(select(Contact).where(Contact.id.in_(ids))).all()
+        counted = capping.Counted.read(session, campaign, contacts, now)
+        for contact in contacts:
+            number = contact.next_number or contact.phone
+            verdicts = counted.judge(contact, number, now, zones_to_judge(zones(number), campaign.time_zone))
+            if not all(verdict.allowed for verdict in verdicts):
+                held[contact.id] = soonest(verdicts)
+    return held
 
 
 def _outside_hours(
@@ -198,7 +239,11 @@ def explain(session: Session, campaign: Campaign, given: str, *, now: datetime, 
     contact, twins = find_contact(session, campaign, given)
     number = contact.next_number or contact.phone
     history = session.scalars(select(Attempt).where(Attempt.contact_id == contact.id).order_by(Attempt.id.desc())).all()
-    counted = sum(counts_against_cap(CallState(attempt.state)) for attempt in history)
+    counted = sum(
+        counts_against_cap(CallState(attempt.state)) and since(contact.promised_at, attempt.ordered_at)
+        for attempt in history
+    )
+    capped = capping.Counted.read(session, campaign, [contact], now)
     entry = do_not_call.blocked(session, [number], campaign.id).get(number)
     where = zones_to_judge(zones(number), campaign.time_zone)
     verdicts = (
@@ -210,6 +255,7 @@ def explain(session: Session, campaign: Campaign, given: str, *, now: datetime, 
         rules.attempt_cap(counted, campaign.max_attempts),
         judge(now, Hours.parse(campaign.hours), where, ring_seconds=ring_seconds),
         rules.number_gap(now, _last_called(session, number), campaign.number_gap),
+        *capped.judge(contact, number, now, where),
         _number_open(session, contact, number),
         rules.not_before(now, contact.next_at),
     )

@@ -8,12 +8,13 @@ calendar day where the phone is; where that may be several zones, the cap holds 
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, time, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Literal
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from dialer.errors import BadInput
 from dialer.gate import Known, Verdict, seconds_in_words
+from dialer.rate_windows import midnight
 
 Per = Literal["number", "contact"]
 Counts = Literal["calls", "talks"]
@@ -128,7 +129,7 @@ def _judge(cap: Cap, now: datetime, earlier: Sequence[Call], zones: Sequence[str
     known = _known(zones)
     stretches: list[tuple[datetime, datetime | None]] = [(now - cap.reach, None)]
     if cap.length == "day" and known is not None:
-        stretches = [_day(now, zone) for zone in known]
+        stretches = [(midnight(now, zone), midnight(now, zone, days=1)) for zone in known]
     counted = 0
     until: datetime | None = None
     for opens, closes in stretches:
@@ -150,15 +151,6 @@ def _verdict(cap: Cap, counted: int, until: datetime | None) -> Verdict:
         return Verdict(True, rule, f"{whom} has had {counted} of {cap.in_words}", against=against)
     so_far = f"{whom} has had {counted}" if counted > cap.count else f"{whom} has had them all"
     return Verdict(False, rule, f"at most {cap.in_words}: {so_far}", until=until, against=against)
-
-
-def _day(now: datetime, zone: ZoneInfo) -> tuple[datetime, datetime | None]:
-    """When the day of `now` begins and when the next one does, on the UTC line: 23 or 25 hours when clocks change."""
-    today = now.astimezone(zone).date()
-    begins, ends = (
-        datetime.combine(day, time(0), tzinfo=zone).astimezone(UTC) for day in (today, today + timedelta(days=1))
-    )
-    return begins, ends
 
 
 def _known(zones: Sequence[str]) -> list[ZoneInfo] | None:

@@ -18,7 +18,7 @@ import structlog
 from apscheduler.schedulers.background import BackgroundScheduler  # type: ignore[import-untyped]
 from sqlalchemy import delete, select
 
-from campaigns import agents, importing, leases, offers, reserving, retention
+from campaigns import agents, capping, importing, leases, offers, reserving, retention
 from campaigns.application import Application
 from campaigns.db import database_now
 from campaigns.gate import Claim, LeaseLost
@@ -189,6 +189,14 @@ class Scheduler:
             agents.send_home(session, now=now)
             session.execute(delete(ProcessBeat).where(ProcessBeat.beat_at < now - FORGOTTEN))
 
+    def keep_caps(self) -> None:
+        """Write the caps of the settings down, for whoever orders a call, under whichever settings."""
+        caps = self._application.settings.caps
+        with self._application.transaction() as session:
+            now, who = database_now(session), f"scheduler:{self.holder}"
+            if capping.keep_everywhere(session, number=caps.number, contact=caps.contact, now=now, who=who):
+                log.info("caps of all campaigns", number=caps.number or "none", contact=caps.contact or "none")
+
     def nightly(self) -> None:
         """Delete what is older than its retention, and files no import wants any more."""
         with self._application.transaction() as session:
@@ -228,6 +236,7 @@ def run_scheduler(settings: Settings) -> int:
         scheduler = Scheduler(wired.application)
         calendar = _calendar(scheduler)
         beat = Beat(wired.application, "scheduler", scheduler.figures)
+        scheduler.keep_caps()
         scheduler.renew()
         calendar.start()
         scheduler.start_loops(stop)
