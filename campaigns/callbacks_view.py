@@ -48,7 +48,7 @@ _QUERY = text(
     JOIN lists l ON l.id = k.list_id
     JOIN campaigns c ON c.id = k.campaign_id
     LEFT JOIN periods p ON p.id = k.period_id
-    WHERE l.kind = 'callbacks' AND l.undone_at IS NULL
+    WHERE (l.kind = 'callbacks' OR k.promised_at IS NOT NULL) AND l.undone_at IS NULL
       AND (CAST(:campaign_id AS bigint) IS NULL OR c.id = :campaign_id)
       AND (:closed OR k.state <> 'closed')
     ORDER BY k.state = 'closed', k.due_date NULLS LAST, p.starts NULLS LAST, k.next_at NULLS LAST, k.id

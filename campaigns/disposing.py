@@ -70,13 +70,13 @@ def dispose(
     the campaign's clock. `ready`: the wrap-up is over with this. NotFound and TryAgainLater say why there is no call.
     """
     found = _named(session, call, agent) if call else _in_hand_or_last(session, agent)
-    said = _say(session, found, code, note=note, answers=answers, due=due, period=period, now=now, who=who, why="")
+    session.refresh(found, with_for_update=ROW_LOCK)
     if ready:
         held = agents.locked(session, agent.id)
         if held.state in ("assigned", "talking"):
             raise BadInput(f"agent {_name(held)} is still in the call: say --ready when it is over")
         agents.ready(session, held.id, now=now, who=who)
-    return said
+    return _say(session, found, code, note=note, answers=answers, due=due, period=period, now=now, who=who, why="")
 
 
 def correct(
@@ -95,6 +95,7 @@ def correct(
     if not why.strip():
         raise BadInput("changing what was said of a call needs a reason: give it with --why, the ledger keeps it")
     found = _named(session, call, None)
+    session.refresh(found, with_for_update=ROW_LOCK)
     return _say(session, found, code, note=note, answers=None, due=due, period=period, now=now, who=who, why=why)
 
 
@@ -156,7 +157,7 @@ def _say(
     who: str,
     why: str,
 ) -> Said:
-    session.refresh(attempt, with_for_update=ROW_LOCK)
+    """Keep the word of a call whose row is locked, and carry it out as far as that can be now."""
     campaign = session.get_one(Campaign, attempt.campaign_id)
     contact = session.get_one(Contact, attempt.contact_id, with_for_update=ROW_LOCK, populate_existing=True)
     row = dispositions.get(session, campaign, code)

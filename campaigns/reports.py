@@ -11,7 +11,14 @@ from zoneinfo import ZoneInfo
 
 from sqlalchemy.orm import Session
 
-from campaigns import lifecycle, reports_abandonment, reports_agents, reports_attempts, reports_outcomes
+from campaigns import (
+    lifecycle,
+    reports_abandonment,
+    reports_agents,
+    reports_attempts,
+    reports_dispositions,
+    reports_outcomes,
+)
 from campaigns.campaign_values import usual_time_zone
 from campaigns.report_shape import Period, Report
 from dialer.errors import BadInput, NotFound
@@ -27,6 +34,7 @@ class Kind:
 
 REPORTS: Mapping[str, Kind] = {
     "outcomes": Kind(reports_outcomes.outcomes, "attempts by how they ended"),
+    "dispositions": Kind(reports_dispositions.dispositions, "conversations by what the agents said came of them"),
     "abandonment": Kind(reports_abandonment.abandonment, "answered calls by day: joined, abandoned, and the rates"),
     "agents": Kind(reports_agents.agents, "each agent's time and conversations"),
     "attempts": Kind(reports_attempts.attempts, "every attempt, one row each"),

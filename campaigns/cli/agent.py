@@ -8,6 +8,7 @@ import click
 
 from campaigns.cli import output
 from campaigns.cli.context import CliContext, who
+from campaigns.cli.params import Moment
 from campaigns.cli.tree import Group
 
 if TYPE_CHECKING:
@@ -261,6 +262,39 @@ def skip(context: CliContext, name: str, reason: str, pbx: str | None, as_json: 
         output.print_json({"offer": skipped.id, "contact": skipped.contact_id, "state": skipped.state})
         return
     click.echo(f"contact {skipped.contact_id} is left for later")
+
+
+# What came of a call -------------------------------------------------------------------------------------
+
+
+@agent.command(
+    "dispose",
+    example="""dialer agent dispose 101 sale --ready
+dialer agent dispose 101 callback --due 2026-03-31 --period Morning --note 'asks for the price list'""",
+)
+@click.argument("name", metavar="AGENT")
+@click.argument("code")
+@click.option("--note", default="", help="Kept with the call.")
+@click.option("--due", type=Moment(), help="With a callback: a day, or a day and a time, by the campaign's clock.")
+@click.option("--period", default="", help="With a callback and a day: which period of it. Default: the campaign's.")
+@click.option("--call", default="", metavar="REFERENCE", help="An earlier call of AGENT. Default: the one in hand.")
+@click.option("--ready", is_flag=True, help="End the wrap-up with it.")
+@_PBX_OPTION
+@output.json_option
+@click.pass_obj
+def dispose(context: CliContext, /, name: str, code: str, pbx: str | None, as_json: bool, **given: Any) -> None:
+    """AGENT says what came of the call in hand, or of the last one while its wrap-up lasts.
+
+    CODE is one of `dialer disposition list CAMPAIGN`. It may be said again, and differently: the last word counts.
+    """
+    from campaigns import disposing, roster
+    from campaigns.cli.disposition import tell_said
+    from campaigns.db import database_now
+
+    with context.application() as app, app.transaction() as session:
+        found = roster.find_agent(session, name, pbx)
+        said = disposing.dispose(session, found, code, now=database_now(session), who=who(), **given)
+    tell_said(said, as_json)
 
 
 def _say_dialled(made: Dialled, as_json: bool) -> None:
