@@ -19,8 +19,9 @@ from campaigns.capping import numbers_of
 from campaigns.db import ROW_LOCK
 from campaigns.models import Agent, Assignment, Attempt, Campaign, Contact, ContactList
 from campaigns.models import Disposition as Row
-from dialer import retries
+from dialer import forms, retries
 from dialer.errors import BadInput, NotFound, TryAgainLater
+from dialer.forms import Field
 
 NOTE_LENGTH = 2_000
 # A contact that an attempt closed may be opened again by another word for that attempt; one that was closed for any
@@ -57,7 +58,7 @@ def dispose(
     *,
     call: str = "",
     note: str = "",
-    answers: Mapping[str, Any] | None = None,
+    answers: Mapping[str, str] | None = None,
     due: date | datetime | None = None,
     period: str = "",
     ready: bool = False,
@@ -66,8 +67,9 @@ def dispose(
 ) -> Said:
     """Keep an agent's word for the call in hand, or for the last one while its wrap-up lasts.
 
-    `call`: the reference of an earlier call of theirs instead. `due`, `period`: when a callback is promised for, by
-    the campaign's clock. `ready`: the wrap-up is over with this. NotFound and TryAgainLater say why there is no call.
+    `call`: the reference of an earlier call of theirs instead. `answers`: to the campaign's form, as typed. `due`,
+    `period`: when a callback is promised for, by the campaign's clock. `ready`: the wrap-up is over with this. NotFound
+    and TryAgainLater say why there is no call.
     """
     found = _named(session, call, agent) if call else _in_hand_or_last(session, agent)
     session.refresh(found, with_for_update=ROW_LOCK)
@@ -76,6 +78,7 @@ def dispose(
         if held.state in ("assigned", "talking"):
             raise BadInput(f"agent {_name(held)} is still in the call: say --ready when it is over")
         agents.ready(session, held.id, now=now, who=who)
+    answers = answers or {}
     return _say(session, found, code, note=note, answers=answers, due=due, period=period, now=now, who=who, why="")
 
 
@@ -150,7 +153,7 @@ def _say(
     code: str,
     *,
     note: str | None,
-    answers: Mapping[str, Any] | None,
+    answers: Mapping[str, str] | None,
     due: date | datetime | None,
     period: str,
     now: datetime,
@@ -171,7 +174,8 @@ def _say(
     if note is not None:
         attempt.note = _printable(note)
     if answers is not None:
-        attempt.answers = dict(answers)
+        form = [Field.of(kept) for kept in campaign.form]
+        attempt.answers = forms.answers(form, attempt.answers, answers, complete=row.meaning == "sale")
     forbidden = _forbid(session, attempt, contact, campaign, row, now=now, who=who) if row.does == "dnc" else 0
     unmoved = _in_the_way(session, attempt, contact)
     if not unmoved and attempt.ended_at is not None:

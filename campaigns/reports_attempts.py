@@ -15,7 +15,7 @@ _QUERY = text(
            CAST(extract(epoch FROM a.joined_at - a.answered_at) AS float) AS waited,
            CAST(extract(epoch FROM coalesce(a.left_at, a.over_at, a.ended_at, :now) - a.joined_at) AS float) AS talk,
            d.code AS disposition, g.name AS agent, a.gateway, a.ref, nullif(a.trouble, '') AS trouble,
-           nullif(a.note, '') AS note
+           nullif(a.note, '') AS note, nullif(CAST(a.answers AS text), '{}') AS answers
     FROM attempts a
     JOIN campaigns c ON c.id = a.campaign_id
     JOIN contacts k ON k.id = a.contact_id
@@ -43,6 +43,7 @@ _COLUMNS = (
     Column("ref", "Reference", aside=True),
     Column("trouble", "Trouble"),
     Column("note", "Note", aside=True),
+    Column("answers", "Answers", aside=True),
 )
 
 

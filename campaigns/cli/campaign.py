@@ -211,6 +211,8 @@ def _print_campaign(row: CampaignRow, agents: list[str]) -> None:
         ("Hours", f"{row.hours}, where each phone is" + (f" (else {row.time_zone})" if row.time_zone else "")),
         ("Numbers", f"read as {row.country}; {output.words(row.number_gap)} between two calls to one number"),
         ("Attempts", f"at most {row.max_attempts} per contact, {output.words(row.retry_delay)} after a failed one"),
+        ("Caps", ", ".join([*([f"{row.number_caps} per number"] if row.number_caps else []),
+                            *([f"{row.contact_caps} per contact"] if row.contact_caps else [])]) or "none of its own"),
         ("Limits", f"{output.percent(row.max_abandonment)} abandoned, {lines} lines, {row.answer_limit:g} s "
                    f"to an agent, {output.words(row.wrap_up_limit)} wrap-up; {row.rule_pack}"),
         ("Agents", f"{row.agents_at_work} of {row.agents} at work" + (f": {people}" if people else "")),

@@ -118,3 +118,27 @@ def test_the_report_tells_what_was_said(talking: Dialer, session: Session) -> No
     told = talking.ok("report", "dispositions", "--campaign", "spring", "--from", "2026-03-01")
     assert "Sale" in told
     assert "100.0 %" in told
+
+
+def test_script_and_form_are_given_shown_and_answered(talking: Dialer, session: Session) -> None:
+    assert "has no script" in talking("campaign", "script", "spring").stderr
+    given = talking("campaign", "script", "spring", "-", input="Hello {first_name}!\nYour {custom.Colour}?\n")
+    assert given.exit_code == 0
+    assert "no contact seen has a column 'Colour'" in given.stderr
+    assert talking.ok("campaign", "script", "spring") == "Hello {first_name}!\nYour {custom.Colour}?\n"
+    wrong = talking("campaign", "script", "spring", "-", input="one\n{nome}")
+    assert (wrong.exit_code, "line 2: there is no field 'nome'" in wrong.stderr) == (2, True)
+    assert talking.json("campaign", "form", "spring", "budget*:number", "remark")["form"][0]["required"] is True
+    assert "for a sale" in talking.ok("campaign", "form", "spring")
+    read = talking.ok("agent", "script", "101")
+    assert "Hello Bruno!\nYour [no Colour]?" in read
+    assert "--answer budget*:number" in read
+    missing = talking("agent", "dispose", "101", "sale")
+    assert (missing.exit_code, "wants budget" in missing.stderr) == (2, True)
+    assert talking("agent", "dispose", "101", "sale", "--answer", "budget").exit_code == 2
+    talking.ok("agent", "dispose", "101", "sale", "--answer", "budget=120")
+    assert talking.json("agent", "script", "101")["answers"] == {"budget": 120}
+    (row,) = talking.json("report", "attempts", "--campaign", "spring", "--from", "2026-03-01")["rows"]
+    assert (row["disposition"], row["answers"]) == ("sale", '{"budget": 120}')
+    assert "no script now" in talking.ok("campaign", "script", "spring", "--clear")
+    assert talking.json("campaign", "form", "spring", "--clear")["form"] == []
