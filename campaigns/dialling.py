@@ -13,9 +13,9 @@ from sqlalchemy.orm import Session
 from campaigns import agents, gate, offers, pace_view, parking
 from campaigns.application import Application
 from campaigns.db import ROW_LOCK, database_now
-from campaigns.endings import DIALLED_BY_HAND
 from campaigns.gate import Author, Lines
 from campaigns.models import Agent, AgentLeg, Attempt, Campaign, CampaignAgent, Contact, ContactList, Offer
+from campaigns.planning import DIALLED_BY_HAND
 from campaigns.why import find_contact
 from dialer import gate as rules
 from dialer.calls import CallState

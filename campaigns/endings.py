@@ -5,22 +5,18 @@ attempt's as well (order of locks: attempt, leg, agent).
 """
 
 from datetime import datetime, timedelta
-from itertools import takewhile
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from campaigns import agentless, agents, callback_tickets, callbacks, ledger, pbx_commands, reserving
-from campaigns.contact_numbers import following
+from campaigns import agentless, agents, callback_tickets, disposing, ledger, pbx_commands, planning, reserving
 from campaigns.db import ROW_LOCK
 from campaigns.models import AgentLeg, Assignment, Attempt, Campaign, Contact, ContactList
-from dialer.abandonment import rule_pack
+from campaigns.planning import DIALLED_BY_HAND
 from dialer.calls import CallState, Facts, conclude, given_up
 from dialer.modes import AGENTLESS
 from dialer.pbx.base import CallOutcome
-from dialer.retries import RetryRules, after, counts_against_cap
 
-DIALLED_BY_HAND = "dialled by hand"
 # An agent whose phone did this is not called again until they show a sign of life.
 _AGENTS_OWN_DOING = (CallState.NO_ANSWER, CallState.REJECTED, CallState.BUSY, CallState.UNAVAILABLE, CallState.HUNG_UP)
 
@@ -81,7 +77,7 @@ def close_attempt(session: Session, attempt: Attempt, state: CallState, *, now: 
     _free_agent(session, attempt, campaign, now)
     if attempt.reserved_agent_id is not None:
         reserving.release_attempt(session, attempt.id, now=now, why=f"the call ended: {state.replace('_', ' ')}")
-    _plan_contact(session, attempt, campaign, state, now)
+    _plan_contact(session, attempt, campaign, now)
     callback_tickets.after_call(session, attempt, now=now)
     ledger.record(
         session,
@@ -168,48 +164,17 @@ def _free_agent(session: Session, attempt: Attempt, campaign: Campaign, now: dat
     agents.leave_customer(session, agent, now=now, wrap_up_limit=campaign.wrap_up_limit)
 
 
-def _plan_contact(session: Session, attempt: Attempt, campaign: Campaign, state: CallState, now: datetime) -> None:
+def _plan_contact(session: Session, attempt: Attempt, campaign: Campaign, now: datetime) -> None:
     contact = session.get_one(Contact, attempt.contact_id, with_for_update=ROW_LOCK, populate_existing=True)
     if contact.state != "live":
         return  # closed meanwhile: undone, or put on do-not-call
-    earlier = history(session, contact.id)
-    before = callbacks.attempts_before(session, [contact.id]).get(contact.id, 0)
-    other = following(contact, attempt.number)
-    plan = after(
-        state,
-        now=now,
-        attempt_no=max(1, sum(counts_against_cap(CallState(past)) for past, _ in earlier) - before),
-        max_attempts=campaign.max_attempts,
-        rules=RetryRules.of(campaign.retry_delay, rest=rule_pack(campaign.rule_pack).rest),
-        has_other_number=other is not None,
-        unavailable_times=_unavailable(earlier, attempt.number),
-        never_rang_in_a_row=_in_a_row(earlier),
-    )
-    if session.get_one(ContactList, contact.list_id).kind == "manual":
+    if attempt.disposition_id is not None:
+        disposing.carry_out(session, attempt, contact, campaign, now=now)
+    elif session.get_one(ContactList, contact.list_id).kind == "manual":
         # An agent dialled this number; the dialer never does so by itself.
         contact.state, contact.closed_because, contact.next_at = "closed", DIALLED_BY_HAND, None
-        return
-    if plan.at is None:
-        contact.state, contact.closed_because, contact.next_at = "closed", plan.closed_because, None
-        return
-    contact.state, contact.next_at = "open", plan.at
-    if plan.other_number:
-        contact.next_number = other
-
-
-def history(session: Session, contact_id: int) -> list[tuple[str, str]]:
-    """(state, number) of every attempt at a contact, newest first."""
-    query = select(Attempt.state, Attempt.number).where(Attempt.contact_id == contact_id).order_by(Attempt.id.desc())
-    return [(row.state, row.number) for row in session.execute(query)]
-
-
-def _unavailable(earlier: list[tuple[str, str]], number: str) -> int:
-    return sum(state == CallState.UNAVAILABLE and called == number for state, called in earlier)
-
-
-def _in_a_row(earlier: list[tuple[str, str]]) -> int:
-    never = list(takewhile(lambda past: not counts_against_cap(CallState(past[0])), earlier))
-    return max(1, len(never))
+    else:
+        planning.replan(session, attempt, contact, campaign, now=now)
 
 
 def _timeline(attempt: Attempt) -> dict[str, str | None]:

@@ -6,7 +6,7 @@ order nobody sent by `not_after` is never sent (I4).
 """
 
 from collections import Counter
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -17,6 +17,7 @@ from sqlalchemy.orm import Session
 
 from campaigns import (
     callbacks,
+    capping,
     contact_filters,
     do_not_call,
     gateway_rates,
@@ -35,11 +36,10 @@ from dialer.contact_filter import Past, from_json, verdict
 from dialer.gate import Proof, Verdict
 from dialer.modes import AGENTLESS, AUTOMATIC
 from dialer.numbers import zones
-from dialer.retries import ATTEMPTS_USED_UP, NEVER_RANG, counts_against_cap
+from dialer.retries import ATTEMPTS_USED_UP, DO_NOT_CALL, NEVER_RANG, counts_against_cap, forward
 from dialer.settings import TimingSettings
 from dialer.windows import Hours, judge, zones_to_judge
 
-DO_NOT_CALL = "do not call"
 # A contact nobody can say a time for (its zone is unknown) is asked about again after so long.
 ASK_AGAIN = timedelta(hours=1)
 
@@ -215,8 +215,8 @@ def let_through(
     if not contacts:
         return allowed
     numbers = {contact.id: contact.next_number or contact.phone for contact in contacts}
-    _lock_numbers(session, sorted(set(numbers.values())))
-    known = _Known.read(session, campaign, contacts, list(numbers.values()))
+    _lock_numbers(session, sorted({number for contact in contacts for number in capping.numbers_of(contact)}))
+    known = _Known.read(session, campaign, contacts, list(numbers.values()), now)
     allowed.tried = known.tried
     for contact in contacts:
         number = numbers[contact.id]
@@ -226,9 +226,10 @@ def let_through(
             continue
         proof = _judge(campaign, contact, number, known, now=now, ring_seconds=timing.ring_limit)
         if not proof.allowed:
-            passed.refused[put_off(contact, proof, now)] += 1
+            passed.refused[put_off(session, campaign, contact, number, proof)] += 1
         elif len(allowed.contacts) < wanted:
             known.ringing.add(number)
+            known.capped.add(number, now)
             allowed.contacts.append((contact, number, proof))
     return allowed
 
@@ -251,8 +252,8 @@ def order_one(
     """
     session.refresh(campaign, with_for_update={"read": True})
     number = contact.next_number or contact.phone
-    _lock_numbers(session, [number])
-    known = _Known.read(session, campaign, [contact], [number])
+    _lock_numbers(session, capping.numbers_of(contact))
+    known = _Known.read(session, campaign, [contact], [number], now)
     proof = _judge(campaign, contact, number, known, now=now, ring_seconds=timing.ring_limit)
     if contact.kept_for is not None:
         whose = callbacks.named(session, contact.kept_for)
@@ -325,33 +326,32 @@ class _Known:
     forbidden: dict[str, rules.DoNotCallEntry]
     hours: Hours
     last_tried: dict[int, tuple[str, datetime]]  # of each contact: how it ended, and when it was ordered
+    capped: capping.Counted
 
     @classmethod
     def read(
-        cls, session: Session, campaign: Campaign, contacts: Sequence[Contact], numbers: Sequence[str]
+        cls, session: Session, campaign: Campaign, contacts: Sequence[Contact], numbers: Sequence[str], now: datetime
     ) -> "_Known":
         ringing = session.scalars(select(Attempt.number).where(Attempt.number.in_(numbers), Attempt.ended_at.is_(None)))
-        last = session.execute(
-            select(Attempt.number, func.max(func.coalesce(Attempt.sent_at, Attempt.ordered_at)).label("at"))
-            .where(Attempt.number.in_(numbers), Attempt.state.not_in(NEVER_RANG))
-            .group_by(Attempt.number)
-        )
         counted: Counter[int] = Counter()
         tried: Counter[int] = Counter()
-        promised = [contact.id for contact in contacts if contact.due_date is not None]
-        before = callbacks.attempts_before(session, promised) if promised else {}
+        asked_for = [contact.id for contact in contacts if contact.due_date is not None]
+        before = callbacks.attempts_before(session, asked_for) if asked_for else {}
+        promised = {contact.id: contact.promised_at for contact in contacts}
         last_tried: dict[int, tuple[str, datetime]] = {}
-        past = select(Attempt.contact_id, Attempt.state, Attempt.ordered_at).where(
-            Attempt.contact_id.in_([c.id for c in contacts])
-        )
-        for contact_id, state, at in session.execute(past.order_by(Attempt.id)):
-            last_tried[contact_id] = (state, at)
+        past = select(Attempt.contact_id, Attempt.state, Attempt.ordered_at).where(Attempt.contact_id.in_(promised))
+        for contact_id, state, ordered_at in session.execute(past.order_by(Attempt.id)):
+            last_tried[contact_id] = (state, ordered_at)
             tried[contact_id] += 1
-            counted[contact_id] += counts_against_cap(CallState(state))
+            counted[contact_id] += counts_against_cap(CallState(state)) and since(promised[contact_id], ordered_at)
         return cls(
             ringing=set(ringing),
-            last_called={row.number: row.at for row in last},
-            counted={contact_id: count - before.get(contact_id, 0) for contact_id, count in counted.items()},
+            last_called=_last_called(session, numbers),
+            # A promise begins the count anew, once: from when it was made, or by what was used up before it.
+            counted={
+                contact_id: count - (before.get(contact_id, 0) if promised[contact_id] is None else 0)
+                for contact_id, count in counted.items()
+            },
             tried=tried,
             forbidden={
                 number: rules.DoNotCallEntry(entry.source, entry.reason, entry.campaign_id is None, entry.added_at)
@@ -359,7 +359,22 @@ class _Known:
             },
             hours=Hours.parse(campaign.hours),
             last_tried=last_tried,
+            capped=capping.Counted.read(session, campaign, contacts, now),
         )
+
+
+def _last_called(session: Session, numbers: Sequence[str]) -> dict[str, datetime]:
+    query = (
+        select(Attempt.number, func.max(func.coalesce(Attempt.sent_at, Attempt.ordered_at)).label("at"))
+        .where(Attempt.number.in_(numbers), Attempt.state.not_in(NEVER_RANG))
+        .group_by(Attempt.number)
+    )
+    return {row.number: row.at for row in session.execute(query)}
+
+
+def since(promised_at: datetime | None, ordered_at: datetime) -> bool:
+    """Whether an attempt counts against its contact's cap: who asked to be called again begins anew."""
+    return promised_at is None or ordered_at > promised_at
 
 
 def _judge(
@@ -374,6 +389,7 @@ def _judge(
             rules.attempt_cap(known.counted.get(contact.id, 0), campaign.max_attempts),
             judge(now, known.hours, zone, ring_seconds=ring_seconds),
             rules.number_gap(now, known.last_called.get(number), campaign.number_gap),
+            *known.capped.judge(contact, number, now, zone),
             rules.not_before(now, contact.next_at),
             *_filter(campaign, contact, known, now),
         ),
@@ -389,7 +405,26 @@ def _filter(campaign: Campaign, contact: Contact, known: _Known, now: datetime) 
     return (verdict(from_json(campaign.contact_filter), contact_filters.fields_of(contact), past, now),)
 
 
-def put_off(contact: Contact, proof: Proof, now: datetime) -> str:
+def next_allowed(
+    session: Session, campaign: Campaign, contact: Contact, number: str, at: datetime, *, ring_seconds: float = 60.0
+) -> datetime:
+    """Return the first moment from `at` on that hours, gap and caps allow a call to this number.
+
+    A plan on what is known now; the gate decides when the moment has come.
+    """
+    zone, hours = zones_to_judge(zones(number), campaign.time_zone), Hours.parse(campaign.hours)
+    capped = capping.Counted.read(session, campaign, [contact], at)
+    last = _last_called(session, [number]).get(number)
+
+    def ask(at: datetime) -> Iterable[Verdict]:
+        yield judge(at, hours, zone, ring_seconds=ring_seconds)
+        yield rules.number_gap(at, last, campaign.number_gap)
+        yield from capped.judge(contact, number, at, zone)
+
+    return forward(at, ask)
+
+
+def put_off(session: Session, campaign: Campaign, contact: Contact, number: str, proof: Proof) -> str:
     """Say when a contact that a rule refused is looked at again, or close it; returns the rule's name."""
     refusal = proof.refusal
     assert refusal is not None
@@ -399,7 +434,9 @@ def put_off(contact: Contact, proof: Proof, now: datetime) -> str:
     elif refusal.rule == "filter" and refusal.until is None:
         contact.state, contact.closed_because = "closed", contact_filters.NOT_WANTED  # with its time, to come back
     else:
-        contact.state, contact.next_at = "open", proof.until or now + ASK_AGAIN
+        contact.state, contact.next_at = "open", proof.at + ASK_AGAIN
+        if proof.until is not None:
+            contact.next_at = next_allowed(session, campaign, contact, number, proof.until)
     return refusal.rule
 
 

@@ -27,6 +27,7 @@ from sqlalchemy.types import Text
 
 from campaigns.db import Base
 from dialer.calls import OPEN
+from dialer.dispositions import DOES
 
 Instant = TIMESTAMP(timezone=True)
 _OPEN_SQL = "state IN (" + ", ".join(f"'{state}'" for state in OPEN) + ")"
@@ -43,6 +44,9 @@ class Installation(Base):
     __table_args__ = (CheckConstraint("id = 1", name="one_row"),)
     id: Mapped[int] = mapped_column(primary_key=True, default=1, autoincrement=False)
     prefix: Mapped[str] = mapped_column(Text)
+    # For every campaign, from the settings of whoever schedules: decided on in the rows, as its own caps are.
+    number_caps: Mapped[str] = mapped_column(Text, default="", server_default="")
+    contact_caps: Mapped[str] = mapped_column(Text, default="", server_default="")
 
 
 class Campaign(Base):
@@ -89,6 +93,12 @@ class Campaign(Base):
         Text, default="", server_default=""
     )  # "priority,freshest"; "": by due time
     contact_filter: Mapped[list[Any]] = mapped_column(JSONB, default=list, server_default=text("'[]'::jsonb"))
+    number_caps: Mapped[str] = mapped_column(Text, default="", server_default="")  # "3/day, 7/7d", by any campaign
+    contact_caps: Mapped[str] = mapped_column(Text, default="", server_default="")  # over all numbers of a contact
+    # A rule for each end that has one: {"busy": {"delay": 300, "most": 2}}.
+    retry_rules: Mapped[dict[str, Any]] = mapped_column(JSONB, default=dict, server_default=text("'{}'::jsonb"))
+    script: Mapped[str] = mapped_column(Text, default="", server_default="")  # what the agent reads, with {fields}
+    form: Mapped[list[Any]] = mapped_column(JSONB, default=list, server_default=text("'[]'::jsonb"))  # what they ask
 
 
 class Agent(Base):
@@ -277,6 +287,7 @@ class Contact(Base):
     priority: Mapped[int] = mapped_column(SmallInteger, default=0, server_default=text("0"))  # the lowest comes first
     # Attempts when it was last ordered, up to 3: a key of the lanes, and no count; reports count rows.
     tried: Mapped[int] = mapped_column(SmallInteger, default=0, server_default=text("0"))
+    promised_at: Mapped[datetime | None] = mapped_column(Instant)  # an agent promised a call: tries count from then
 
 
 class PlacedCall:
@@ -348,6 +359,14 @@ class Attempt(PlacedCall, Base):
     agent_id: Mapped[int | None] = mapped_column(ForeignKey("agents.id"))  # who met the person
     answer_group: Mapped[str] = mapped_column(Text, default="", server_default="")  # "12/1": list, attempt up to 3
     given_up_at: Mapped[datetime | None] = mapped_column(Instant)  # while it rang, nobody being free for an answer
+    # What the agent said of it; without a word the state is what came of it.
+    disposition_id: Mapped[int | None] = mapped_column(ForeignKey("dispositions.id"))
+    disposed_at: Mapped[datetime | None] = mapped_column(Instant)
+    disposed_by: Mapped[str | None] = mapped_column(Text)
+    callback_at: Mapped[datetime | None] = mapped_column(Instant)  # promised in this call
+    callback_period_id: Mapped[int | None] = mapped_column(ForeignKey("periods.id", ondelete="SET NULL"))
+    note: Mapped[str] = mapped_column(Text, default="", server_default="")
+    answers: Mapped[dict[str, Any]] = mapped_column(JSONB, default=dict, server_default=text("'{}'::jsonb"))
 
 
 class AgentLeg(PlacedCall, Base):
@@ -372,6 +391,7 @@ class Assignment(Base):
         Index("uq_assignments_open_agent", "agent_id", unique=True, postgresql_where=text("ended_at IS NULL")),
         Index("uq_assignments_open_attempt", "attempt_id", unique=True, postgresql_where=text("ended_at IS NULL")),
         Index("ix_assignments_attempt", "attempt_id"),
+        Index("ix_assignments_agent", "agent_id", "id"),  # an agent's last call
     )
     id: Mapped[int] = _id()
     attempt_id: Mapped[int] = mapped_column(ForeignKey("attempts.id"))
@@ -670,6 +690,25 @@ class ImportPull(Base):
     import_id: Mapped[int | None] = mapped_column(ForeignKey("imports.id"))  # the last it brought
     file_name: Mapped[str] = mapped_column(Text, default="", server_default="")  # in the folder, until that is over
     trouble: Mapped[str] = mapped_column(Text, default="", server_default="")
+
+
+class Disposition(Base):
+    """A word agents have for what came of a call. Never deleted: attempts refer to it; `retired_at` takes it away."""
+
+    __tablename__ = "dispositions"
+    __table_args__ = (
+        UniqueConstraint("campaign_id", "code"),
+        CheckConstraint("does IN (" + ", ".join(f"'{one}'" for one in DOES) + ")", name="does"),
+    )
+    id: Mapped[int] = _id()
+    campaign_id: Mapped[int] = mapped_column(ForeignKey("campaigns.id"))
+    code: Mapped[str] = mapped_column(Text)
+    label: Mapped[str] = mapped_column(Text)
+    meaning: Mapped[str] = mapped_column(Text)
+    does: Mapped[str] = mapped_column(Text)
+    retry_rule: Mapped[dict[str, Any]] = mapped_column(JSONB, default=dict, server_default=text("'{}'::jsonb"))
+    everywhere: Mapped[bool] = mapped_column(default=False, server_default=text("false"))  # of dnc: all campaigns
+    retired_at: Mapped[datetime | None] = mapped_column(Instant)
 
 
 # The records are the only defence when a regulator asks; so the database itself says no.

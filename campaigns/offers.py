@@ -98,7 +98,7 @@ def accept(
     refusal = made.refusal
     assert refusal is not None
     _end(session, found, agent, contact, "withdrawn", refusal.why, now=now, who=who, at=now)
-    gate.put_off(contact, made, now)
+    gate.put_off(session, campaign, contact, contact.next_number or contact.phone, made)
     return Refused(refusal.why)
 
 

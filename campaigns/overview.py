@@ -34,6 +34,8 @@ class CampaignRow:
     max_lines: int | None
     rule_pack: str
     agents_spec: str
+    number_caps: str
+    contact_caps: str
     created_at: datetime
     started_at: datetime | None
     agents: int
@@ -61,7 +63,7 @@ _QUERY = text(
     """
     SELECT c.name, c.state, c.state_at, c.mode, c.pbx, c.country, c.time_zone, c.hours, c.caller_id, c.max_attempts,
            c.number_gap, c.retry_delay, c.wrap_up_limit, c.answer_limit, c.max_abandonment, c.max_lines, c.rule_pack,
-           c.agents_spec, c.created_at, c.started_at,
+           c.agents_spec, c.number_caps, c.contact_caps, c.created_at, c.started_at,
            who.agents, who.agents_at_work, whom.contacts, whom.contacts_left,
            tries.in_progress, tries.calls, tries.joined, tries.abandoned, tries.hung_up
     FROM campaigns c

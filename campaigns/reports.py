@@ -17,6 +17,7 @@ from campaigns import (
     reports_agents,
     reports_attempts,
     reports_callbacks,
+    reports_dispositions,
     reports_outcomes,
 )
 from campaigns.campaign_values import usual_time_zone
@@ -34,6 +35,7 @@ class Kind:
 
 REPORTS: Mapping[str, Kind] = {
     "outcomes": Kind(reports_outcomes.outcomes, "attempts by how they ended"),
+    "dispositions": Kind(reports_dispositions.dispositions, "conversations by what the agents said came of them"),
     "abandonment": Kind(reports_abandonment.abandonment, "answered calls by day: joined, abandoned, and the rates"),
     "agents": Kind(reports_agents.agents, "each agent's time and conversations"),
     "attempts": Kind(reports_attempts.attempts, "every attempt, one row each"),

@@ -14,11 +14,13 @@ _QUERY = text(
                AS ringing,
            CAST(extract(epoch FROM a.joined_at - a.answered_at) AS float) AS waited,
            CAST(extract(epoch FROM coalesce(a.left_at, a.over_at, a.ended_at, :now) - a.joined_at) AS float) AS talk,
-           g.name AS agent, a.gateway, a.ref, nullif(a.trouble, '') AS trouble
+           d.code AS disposition, g.name AS agent, a.gateway, a.ref, nullif(a.trouble, '') AS trouble,
+           nullif(a.note, '') AS note, nullif(CAST(a.answers AS text), '{}') AS answers
     FROM attempts a
     JOIN campaigns c ON c.id = a.campaign_id
     JOIN contacts k ON k.id = a.contact_id
     LEFT JOIN agents g ON g.id = a.agent_id
+    LEFT JOIN dispositions d ON d.id = a.disposition_id
     WHERE a.ordered_at >= :start AND a.ordered_at < :end
       AND (CAST(:campaign_id AS bigint) IS NULL OR a.campaign_id = :campaign_id)
     ORDER BY a.ordered_at, a.id
@@ -35,10 +37,13 @@ _COLUMNS = (
     Column("ringing", "Rang", "seconds"),
     Column("waited", "Waited", "seconds"),
     Column("talk", "Talked", "seconds"),
+    Column("disposition", "Said"),
     Column("agent", "Agent"),
     Column("gateway", "Gateway", aside=True),
     Column("ref", "Reference", aside=True),
     Column("trouble", "Trouble"),
+    Column("note", "Note", aside=True),
+    Column("answers", "Answers", aside=True),
 )
 
 

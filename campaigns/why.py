@@ -4,18 +4,20 @@ The verdicts are of this moment and bind nobody: only the gate, on locked rows, 
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 
 from sqlalchemy import select, text
 from sqlalchemy.orm import Session
 
-from campaigns import callbacks, do_not_call
+from campaigns import callbacks, capping, do_not_call
 from campaigns.contact_filters import fields_of
+from campaigns.gate import since
 from campaigns.models import Attempt, Campaign, Contact, ContactList, Offer
 from dialer import gate as rules
 from dialer.calls import CallState
+from dialer.caps import reach
 from dialer.contact_filter import Past, from_json
 from dialer.contact_filter import verdict as filter_verdict
 from dialer.errors import NotFound
@@ -82,11 +84,16 @@ _DUE = text(
         SELECT d.number, CASE
             WHEN o.number IS NOT NULL THEN 'number_open'
             WHEN everywhere.number IS NOT NULL OR here.number IS NOT NULL THEN 'do_not_call'
-            WHEN used.times >= :max_attempts + coalesce(promised.attempts_before, 0) THEN 'attempts'
+            -- A promise begins the count anew, once: by what was used up before it, or from when it was made.
+            WHEN d.promised_at IS NULL AND used.times >= :max_attempts + coalesce(promised.attempts_before, 0)
+              OR d.promised_at IS NOT NULL AND used.times >= :max_attempts AND :max_attempts <= (
+                SELECT count(*) FROM attempts t WHERE t.contact_id = d.id AND t.state <> ALL(:never_rang)
+                  AND t.ordered_at > d.promised_at) THEN 'attempts'
             WHEN d.kept_until > :now THEN 'kept'
             WHEN called.until > :now THEN 'number_gap'
+            WHEN d.id = ANY(CAST(:capped AS bigint[])) THEN 'caps'
             ELSE '' END AS blocked, called.until
-        FROM (SELECT k.id, coalesce(k.next_number, k.phone) AS number, k.kept_until
+        FROM (SELECT k.id, coalesce(k.next_number, k.phone) AS number, k.kept_until, k.promised_at
               FROM contacts k JOIN lists l ON l.id = k.list_id
               WHERE k.campaign_id = :campaign_id AND k.state = 'open' AND k.next_at <= :now
                 AND l.undone_at IS NULL) d
@@ -123,6 +130,7 @@ _IN_WORDS = {
     "attempts": "all attempts used up",
     "kept": "callbacks that are an agent's own for now",
     "number_gap": "called too short a time ago",
+    "caps": "called as often as the caps allow",
 }
 
 
@@ -144,9 +152,11 @@ def _due(
     session: Session, campaign: Campaign, now: datetime, ring_seconds: float
 ) -> tuple[list[Step], list[tuple[str, int]]]:
     """Return the steps that hold due contacts back, and (a number, how many like it) of those none holds."""
+    capped = _capped(session, campaign, now)
     values = {
         "campaign_id": campaign.id,
         "now": now,
+        "capped": list(capped),
         "gap": campaign.number_gap,
         "max_attempts": campaign.max_attempts,
         "never_rang": [str(state) for state in NEVER_RANG],
@@ -159,6 +169,9 @@ def _due(
         for rule, told in _IN_WORDS.items()
         if rule in held
     ]
+    if "caps" in held:
+        first = min((until for until in capped.values() if until is not None), default=None)
+        steps = [replace(step, until=first) if step.reason == _IN_WORDS["caps"] else step for step in steps]
     return steps, [(row.example, row.contacts) for row in rows if not row.blocked]
 
 
@@ -167,6 +180,37 @@ def _alike(campaign: Campaign, now: datetime, ring_seconds: float) -> str:
     hours = Hours.parse(campaign.hours)
     verdicts = (judge(now, hours, (zone,), ring_seconds=ring_seconds) for zone in zones_of(campaign.country))
     return country_prefix(campaign.country) if len({(one.allowed, one.until) for one in verdicts}) == 1 else "none"
+
+
+# Due contacts of which any number was called since: few, because who is at a cap is put off when they are met.
+_CALLED = text(
+    """
+    SELECT k.id FROM contacts k
+    WHERE k.campaign_id = :campaign_id AND k.state = 'open' AND k.next_at <= :now
+      AND (EXISTS (SELECT 1 FROM attempts a WHERE a.number = k.phone AND a.ordered_at > :since)
+           OR EXISTS (SELECT 1 FROM attempts a WHERE a.number = k.phone2 AND a.ordered_at > :since)
+           OR EXISTS (SELECT 1 FROM attempts a WHERE a.number = k.next_number AND a.ordered_at > :since))
+    """
+)
+
+
+def _capped(session: Session, campaign: Campaign, now: datetime) -> dict[int, datetime | None]:
+    """Return the due contacts that a cap holds back, each with the moment it lets go."""
+    caps = capping.in_force(session, campaign)
+    if not caps:
+        return {}
+    called_since = now - reach(caps) - timedelta(minutes=5)
+    found = session.scalars(_CALLED, {"campaign_id": campaign.id, "now": now, "since": called_since}).all()
+    held: dict[int, datetime | None] = {}
+    for ids in (found[n : n + 1_000] for n in range(0, len(found), 1_000)):
+        contacts = session.scalars(select(Contact).where(Contact.id.in_(ids))).all()
+        counted = capping.Counted.read(session, campaign, contacts, now)
+        for contact in contacts:
+            number = contact.next_number or contact.phone
+            verdicts = counted.judge(contact, number, now, zones_to_judge(zones(number), campaign.time_zone))
+            if not all(verdict.allowed for verdict in verdicts):
+                held[contact.id] = soonest(verdicts)
+    return held
 
 
 def _outside_hours(
@@ -226,7 +270,11 @@ def explain(session: Session, campaign: Campaign, given: str, *, now: datetime, 
     contact, twins = find_contact(session, campaign, given)
     number = contact.next_number or contact.phone
     history = session.scalars(select(Attempt).where(Attempt.contact_id == contact.id).order_by(Attempt.id.desc())).all()
-    counted = sum(counts_against_cap(CallState(attempt.state)) for attempt in history)
+    counted = sum(
+        counts_against_cap(CallState(attempt.state)) and since(contact.promised_at, attempt.ordered_at)
+        for attempt in history
+    )
+    capped = capping.Counted.read(session, campaign, [contact], now)
     entry = do_not_call.blocked(session, [number], campaign.id).get(number)
     where = zones_to_judge(zones(number), campaign.time_zone)
     verdicts: tuple[Verdict, ...] = (
@@ -240,6 +288,7 @@ def explain(session: Session, campaign: Campaign, given: str, *, now: datetime, 
         ),
         judge(now, Hours.parse(campaign.hours), where, ring_seconds=ring_seconds),
         rules.number_gap(now, _last_called(session, number), campaign.number_gap),
+        *capped.judge(contact, number, now, where),
         _number_open(session, contact, number),
         rules.not_before(now, contact.next_at),
         *_filter(campaign, contact, history, now),

@@ -48,7 +48,7 @@ class WindowRule:
         if self.kind == "rolling":
             return now - self.length
         if self.kind == "day":
-            return _midnight(now, zone)
+            return midnight(now, zone)
         if first_call is None or first_call > now:
             return now
         first_call = first_call.astimezone(UTC)
@@ -60,13 +60,13 @@ class WindowRule:
         None for windows that have no such moment: one that rolls on, and a campaign nobody has ended.
         """
         if self.kind == "day":
-            return _midnight(now, zone, days=1)
+            return midnight(now, zone, days=1)
         if self.kind == "blocks":
             return self.opens(now, first_call, zone) + self.length
         return None
 
 
-def _midnight(now: datetime, zone: tzinfo, *, days: int = 0) -> datetime:
+def midnight(now: datetime, zone: tzinfo, *, days: int = 0) -> datetime:
     """When the local day of `now`, or the one `days` later, begins.
 
     A midnight that clocks skip is the moment they do so; one that comes twice is the first of the two.

@@ -17,7 +17,8 @@ from urllib.parse import urlsplit
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic.fields import FieldInfo
 
-from dialer.errors import SettingsError
+from dialer.caps import parse_all
+from dialer.errors import BadInput, SettingsError
 
 PREFIX = "DIALER_"
 Seconds = Annotated[float, Field(gt=0, le=86_400)]
@@ -108,6 +109,21 @@ class RightsSettings(_Section):
     """Who may do what no one else may; names as the ledger writes them (`cli:anna`). Until there are roles."""
 
     may_raise_ceiling: tuple[str, ...] = ()  # an abandonment limit above the rule pack's, with a reason
+
+
+class CapsSettings(_Section):
+    """How often anybody may be called, by all campaigns together: `3/day, 7/7d`. A campaign may add caps of its own."""
+
+    number: str = ""  # one phone number
+    contact: str = ""  # one contact, over all its numbers
+
+    @field_validator("number", "contact")
+    @classmethod
+    def _readable(cls, value: str) -> str:
+        try:
+            return ", ".join(str(cap) for cap in parse_all(value))
+        except BadInput as exc:
+            raise ValueError(str(exc)) from None
 
 
 class PbxSettings(_Section):
@@ -217,6 +233,7 @@ class Settings(_Section):
     log: LogSettings = LogSettings()
     timing: TimingSettings = TimingSettings()
     rights: RightsSettings = RightsSettings()
+    caps: CapsSettings = CapsSettings()
     pbx: dict[str, PbxSettings] = Field(default_factory=dict)
     worker_threads: int = Field(8, ge=1, le=64)
     agent_login: Literal["presence", "explicit"] = "presence"  # who says an agent is at work

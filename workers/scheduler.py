@@ -18,7 +18,7 @@ import structlog
 from apscheduler.schedulers.background import BackgroundScheduler  # type: ignore[import-untyped]
 from sqlalchemy import delete, select
 
-from campaigns import agents, callback_watch, importing, leases, offers, pulling, reserving, retention
+from campaigns import agents, callback_watch, capping, importing, leases, offers, pulling, reserving, retention
 from campaigns.application import Application
 from campaigns.db import database_now
 from campaigns.gate import Claim, LeaseLost
@@ -217,6 +217,14 @@ class Scheduler:
         if found is not None and found.trouble:
             log.warning("pull in trouble", pull=name, trouble=found.trouble[:300])
 
+    def keep_caps(self) -> None:
+        """Write the caps of the settings down, for whoever orders a call, under whichever settings."""
+        caps = self._application.settings.caps
+        with self._application.transaction() as session:
+            now, who = database_now(session), f"scheduler:{self.holder}"
+            if capping.keep_everywhere(session, number=caps.number, contact=caps.contact, now=now, who=who):
+                log.info("caps of all campaigns", number=caps.number or "none", contact=caps.contact or "none")
+
     def nightly(self) -> None:
         """Delete what is older than its retention, and files no import wants any more."""
         with self._application.transaction() as session:
@@ -259,6 +267,7 @@ def run_scheduler(settings: Settings) -> int:
         scheduler = Scheduler(wired.application)
         calendar = _calendar(scheduler)
         beat = Beat(wired.application, "scheduler", scheduler.figures)
+        scheduler.keep_caps()
         scheduler.renew()
         calendar.start()
         scheduler.start_loops(stop)

@@ -8,6 +8,7 @@ import click
 
 from campaigns.cli import output
 from campaigns.cli.context import CliContext, who
+from campaigns.cli.params import Moment
 from campaigns.cli.tree import Group
 
 if TYPE_CHECKING:
@@ -261,6 +262,88 @@ def skip(context: CliContext, name: str, reason: str, pbx: str | None, as_json: 
         output.print_json({"offer": skipped.id, "contact": skipped.contact_id, "state": skipped.state})
         return
     click.echo(f"contact {skipped.contact_id} is left for later")
+
+
+# What came of a call -------------------------------------------------------------------------------------
+
+
+@agent.command(
+    "dispose",
+    example="""dialer agent dispose 101 sale --ready
+dialer agent dispose 101 callback --due 2026-03-31 --period Morning --note 'asks for the price list'""",
+)
+@click.argument("name", metavar="AGENT")
+@click.argument("code")
+@click.option("--note", default="", help="Kept with the call.")
+@click.option("--due", type=Moment(), help="With a callback: a day, or a day and a time, by the campaign's clock.")
+@click.option("--period", default="", help="With a callback and a day: which period of it. Default: the campaign's.")
+@click.option(
+    "--answer", "answered", multiple=True, metavar="NAME=VALUE", help="To a field of the campaign's form; repeatable."
+)
+@click.option("--call", default="", metavar="REFERENCE", help="An earlier call of AGENT. Default: the one in hand.")
+@click.option("--ready", is_flag=True, help="End the wrap-up with it.")
+@_PBX_OPTION
+@output.json_option
+@click.pass_obj
+def dispose(
+    context: CliContext,
+    /,
+    name: str,
+    code: str,
+    answered: tuple[str, ...],
+    pbx: str | None,
+    as_json: bool,
+    **more: Any,
+) -> None:
+    """AGENT says what came of the call in hand, or of the last one while its wrap-up lasts.
+
+    CODE is one of `dialer disposition list CAMPAIGN`. It may be said again, and differently: the last word counts.
+    """
+    from campaigns import disposing, roster
+    from campaigns.cli.disposition import tell_said
+    from campaigns.db import database_now
+
+    given = {**more, "answers": dict(_pair(text) for text in answered)}
+    with context.application() as app, app.transaction() as session:
+        found = roster.find_agent(session, name, pbx)
+        said = disposing.dispose(session, found, code, now=database_now(session), who=who(), **given)
+    tell_said(said, as_json)
+
+
+def _pair(text: str) -> tuple[str, str]:
+    name, equals, value = text.partition("=")
+    if not equals:
+        raise click.UsageError(f"--answer {text!r}: write NAME=VALUE, for example budget=120")
+    return name.strip(), value
+
+
+@agent.command("script", example="dialer agent script 101")
+@click.argument("name", metavar="AGENT")
+@_PBX_OPTION
+@output.json_option
+@click.pass_obj
+def script(context: CliContext, name: str, pbx: str | None, as_json: bool) -> None:
+    """Show what AGENT reads and asks in the call in hand, the one that rings for them, or the offer they have."""
+    from campaigns import roster, scripts
+
+    with context.application() as app, app.transaction() as session:
+        shown = scripts.for_agent(session, roster.find_agent(session, name, pbx))
+    if as_json:
+        output.print_json(shown.as_json())
+        return
+    from rich.text import Text
+
+    out = output.console()
+    out.print(output.heading(f"{_called(shown.contact)}, {shown.number}, campaign {shown.campaign}"))
+    if shown.text:
+        for line in shown.text.split("\n"):
+            out.print(output.plain(line))
+    else:
+        output.note(f"campaign {shown.campaign} has no script: `dialer campaign script` gives it one")
+    for field in shown.form:
+        known = shown.answers.get(field.name)
+        out.print(Text(f"  --answer {field}", style="cyan").append(f"  now {known}" if known is not None else ""))
+    out.print(Text("say: " + ", ".join(shown.words), style="dim"))
 
 
 def _say_dialled(made: Dialled, as_json: bool) -> None:

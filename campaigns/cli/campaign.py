@@ -211,6 +211,7 @@ def _print_campaign(row: CampaignRow, agents: list[str]) -> None:
         ("Hours", f"{row.hours}, where each phone is" + (f" (else {row.time_zone})" if row.time_zone else "")),
         ("Numbers", f"read as {row.country}; {output.words(row.number_gap)} between two calls to one number"),
         ("Attempts", f"at most {row.max_attempts} per contact, {output.words(row.retry_delay)} after a failed one"),
+        ("Caps", _caps(row)),
         ("Limits", f"{output.percent(row.max_abandonment)} abandoned, {lines} lines, {row.answer_limit:g} s "
                    f"to an agent, {output.words(row.wrap_up_limit)} wrap-up; {row.rule_pack}"),
         ("Agents", f"{row.agents_at_work} of {row.agents} at work" + (f": {people}" if people else "")),
@@ -223,6 +224,11 @@ def _print_campaign(row: CampaignRow, agents: list[str]) -> None:
     out = output.console()
     out.print(output.heading(row.name))
     out.print(grid)
+
+
+def _caps(row: CampaignRow) -> str:
+    own = [f"{caps} per {whom}" for caps, whom in ((row.number_caps, "number"), (row.contact_caps, "contact")) if caps]
+    return ", and ".join(own) or "none of its own"
 
 
 def _typed(name: str) -> str:

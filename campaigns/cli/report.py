@@ -15,7 +15,7 @@ from campaigns.cli.tree import Command
 if TYPE_CHECKING:
     from campaigns.report_shape import Report
 
-_NAMES = ("outcomes", "abandonment", "agents", "attempts", "callbacks")
+_NAMES = ("outcomes", "dispositions", "abandonment", "agents", "attempts", "callbacks")
 
 
 @click.command(
@@ -40,11 +40,12 @@ def report(
     """Print a report over [--from, --to).
 
     \b
-    outcomes     attempts by how they ended
-    abandonment  answered calls by day: joined, abandoned, and the rates
-    agents       each agent's time and conversations
-    attempts     every attempt, one row each
-    callbacks    promised callbacks by the day they were due: kept, late, lost
+    outcomes      attempts by how they ended
+    dispositions  conversations by what the agents said came of them
+    abandonment   answered calls by day: joined, abandoned, and the rates
+    agents        each agent's time and conversations
+    attempts      every attempt, one row each
+    callbacks     promised callbacks by the day they were due: kept, late, lost
     """
     from campaigns import reports
     from campaigns.db import database_now

@@ -55,6 +55,10 @@ def build_cli(open_context: Opener | None = None) -> Root:
 _CALLING, _WATCHING, _SETTING_UP = "Campaigns", "Watching", "Setting up"
 _TREE = (
     ("campaign", "campaign:campaign", "Create campaigns; start, pause and stop them.", _CALLING),
+    ("campaign retry", "calling_rules:retry", "When contacts are tried again after each outcome.", _CALLING),
+    ("campaign caps", "calling_rules:caps", "How often anybody may be called, by all campaigns together.", _CALLING),
+    ("campaign script", "script:script", "What agents read to the people they speak with.", _CALLING),
+    ("campaign form", "script:form", "What agents ask the people they speak with.", _CALLING),
     ("pace", "pace:pace", "How fast a campaign may dial, and at what risk.", _CALLING),
     ("list", "lists:lists", "Import contact lists, look at them, take them back.", _CALLING),
     (
@@ -64,15 +68,11 @@ _TREE = (
         _CALLING,
     ),
     ("dnc", "dnc:dnc", "Numbers that nobody calls.", _CALLING),
+    ("disposition", "disposition:disposition", "The words agents have for what came of a call.", _CALLING),
     ("agent", "agent:agent", "Who is at work: log in, pause, be ready.", _CALLING),
     ("status", "status:status", "What happens now: agents, calls, lines, abandonment.", _WATCHING),
     ("why", "why:why", "Why a campaign, or one contact, is not being called.", _WATCHING),
-    (
-        "report",
-        "report:report",
-        "Results over a period: outcomes, abandonment, agents, attempts, callbacks.",
-        _WATCHING,
-    ),
+    ("report", "report:report", "Results over a period: outcomes, abandonment, agents, callbacks.", _WATCHING),
     ("forecast", "forecast:forecast", "When a campaign will be done, and how busy its agents will be.", _WATCHING),
     ("simulate", "simulate:simulate", "Days of a call centre in virtual time: no phones, no database.", _WATCHING),
     ("pbx", "pbx:pbx", "The PBXs in the settings, and whether they are fit for calling.", _SETTING_UP),

@@ -4,7 +4,7 @@ import sqlalchemy as sa
 from alembic import op
 from sqlalchemy.dialects import postgresql
 
-BEFORE = "0004"
+BEFORE = "0005"
 
 revision = "0006"
 down_revision = BEFORE

@@ -110,12 +110,11 @@ def test_an_unavailable_number_hands_over_to_the_other_one():
 
 def test_a_number_found_unavailable_twice_is_unreachable():
     assert wait(CallState.UNAVAILABLE) == 3600
-    assert plan(CallState.UNAVAILABLE, unavailable_times=2).closed_because == "unreachable"
+    assert plan(CallState.UNAVAILABLE, times=2).closed_because == "unreachable"
     assert not plan(CallState.UNAVAILABLE, has_other_number=True, on_other_number=True).other_number
-    assert (
-        plan(CallState.UNAVAILABLE, has_other_number=True, on_other_number=True, unavailable_times=2).closed_because
-        == "unreachable"
-    )
+    assert plan(CallState.UNAVAILABLE, on_other_number=True, times=2).closed_because == "unreachable"
+    # The first one was believed after one time only because there was another: it gets its second.
+    assert plan(CallState.UNAVAILABLE, has_other_number=True, on_other_number=True, times=2).other_number
 
 
 def test_the_other_number_is_not_tried_past_the_cap():
