@@ -36,9 +36,9 @@ FILL = """
     INSERT INTO contacts (campaign_id, list_id, line, phone, first_name, last_name, company, description, custom,
                           next_at, priority, tried)
     SELECT 1, 1 + n % {lists}, n, '+3906' || lpad(n::text, 8, '0'), 'Ada', 'Rossi', 'Ditta ' || n % 9999, 'offer',
-           '{{"city": "Roma"}}', CASE WHEN n * 7919 % 10 = 0 THEN timestamptz '2026-03-01' + n % 80000 * interval '1 s'
+           '{{"city": "Roma"}}', CASE WHEN n / 7 % 10 = 0 THEN timestamptz '2026-03-01' + n % 80000 * interval '1 s'
                                    ELSE timestamptz '2026-03-03' + n % 80000 * interval '1 s' END,
-           n * 31 % 5 - 2, n * 17 % 4
+           n / 11 % 5 - 2, n / 13 % 4
     FROM generate_series({first}, {last}) n
 """
 ATTEMPTS = """

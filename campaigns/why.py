@@ -94,9 +94,9 @@ _DUE = text(
             WHEN d.id = ANY(CAST(:capped AS bigint[])) THEN 'caps'
             ELSE '' END AS blocked, called.until
         FROM (SELECT k.id, coalesce(k.next_number, k.phone) AS number, k.kept_until, k.promised_at
-              FROM contacts k JOIN lists l ON l.id = k.list_id
+              FROM contacts k
               WHERE k.campaign_id = :campaign_id AND k.state = 'open' AND k.next_at <= :now
-                AND l.undone_at IS NULL) d
+                AND k.list_id <> ALL(:undone)) d
         LEFT JOIN (SELECT number FROM attempts WHERE ended_at IS NULL) o ON o.number = d.number
         LEFT JOIN do_not_call everywhere ON everywhere.number = d.number AND everywhere.campaign_id IS NULL
         LEFT JOIN do_not_call here ON here.number = d.number AND here.campaign_id = :campaign_id
@@ -113,17 +113,66 @@ _DUE = text(
     GROUP BY 1, 2
     """
 )
+# The contacts that are due and held back, alone: one join of the due with every number that must not ring now.
+_HELD = text(
+    """
+    WITH stop AS (
+        SELECT number, 1 AS rule, CAST(NULL AS timestamptz) AS until FROM attempts WHERE ended_at IS NULL
+        UNION ALL
+        SELECT number, 2, NULL FROM do_not_call WHERE campaign_id IS NULL OR campaign_id = :campaign_id
+        UNION ALL
+        SELECT a.number, 5, max(coalesce(a.sent_at, a.ordered_at)) + make_interval(secs => :gap)
+        FROM campaigns c CROSS JOIN LATERAL (
+            -- An order is sent within a day, or never.
+            SELECT * FROM attempts t WHERE t.campaign_id = c.id AND t.state <> ALL(:never_rang)
+              AND t.ordered_at > CAST(:now AS timestamptz) - make_interval(days => 1, secs => :gap)) a
+        GROUP BY a.number
+        HAVING max(coalesce(a.sent_at, a.ordered_at)) + make_interval(secs => :gap) > :now
+    ), due AS NOT MATERIALIZED (
+        SELECT k.id, coalesce(k.next_number, k.phone) AS number, k.kept_until, k.promised_at FROM contacts k
+        WHERE k.campaign_id = :campaign_id AND k.state = 'open' AND k.next_at <= :now AND k.list_id <> ALL(:undone)
+    )
+    SELECT (ARRAY['number_open', 'do_not_call', 'attempts', 'kept', 'number_gap', 'caps'])[rule] AS blocked,
+           count(*) AS contacts, min(until) AS until
+    FROM (SELECT DISTINCT ON (id) id, rule, until FROM (
+              SELECT d.id, s.rule, s.until FROM due d JOIN stop s ON s.number = d.number
+              UNION ALL
+              SELECT d.id, 3, NULL FROM due d JOIN (
+                  SELECT contact_id, count(*) AS times FROM attempts
+                  WHERE campaign_id = :campaign_id AND state <> ALL(:never_rang)
+                  GROUP BY contact_id HAVING count(*) >= :max_attempts) u ON u.contact_id = d.id
+              LEFT JOIN callbacks p ON p.contact_id = d.id AND p.closed_at IS NULL
+              -- A promise begins the count anew, once: by what was used up before it, or from when it was made.
+              WHERE d.promised_at IS NULL AND u.times >= :max_attempts + coalesce(p.attempts_before, 0)
+                OR d.promised_at IS NOT NULL AND :max_attempts <= (
+                  SELECT count(*) FROM attempts t WHERE t.contact_id = d.id AND t.state <> ALL(:never_rang)
+                    AND t.ordered_at > d.promised_at)
+              UNION ALL
+              SELECT d.id, 4, NULL FROM due d WHERE d.kept_until > :now
+              UNION ALL
+              SELECT d.id, 6, NULL FROM due d WHERE d.id = ANY(CAST(:capped AS bigint[]))) found
+          ORDER BY id, rule) first
+    GROUP BY rule
+    """
+)
 _ALL = text(
     """
-    SELECT CASE WHEN k.state = 'open' AND k.next_at <= :now THEN 'due' WHEN k.state = 'open' THEN 'later'
+    SELECT count(*) FILTER (WHERE k.state = 'open' AND k.next_at <= :now
+                              AND NOT starts_with(coalesce(k.next_number, k.phone), :own)) AS strangers,
+           CASE WHEN k.state = 'open' AND k.next_at <= :now THEN 'due' WHEN k.state = 'open' THEN 'later'
                 ELSE k.state END AS state,
            CASE WHEN k.state = 'closed' THEN k.closed_because ELSE '' END AS because,
            count(*) AS contacts, min(k.next_at) AS until
-    FROM contacts k JOIN lists l ON l.id = k.list_id
-    WHERE k.campaign_id = :campaign_id AND l.undone_at IS NULL
-    GROUP BY 1, 2 ORDER BY 3 DESC, 2
+    FROM contacts k
+    WHERE k.campaign_id = :campaign_id AND k.list_id <> ALL(:undone)
+    GROUP BY 2, 3 ORDER BY 4 DESC, 3
     """
 )
+_EXAMPLE = text("""
+    SELECT coalesce(k.next_number, k.phone) FROM contacts k
+    WHERE k.campaign_id = :campaign_id AND k.state = 'open' AND k.next_at <= :now AND k.list_id <> ALL(:undone)
+    ORDER BY k.next_at LIMIT 1
+""")
 _IN_WORDS = {
     "number_open": "their number is in a call of another contact",
     "do_not_call": "on the do-not-call list",
@@ -136,33 +185,43 @@ _IN_WORDS = {
 
 def waterfall(session: Session, campaign: Campaign, *, now: datetime, ring_seconds: float) -> Waterfall:
     """Count the campaign's contacts down, reason by reason, to those that may be rung now."""
-    rows = session.execute(_ALL, {"campaign_id": campaign.id, "now": now}).all()
+    session.execute(text("SET LOCAL work_mem = '96MB'"))  # for sets as large as the list; not for anything else here
+    undone = select(ContactList.id).where(ContactList.campaign_id == campaign.id, ContactList.undone_at.is_not(None))
+    taken_back = list(session.scalars(undone))
+    own = _alike(campaign, now, ring_seconds)
+    given = {"campaign_id": campaign.id, "now": now, "undone": taken_back, "own": own}
+    rows = session.execute(_ALL, given).all()
     steps = [Step(row.because or "closed", row.contacts) for row in rows if row.state == "closed"]
     for state, told in (("live", "being called, or spoken with, now"), ("later", "to be tried later")):
         steps += [
             Step(told, row.contacts, row.until if state == "later" else None) for row in rows if row.state == state
         ]
-    held, free = _due(session, campaign, now, ring_seconds)
+    due = next((row for row in rows if row.state == "due"), None)
+    held, free = _due(session, campaign, given, due.contacts, due.strangers) if due is not None else ([], [])
     steps += held
     steps += _outside_hours(campaign, free, now=now, ring_seconds=ring_seconds)
     return Waterfall(sum(row.contacts for row in rows), steps)
 
 
 def _due(
-    session: Session, campaign: Campaign, now: datetime, ring_seconds: float
+    session: Session, campaign: Campaign, given: dict[str, Any], due: int, strangers: int
 ) -> tuple[list[Step], list[tuple[str, int]]]:
     """Return the steps that hold due contacts back, and (a number, how many like it) of those none holds."""
-    capped = _capped(session, campaign, now)
+    capped = _capped(session, campaign, given["now"])
     values = {
-        "campaign_id": campaign.id,
-        "now": now,
+        **given,
         "capped": list(capped),
         "gap": campaign.number_gap,
         "max_attempts": campaign.max_attempts,
         "never_rang": [str(state) for state in NEVER_RANG],
-        "own": _alike(campaign, now, ring_seconds),
     }
-    rows = session.execute(_DUE, values).all()
+    if strangers:
+        rows = session.execute(_DUE, values).all()
+        free = [(row.example, row.contacts) for row in rows if not row.blocked]
+    else:
+        rows = session.execute(_HELD, values).all()
+        left = due - sum(row.contacts for row in rows)
+        free = [(session.scalars(_EXAMPLE, values).one(), left)] if left else []
     held = {row.blocked: row for row in rows if row.blocked}
     steps = [
         Step(told, held[rule].contacts, held[rule].until if rule == "number_gap" else None)
@@ -172,7 +231,7 @@ def _due(
     if "caps" in held:
         first = min((until for until in capped.values() if until is not None), default=None)
         steps = [replace(step, until=first) if step.reason == _IN_WORDS["caps"] else step for step in steps]
-    return steps, [(row.example, row.contacts) for row in rows if not row.blocked]
+    return steps, free
 
 
 def _alike(campaign: Campaign, now: datetime, ring_seconds: float) -> str:

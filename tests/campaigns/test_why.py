@@ -219,3 +219,28 @@ def test_what_holds_a_campaign_is_told_until_nothing_does(session: Session, camp
     assert "no gateway of PBX main" in told()
     status.gateways = [{"id": "4", "name": "trunk", "enabled": True, "registered": True, "lines": 5, "busy_lines": 0}]
     assert told() == ""
+
+
+def test_both_ways_of_counting_say_the_same(
+    session: Session, campaign: Campaign, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One zone for all is the quick way; where zones differ each head of a number is judged."""
+    campaign.number_gap, campaign.max_attempts = 3600.0, 1
+    elsewhere = factories.campaign(session)
+    for number in range(6):
+        one = factories.contact(session, campaign, phone=f"+39061234560{number}")
+        if number in (1, 2):
+            session.add(DoNotCall(number=one.phone, source="test", campaign_id=campaign.id if number == 1 else None))
+        if number in (2, 3):  # on the list, and called a moment ago by another campaign
+            twin = factories.contact(session, elsewhere, phone=one.phone)
+            factories.attempt(session, elsewhere, contact=twin, state=CallState.BUSY, ordered_at=NOW, sent_at=NOW)
+        if number == 4:
+            before = NOW - timedelta(days=2)
+            factories.attempt(session, campaign, contact=one, state=CallState.BUSY, ordered_at=before, sent_at=before)
+    session.flush()
+    quick = why.waterfall(session, campaign, now=NOW, ring_seconds=30)
+    monkeypatch.setattr(why, "_alike", lambda *_: "none")
+    careful = why.waterfall(session, campaign, now=NOW, ring_seconds=30)
+    assert quick == careful
+    assert [step.contacts for step in quick.steps] == [2, 1, 1]
+    assert quick.dialable == 2
