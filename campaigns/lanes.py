@@ -12,6 +12,7 @@ from collections import Counter
 from collections.abc import Sequence
 from datetime import datetime
 from itertools import groupby
+from operator import itemgetter
 
 from sqlalchemy import text
 from sqlalchemy.orm import Session
@@ -80,8 +81,8 @@ def _in_order(
 ) -> list[int]:
     """Return the first contacts of these lanes; lanes of one rank are taken together."""
     found: list[int] = []
-    ranked = sorted(lanes, key=lambda lane: (rank(lane, order), lane.list_id, lane.priority, lane.tried))
-    groups = [list(group) for _, group in groupby(ranked, key=lambda lane: rank(lane, order))]
+    ranked = sorted(((rank(lane, order), at) for at, lane in enumerate(lanes)))
+    groups = [[lanes[at] for _, at in group] for _, group in groupby(ranked, key=itemgetter(0))]
     while groups and len(found) < most:
         part = [groups.pop(0)]
         while groups and sum(map(len, part)) + len(groups[0]) <= _AT_ONCE:

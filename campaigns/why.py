@@ -74,7 +74,7 @@ class Explained:
 
 # Contacts that are due, by the first rule that holds them back; the others by the head of their number, which
 # is what decides the time zone (:own all together, where every zone of the country says the same). Sets are joined to
-# the contacts, each once: asked contact by contact, a million of them take half a minute.
+# the contacts, each once: asked contact by contact, 45,000 took 0.9 s.
 _DUE = text(
     """
     SELECT blocked, CASE WHEN blocked <> '' THEN NULL WHEN starts_with(number, :own) THEN :own

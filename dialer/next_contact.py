@@ -5,7 +5,7 @@ due longest comes first; the order says in which sequence lanes are taken. So or
 not what a list costs.
 """
 
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import TypeVar
@@ -51,16 +51,18 @@ def parse_order(text: str) -> tuple[str, ...]:
     return words
 
 
+_PLACES: Mapping[str, Callable[[Lane], float]] = {
+    "priority": lambda lane: lane.priority,
+    "freshest": lambda lane: -lane.listed_at.timestamp(),
+    "oldest": lambda lane: lane.listed_at.timestamp(),
+    "fewest": lambda lane: lane.tried,
+    "most": lambda lane: -lane.tried,
+}
+
+
 def rank(lane: Lane, order: Sequence[str]) -> tuple[float, ...]:
     """Return where a lane stands; equal ranks are taken together, whoever is due longest first."""
-    place = {
-        "priority": lane.priority,
-        "freshest": -lane.listed_at.timestamp(),
-        "oldest": lane.listed_at.timestamp(),
-        "fewest": lane.tried,
-        "most": -lane.tried,
-    }
-    return tuple(place[word] for word in order if word != "due")
+    return tuple(_PLACES[word](lane) for word in order if word != "due")
 
 
 def mixed(queues: Mapping[K, Sequence[T]], shares: Mapping[K, float], recent: Mapping[K, int], wanted: int) -> list[T]:
