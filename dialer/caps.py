@@ -1,0 +1,169 @@
+"""How often one phone, or one person, may be called: so many calls a day, or within a stretch of time.
+
+A cap is judged against the times of earlier calls by *any* campaign. A stretch rolls: it reaches back from this
+moment, so seven in seven days means that the eighth call waits until the first one is seven days old. A day is the
+calendar day where the phone is; where that may be several zones, the cap holds in every one of them.
+"""
+
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, time, timedelta
+from typing import Literal
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+from dialer.errors import BadInput
+from dialer.gate import Known, Verdict, seconds_in_words
+
+Per = Literal["number", "contact"]
+Counts = Literal["calls", "talks"]
+
+LONGEST = timedelta(days=366)
+MOST = 1_000
+# Where nobody can say which day it is at the phone: no day is longer, so this is at least as strict.
+UNKNOWN_DAY = timedelta(hours=25)
+
+_UNITS = {"h": timedelta(hours=1), "d": timedelta(days=1)}
+_WRITTEN = re.compile(r"(\d{1,4})\s*(talks?)?\s*/\s*(?:(day)|(\d{1,4})\s*([hd]))")
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """An earlier call that may have rung: when, and whether an agent spoke with somebody."""
+
+    at: datetime
+    talked: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Earlier:
+    """Earlier calls of any campaign: to the number that is to be called, and to any number of the contact."""
+
+    number: Sequence[Call] = ()
+    contact: Sequence[Call] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Cap:
+    """At most `count` calls in any stretch of `length`, or in a calendar day where the phone is.
+
+    `per`: whose calls are counted, those to one number or those to any number of one contact. `counts`: every call
+    that may have rung, or only those in which an agent spoke with somebody: "1 talk/7d" is a rest of seven days after
+    a conversation.
+    """
+
+    count: int
+    length: timedelta | Literal["day"]
+    per: Per = "number"
+    counts: Counts = "calls"
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.count <= MOST:
+            raise BadInput(f"cap {self}: the calls must be between 1 and {MOST:,}")
+        if self.length != "day" and not timedelta(0) < self.length <= LONGEST:
+            raise BadInput(f"cap {self}: the stretch must be at most {LONGEST.days} days, and not nothing")
+
+    @classmethod
+    def parse(cls, text: str, per: Per = "number") -> "Cap":
+        """Read `3/day`, `7/7d`, `2/36h` or `1 talk/7d`; BadInput says how one is written."""
+        match = _WRITTEN.fullmatch(" ".join(text.lower().split()))
+        if match is None:
+            raise BadInput(f"cap {text.strip()[:30]!r}: write it as 3/day, 7/7d, 2/36h or 1 talk/7d")
+        count, talks, day, number, unit = match.groups()
+        length: timedelta | Literal["day"] = "day" if day else int(number) * _UNITS[unit]
+        return cls(int(count), length, per, "talks" if talks else "calls")
+
+    @property
+    def reach(self) -> timedelta:
+        """How far back calls can count: what must be read to judge it."""
+        return UNKNOWN_DAY if self.length == "day" else self.length
+
+    def __str__(self) -> str:
+        return f"{self.count}{' talk' if self.counts == 'talks' else ''}/{self._written_length}"
+
+    @property
+    def _written_length(self) -> str:
+        if self.length == "day":
+            return "day"
+        hours = self.length / timedelta(hours=1)
+        return f"{hours / 24:g}d" if hours % 24 == 0 else f"{hours:g}h"
+
+    @property
+    def in_words(self) -> str:
+        """The cap for people: 3 calls a day, 7 calls in 7 days."""
+        what = {"calls": "call", "talks": "conversation"}[self.counts] + ("" if self.count == 1 else "s")
+        if self.length == "day":
+            return f"{self.count} {what} a day"
+        return f"{self.count} {what} in {seconds_in_words(self.length.total_seconds())}"
+
+
+def parse_all(text: str, per: Per = "number") -> tuple[Cap, ...]:
+    """Read caps with commas between them, `3/day, 7/7d`; nothing for an empty text or `none`."""
+    if text.strip().lower() in ("", "none"):
+        return ()
+    return tuple(dict.fromkeys(Cap.parse(part, per) for part in text.split(",")))
+
+
+def reach(caps: Iterable[Cap]) -> timedelta:
+    """Return how far back the earlier calls must be known to judge all of these; nothing for no caps."""
+    return max((cap.reach for cap in caps), default=timedelta(0))
+
+
+def judge(caps: Iterable[Cap], now: datetime, earlier: Earlier, zones: Sequence[str]) -> tuple[Verdict, ...]:
+    """Ask each cap about one more call now; every one of them must allow it.
+
+    `earlier`: calls that may have rung, in any order, at least as far back as `reach`; older ones, and ones that the
+    clock says are yet to come, do no harm (the latter count: they were made). `zones`: those the phone may be in.
+    """
+    return tuple(
+        _judge(cap, now, earlier.contact if cap.per == "contact" else earlier.number, zones)
+        for cap in dict.fromkeys(caps)
+    )
+
+
+def _judge(cap: Cap, now: datetime, earlier: Sequence[Call], zones: Sequence[str]) -> Verdict:
+    if now.tzinfo is None:
+        raise ValueError("the time to judge must say its zone; a bare one would be read as the host's")
+    times = [call.at for call in earlier if cap.counts == "calls" or call.talked]
+    known = _known(zones)
+    stretches: list[tuple[datetime, datetime | None]] = [(now - cap.reach, None)]
+    if cap.length == "day" and known is not None:
+        stretches = [_day(now, zone) for zone in known]
+    counted = 0
+    until: datetime | None = None
+    for opens, closes in stretches:
+        # A rolling stretch does not hold the moment it opens: the cap lets go exactly `length` after a call.
+        inside = sorted((at for at in times if (at >= opens if closes else at > opens)), reverse=True)
+        counted = max(counted, len(inside))
+        if len(inside) < cap.count:
+            continue
+        free = closes or inside[cap.count - 1].astimezone(UTC) + cap.reach
+        until = free if until is None else max(until, free)
+    return _verdict(cap, counted, until)
+
+
+def _verdict(cap: Cap, counted: int, until: datetime | None) -> Verdict:
+    rule = f"{cap.per}_cap"
+    against: dict[str, Known] = {"cap": str(cap), "counted": counted}
+    whom = "the number" if cap.per == "number" else "the contact"
+    if until is None:
+        return Verdict(True, rule, f"{whom} has had {counted} of {cap.in_words}", against=against)
+    so_far = f"{whom} has had {counted}" if counted > cap.count else f"{whom} has had them all"
+    return Verdict(False, rule, f"at most {cap.in_words}: {so_far}", until=until, against=against)
+
+
+def _day(now: datetime, zone: ZoneInfo) -> tuple[datetime, datetime | None]:
+    """When the day of `now` begins and when the next one does, on the UTC line: 23 or 25 hours when clocks change."""
+    today = now.astimezone(zone).date()
+    begins, ends = (
+        datetime.combine(day, time(0), tzinfo=zone).astimezone(UTC) for day in (today, today + timedelta(days=1))
+    )
+    return begins, ends
+
+
+def _known(zones: Sequence[str]) -> list[ZoneInfo] | None:
+    """The zones, or None when there is none, or one that this host does not know."""
+    try:
+        return [ZoneInfo(zone) for zone in zones] or None
+    except (ZoneInfoNotFoundError, ValueError, OSError):
+        return None
