@@ -15,22 +15,23 @@ from typing import Any
 from sqlalchemy import func, select, text
 from sqlalchemy.orm import Session
 
-from campaigns import do_not_call, gateway_rates, leases, ledger, prospects, reserving
+from campaigns import do_not_call, gateway_rates, laws, leases, ledger, prospects, reserving
 from campaigns.db import ROW_LOCK_OR_SKIP
 from campaigns.matching import attempt_ref
 from campaigns.models import Agent, Attempt, Campaign, Contact, Installation
 from dialer import gate as rules
 from dialer.calls import CallState
 from dialer.gate import Proof, Verdict
-from dialer.modes import AGENTLESS, AUTOMATIC
-from dialer.numbers import zones
+from dialer.modes import AGENTLESS, AUTOMATIC, PREVIEW
 from dialer.retries import ATTEMPTS_USED_UP, NEVER_RANG, counts_against_cap
 from dialer.settings import TimingSettings
-from dialer.windows import Hours, judge, zones_to_judge
+from dialer.windows import Hours
 
 DO_NOT_CALL = "do not call"
 # A contact nobody can say a time for (its zone is unknown) is asked about again after so long.
 ASK_AGAIN = timedelta(hours=1)
+# One who never agreed to be called: whoever writes a consent down makes the contact due at once.
+ASK_AGAIN_FOR_CONSENT = timedelta(days=1)
 
 
 class LeaseLost(Exception):
@@ -202,7 +203,7 @@ def let_through(
         return allowed
     numbers = {contact.id: contact.next_number or contact.phone for contact in contacts}
     _lock_numbers(session, sorted(set(numbers.values())))
-    known = _Known.read(session, campaign, contacts, list(numbers.values()))
+    known = _Known.read(session, campaign, contacts, list(numbers.values()), now)
     allowed.tried = known.tried
     for contact in contacts:
         number = numbers[contact.id]
@@ -210,7 +211,15 @@ def let_through(
             passed.refused["number_open"] += 1  # another campaign's call; this one comes up again in a moment
             contact.next_at = now + timedelta(seconds=timing.ring_limit)
             continue
-        proof = _judge(campaign, contact, number, known, now=now, ring_seconds=timing.ring_limit)
+        proof = _judge(
+            campaign,
+            contact,
+            number,
+            known,
+            now=now,
+            ring_seconds=timing.ring_limit,
+            with_agent=which is Which.PROMISED or campaign.mode == PREVIEW,
+        )
         if not proof.allowed:
             passed.refused[put_off(contact, proof, now)] += 1
         elif len(allowed.contacts) < wanted:
@@ -238,8 +247,8 @@ def order_one(
     session.refresh(campaign, with_for_update={"read": True})
     number = contact.next_number or contact.phone
     _lock_numbers(session, [number])
-    known = _Known.read(session, campaign, [contact], [number])
-    proof = _judge(campaign, contact, number, known, now=now, ring_seconds=timing.ring_limit)
+    known = _Known.read(session, campaign, [contact], [number], now)
+    proof = _judge(campaign, contact, number, known, now=now, ring_seconds=timing.ring_limit, with_agent=True)
     if number in known.ringing:
         busy = Verdict(False, "number_open", "a call to the number is open", now + timedelta(seconds=timing.ring_limit))
         proof = Proof(now, (*proof.verdicts, busy))
@@ -288,10 +297,17 @@ class _Known:
     tried: dict[int, int]
     forbidden: dict[str, rules.DoNotCallEntry]
     hours: Hours
+    packs: laws.Laws
+    history: laws.History
 
     @classmethod
     def read(
-        cls, session: Session, campaign: Campaign, contacts: Sequence[Contact], numbers: Sequence[str]
+        cls,
+        session: Session,
+        campaign: Campaign,
+        contacts: Sequence[Contact],
+        numbers: Sequence[str],
+        now: datetime,
     ) -> "_Known":
         ringing = session.scalars(select(Attempt.number).where(Attempt.number.in_(numbers), Attempt.ended_at.is_(None)))
         last = session.execute(
@@ -305,30 +321,46 @@ class _Known:
         for contact_id, state in session.execute(past):
             tried[contact_id] += 1
             counted[contact_id] += counts_against_cap(CallState(state))
+        packs = laws.Laws.read(session, campaign, {contact.list_id for contact in contacts})
         return cls(
             ringing=set(ringing),
             last_called={row.number: row.at for row in last},
             counted=counted,
             tried=tried,
-            forbidden={
-                number: rules.DoNotCallEntry(entry.source, entry.reason, entry.campaign_id is None, entry.added_at)
-                for number, entry in do_not_call.blocked(session, numbers, campaign.id).items()
-            },
+            forbidden=do_not_call.entries(session, numbers, campaign.id),
             hours=Hours.parse(campaign.hours),
+            packs=packs,
+            history=laws.History.read(session, contacts, numbers, now - packs.reach()),
         )
 
 
 def _judge(
-    campaign: Campaign, contact: Contact, number: str, known: _Known, *, now: datetime, ring_seconds: float
+    campaign: Campaign,
+    contact: Contact,
+    number: str,
+    known: _Known,
+    *,
+    now: datetime,
+    ring_seconds: float,
+    with_agent: bool,
 ) -> Proof:
-    zone = zones_to_judge(zones(number), campaign.time_zone)
     return Proof(
         now,
         (
             rules.campaign_state(campaign.state),
             rules.do_not_call(known.forbidden.get(number)),
             rules.attempt_cap(known.counted.get(contact.id, 0), campaign.max_attempts),
-            judge(now, known.hours, zone, ring_seconds=ring_seconds),
+            *laws.verdicts(
+                campaign,
+                contact,
+                number,
+                known.packs,
+                known.history,
+                now=now,
+                ring_seconds=ring_seconds,
+                hours=known.hours,
+                with_agent=with_agent,
+            ),
             rules.number_gap(now, known.last_called.get(number), campaign.number_gap),
             rules.not_before(now, contact.next_at),
         ),
@@ -343,7 +375,8 @@ def put_off(contact: Contact, proof: Proof, now: datetime) -> str:
         contact.state, contact.next_at = "closed", None
         contact.closed_because = DO_NOT_CALL if refusal.rule == "do_not_call" else ATTEMPTS_USED_UP
     else:
-        contact.state, contact.next_at = "open", proof.until or now + ASK_AGAIN
+        again = ASK_AGAIN_FOR_CONSENT if refusal.rule == "consent" else ASK_AGAIN
+        contact.state, contact.next_at = "open", proof.until or now + again
     return refusal.rule
 
 

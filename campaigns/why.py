@@ -11,14 +11,17 @@ from typing import Any
 from sqlalchemy import select, text
 from sqlalchemy.orm import Session
 
-from campaigns import do_not_call
+from campaigns import do_not_call, laws
 from campaigns.models import Attempt, Campaign, Contact, ContactList, Offer
 from dialer import gate as rules
+from dialer.abandonment import rule_pack
+from dialer.calling_rules import in_force
 from dialer.calls import CallState
 from dialer.errors import NotFound
-from dialer.gate import DoNotCallEntry, Verdict
-from dialer.modes import AGENTLESS
-from dialer.numbers import Number, normalise, zones
+from dialer.gate import Verdict
+from dialer.modes import AGENTLESS, AUTOMATIC
+from dialer.numbers import Number, normalise
+from dialer.places import NO_ADDRESS, Place, place_of
 from dialer.retries import NEVER_RANG, counts_against_cap
 from dialer.windows import Hours, judge, zones_to_judge
 
@@ -146,13 +149,15 @@ def _due(session: Session, campaign: Campaign, now: datetime) -> tuple[list[Step
 def _outside_hours(
     campaign: Campaign, numbers: Sequence[tuple[str, int]], *, now: datetime, ring_seconds: float
 ) -> list[Step]:
-    hours = Hours.parse(campaign.hours)
-    verdicts: dict[tuple[str, ...], Verdict] = {}
+    hours, pack = Hours.parse(campaign.hours), rule_pack(campaign.rule_pack)
+    verdicts: dict[Place, Verdict] = {}
     outside: dict[str, Step] = {}
     for number, contacts in numbers:
-        where = zones_to_judge(zones(number), campaign.time_zone)
+        where = place_of(number, NO_ADDRESS, campaign.country)
         if where not in verdicts:
-            verdicts[where] = judge(now, hours, where, ring_seconds=ring_seconds)
+            law = in_force([(pack.name, pack.calling)], where, campaign.mode)
+            zones = zones_to_judge(where.zones, campaign.time_zone)
+            verdicts[where] = judge(now, hours, zones, ring_seconds=ring_seconds, also=law.timetables)
         verdict = verdicts[where]
         if verdict.allowed:
             continue
@@ -199,16 +204,26 @@ def explain(session: Session, campaign: Campaign, given: str, *, now: datetime, 
     number = contact.next_number or contact.phone
     history = session.scalars(select(Attempt).where(Attempt.contact_id == contact.id).order_by(Attempt.id.desc())).all()
     counted = sum(counts_against_cap(CallState(attempt.state)) for attempt in history)
-    entry = do_not_call.blocked(session, [number], campaign.id).get(number)
-    where = zones_to_judge(zones(number), campaign.time_zone)
+    entry = do_not_call.entries(session, [number], campaign.id).get(number)
+    packs = laws.Laws.read(session, campaign, [contact.list_id])
+    past = laws.History.read(session, [contact], [number], now - packs.reach())
+    hours = Hours.parse(campaign.hours)
     verdicts = (
         rules.campaign_state(campaign.state),
         _of_the_contact(session, contact),
-        rules.do_not_call(
-            DoNotCallEntry(entry.source, entry.reason, entry.campaign_id is None, entry.added_at) if entry else None
-        ),
+        rules.do_not_call(entry),
         rules.attempt_cap(counted, campaign.max_attempts),
-        judge(now, Hours.parse(campaign.hours), where, ring_seconds=ring_seconds),
+        *laws.verdicts(
+            campaign,
+            contact,
+            number,
+            packs,
+            past,
+            now=now,
+            ring_seconds=ring_seconds,
+            hours=hours,
+            with_agent=campaign.mode not in (*AUTOMATIC, AGENTLESS) or contact.due_date is not None,
+        ),
         rules.number_gap(now, _last_called(session, number), campaign.number_gap),
         _number_open(session, contact, number),
         rules.not_before(now, contact.next_at),
