@@ -8,6 +8,7 @@ process that can order a call can also see whom it must not.
 import hmac
 import secrets
 from collections.abc import Collection, Iterable
+from dataclasses import dataclass
 from datetime import datetime
 
 from sqlalchemy import select, text
@@ -63,3 +64,20 @@ def among(session: Session, numbers: Collection[str]) -> dict[str, datetime]:
     by_digest = {digest(key, number): number for number in numbers}
     query = select(Forgotten.digest, Forgotten.added_at).where(Forgotten.digest.in_(by_digest))
     return {by_digest[row.digest]: row.added_at for row in session.execute(query)}
+
+
+@dataclass(frozen=True, slots=True)
+class Forgetting:
+    """All digests as of one moment, to be asked `number in forgetting` about a file of a million rows."""
+
+    key: bytes
+    digests: frozenset[str]
+
+    @classmethod
+    def read(cls, session: Session) -> "Forgetting":
+        """Read them; nothing is reckoned for a number while nobody ever asked to be forgotten."""
+        digests = frozenset(session.scalars(select(Forgotten.digest)))
+        return cls(key_of(session) if digests else b"", digests)
+
+    def __contains__(self, number: str) -> bool:
+        return bool(self.digests) and digest(self.key, number) in self.digests

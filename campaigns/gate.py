@@ -202,7 +202,7 @@ def let_through(
     if not contacts:
         return allowed
     numbers = {contact.id: contact.next_number or contact.phone for contact in contacts}
-    _lock_numbers(session, sorted(set(numbers.values())))
+    lock_numbers(session, sorted(set(numbers.values())))
     known = _Known.read(session, campaign, contacts, list(numbers.values()), now)
     allowed.tried = known.tried
     for contact in contacts:
@@ -246,7 +246,7 @@ def order_one(
     """
     session.refresh(campaign, with_for_update={"read": True})
     number = contact.next_number or contact.phone
-    _lock_numbers(session, [number])
+    lock_numbers(session, [number])
     known = _Known.read(session, campaign, [contact], [number], now)
     proof = _judge(campaign, contact, number, known, now=now, ring_seconds=timing.ring_limit, with_agent=True)
     if number in known.ringing:
@@ -276,7 +276,7 @@ def _due(
     return sorted(found, key=lambda contact: rank[contact.id])
 
 
-def _lock_numbers(session: Session, numbers: Sequence[str]) -> None:
+def lock_numbers(session: Session, numbers: Sequence[str]) -> None:
     """Let no other gate judge these numbers until we commit. In one order, so that two gates never wait in a ring."""
     session.execute(
         text(

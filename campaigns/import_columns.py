@@ -39,8 +39,15 @@ _FIELDS: dict[str, tuple[str, str]] = {
     ),
     "due_date": ("dueDate", "duedate due datadirichiamata"),
     "period": ("period", "periodo periode zeitraum"),
+    "region": ("region", "state province provincia regione departement bundesland stato addressstate"),
+    "postcode": ("postcode", "zip zipcode postalcode cap codepostal plz postleitzahl codigopostal"),
+    "time_zone": ("time_zone", "timezone tz zeitzone fusoorario fuseauhoraire"),
+    "consent": ("consent", "optin consenso consentement einwilligung consentimiento"),
+    "consent_date": ("consent_date", "consentat optindate dataconsenso dateconsentement"),
+    "consent_source": ("consent_source", "optinsource fonteconsenso sourceconsentement"),
 }
 _CALLBACKS_ONLY = ("due_date", "period")
+_OF_PERSON = ("region", "postcode", "time_zone", "consent", "consent_date", "consent_source")
 # One column with the whole name, as simple lists have it; taken only when there is none for the parts.
 _WHOLE_NAME = {"name", "fullname", "nominativo", "nomecompleto", "contact", "contatto"}
 
@@ -59,7 +66,19 @@ class Columns:
     description: int
     due_date: int
     period: int
+    region: int
+    postcode: int
+    time_zone: int
+    consent: int
+    consent_date: int
+    consent_source: int
     custom: tuple[tuple[int, str], ...] = field(default=())
+
+    @property
+    def of_person(self) -> bool:
+        """Whether the file says where somebody lives, or whether they agreed to be called."""
+        found = (self.region, self.postcode, self.time_zone, self.consent, self.consent_date, self.consent_source)
+        return max(found) >= 0
 
 
 def key(name: str) -> str:
@@ -116,7 +135,10 @@ def find_columns(
             target = "custom"
         if target == "ignore":
             continue
-        if target == "custom":
+        if target in _OF_PERSON and target not in found:
+            found[target] = index
+        if target == "custom" or target in _OF_PERSON:
+            # Understood, and kept as it is written too: a region that says nothing about the clock is still an address.
             custom.append((index, name or f"column_{index + 1}"))
         elif target in found:
             raise BadInput(

@@ -4,7 +4,7 @@ Rows travel as text in PostgreSQL's COPY format, made here: writing each value t
 While the server takes one batch, the next is judged: one thread waits on the connection, and never two at once.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from datetime import datetime
 from types import TracebackType
@@ -14,12 +14,13 @@ from psycopg import Connection
 from sqlalchemy import text
 from sqlalchemy.orm import Session
 
-from campaigns.import_judging import GoodRow
+from campaigns import forgotten
+from campaigns.import_judging import GoodRow, OfPerson
 from campaigns.models import ContactList
 
 _COPY = (
     "COPY contacts (campaign_id, list_id, line, phone, phone2, first_name, last_name, company, description, custom, "
-    "due_date, period_id, next_at) FROM STDIN"
+    "due_date, period_id, next_at, region, postcode, time_zone, consent, consent_at, consent_source) FROM STDIN"
 )
 # A tab or a line end in a description, and every backslash, would end or change a cell.
 _ESCAPES = str.maketrans({"\\": "\\\\", "\n": "\\n", "\r": "\\r", "\t": "\\t"})
@@ -37,19 +38,33 @@ class ContactWriter:
     A context manager inside the caller's transaction: at its end, by an error too, nothing is on its way any more.
     """
 
-    def __init__(self, session: Session, campaign_id: int, *, kind: str, name: str, now: datetime, dry: bool) -> None:
+    def __init__(
+        self,
+        session: Session,
+        campaign_id: int,
+        *,
+        kind: str,
+        name: str,
+        now: datetime,
+        dry: bool,
+        rule_pack: str | None = None,
+    ) -> None:
         self._session = session
         self._campaign_id = campaign_id
         self._kind = kind
         self._name = name
         self._now = now
         self._dry = dry
+        self._rule_pack = rule_pack
         self.list_id: int | None = None
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="import-copy")
         self._on_its_way: Future[None] | None = None
         self._others = bool(
             session.scalar(text("SELECT EXISTS (SELECT FROM contacts WHERE campaign_id = :c)"), {"c": campaign_id})
         )
+
+        # As of now: an erasure waits for imports that run, and looks again when they are done.
+        self._forgotten = forgotten.Forgetting.read(session)
 
     def __enter__(self) -> "ContactWriter":
         return self
@@ -79,12 +94,22 @@ class ContactWriter:
         )
         return {row.phone: row.name for row in rows}
 
+    def forgotten(self, numbers: Collection[str]) -> Collection[str]:
+        """Return, of these numbers, those whose owners asked to be forgotten."""
+        return [number for number in numbers if number in self._forgotten]
+
     def write(self, rows: Sequence[tuple[int, GoodRow]]) -> None:
         """Copy these (line, row) into the list; nothing on a dry run."""
         if self._dry or not rows:
             return
         if self.list_id is None:
-            listed = ContactList(campaign_id=self._campaign_id, name=self._name, kind=self._kind, created_at=self._now)
+            listed = ContactList(
+                campaign_id=self._campaign_id,
+                name=self._name,
+                kind=self._kind,
+                created_at=self._now,
+                rule_pack=self._rule_pack,
+            )
             self._session.add(listed)
             self._session.flush()
             self.list_id = listed.id
@@ -102,7 +127,7 @@ def copy_lines(rows: Iterable[tuple[int, GoodRow]], campaign_id: int, list_id: i
     """Yield each row as a line of COPY text."""
     at_once = now.isoformat()
     for line, row in rows:
-        phone, phone2, first, last, company, description, custom, due_date, period_id, next_at = row
+        phone, phone2, first, last, company, description, custom, due_date, period_id, next_at, where = row
         told = f"{first}\t{last}\t{company}\t"
         if "\\" in told:  # there are no line ends or tabs in these three
             told = "".join(f"{part.translate(_ESCAPES)}\t" for part in (first, last, company))
@@ -112,8 +137,16 @@ def copy_lines(rows: Iterable[tuple[int, GoodRow]], campaign_id: int, list_id: i
             description = description.translate(_ESCAPES)
         yield (
             f"{campaign_id}\t{list_id}\t{line}\t{phone}\t{phone2 or _NULL}\t{told}{description}\t{custom}\t"
-            f"{due_date or _NULL}\t{period_id or _NULL}\t{next_at or at_once}\n"
+            f"{due_date or _NULL}\t{period_id or _NULL}\t{next_at or at_once}\t{_of_person(where)}\n"
         )
+
+
+def _of_person(where: "OfPerson | None") -> str:
+    if where is None:
+        return f"\t\t\tf\t{_NULL}\t"
+    region, postcode, time_zone, consent, consent_at, source = where
+    source, postcode = source.translate(_ESCAPES), postcode.translate(_ESCAPES)
+    return f"{region}\t{postcode}\t{time_zone}\t{'t' if consent else 'f'}\t{consent_at or _NULL}\t{source}"
 
 
 def _driver(session: Session) -> "Connection[Any]":

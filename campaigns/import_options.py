@@ -20,6 +20,7 @@ class ImportOptions:
     dry_run: bool = False  # judge every row and write none
     force: bool = False  # also when this campaign has the same file already
     list_name: str = ""
+    rule_pack: str = ""  # whose rules of calling hold for the list besides the campaign's
 
     def as_json(self) -> dict[str, Any]:
         """Return the options as the import's row keeps them."""

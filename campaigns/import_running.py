@@ -163,6 +163,7 @@ def _do(session: Session, job: Import, heart: _Heart, now: datetime) -> None:
                 campaign.id,
                 kind=job.kind,
                 name=options.list_name or Path(job.file_name).stem,
+                rule_pack=options.rule_pack or None,
                 now=now,
                 dry=options.dry_run,
             ) as writer,
@@ -199,7 +200,11 @@ def _rows(
             else:
                 counts.duplicates += 1
                 repeat = f"duplicate of line {first}: the number is the same"
-                rejects.add(record.line, record.cells, [_repeat(columns, record.cells, repeat, "keep one of the rows")])
+                problem = _repeat(columns, record.cells, repeat, "keep one of the rows")
+                if writer.forgotten([row.phone]):
+                    rejects.add(record.line, [""] * len(record.cells), [problem._replace(value="")])
+                else:
+                    rejects.add(record.line, record.cells, [problem])
         read = table.characters
         if counts.rows - flushed_rows >= BATCH_ROWS or read - flushed_characters >= BATCH_CHARACTERS:
             _flush(batch, counts, columns, writer, rejects)
@@ -217,9 +222,14 @@ def _flush(
     rejects: RejectFile,
 ) -> None:
     there = writer.already_there([row.phone for _, _, row in batch])
+    gone = writer.forgotten([number for _, _, row in batch for number in (row.phone, row.phone2) if number])
     new = []
     for line, cells, row in batch:
-        if row.phone in there:
+        if row.phone in gone or row.phone2 in gone:
+            counts.rejected += 1
+            # The row is about somebody who is to be in no file of ours: nothing of it is repeated.
+            rejects.add(line, [""] * len(cells), [Problem("", "", FORGOTTEN, "take the row out of the source")])
+        elif row.phone in there:
             counts.duplicates += 1
             reason = f"duplicate: the number is in this campaign already (list {there[row.phone]!r})"
             rejects.add(line, cells, [_repeat(columns, cells, reason, "nothing to do; it is called from that list")])
@@ -229,6 +239,9 @@ def _flush(
     counts.accepted += len(new)
     rejects.flush()
     batch.clear()
+
+
+FORGOTTEN = "the person asked to be erased, and is not called"
 
 
 def _repeat(columns: Columns, cells: list[str], reason: str, remedy: str) -> Problem:

@@ -39,6 +39,7 @@ def submit(app: Application, campaign: str, file: Path, who: str, given: dict[st
         dry_run=given["dry_run"],
         force=given["force"],
         list_name=given["list_name"],
+        rule_pack=given.get("rule_pack") or "",
     )
     with app.transaction() as session:
         job = submit_import(

@@ -59,6 +59,7 @@ _TREE = (
     ("list", "lists:lists", "Import contact lists, look at them, take them back.", _CALLING),
     ("callbacks", "callbacks:callbacks", "Callbacks that were promised, and their periods of the day.", _CALLING),
     ("dnc", "dnc:dnc", "Numbers that nobody calls.", _CALLING),
+    ("person", "person:person", "What is known about a person; their consent; erase them.", _CALLING),
     ("agent", "agent:agent", "Who is at work: log in, pause, be ready.", _CALLING),
     ("status", "status:status", "What happens now: agents, calls, lines, abandonment.", _WATCHING),
     ("why", "why:why", "Why a campaign, or one contact, is not being called.", _WATCHING),
