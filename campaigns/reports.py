@@ -11,7 +11,14 @@ from zoneinfo import ZoneInfo
 
 from sqlalchemy.orm import Session
 
-from campaigns import lifecycle, reports_abandonment, reports_agents, reports_attempts, reports_outcomes
+from campaigns import (
+    lifecycle,
+    reports_abandonment,
+    reports_agents,
+    reports_attempts,
+    reports_outcomes,
+    reports_records,
+)
 from campaigns.campaign_values import usual_time_zone
 from campaigns.report_shape import Period, Report
 from dialer.errors import BadInput, NotFound
@@ -30,6 +37,7 @@ REPORTS: Mapping[str, Kind] = {
     "abandonment": Kind(reports_abandonment.abandonment, "answered calls by day: joined, abandoned, and the rates"),
     "agents": Kind(reports_agents.agents, "each agent's time and conversations"),
     "attempts": Kind(reports_attempts.attempts, "every attempt, one row each"),
+    "records": Kind(reports_records.records, "every call sent, with what a regulator asks of its record"),
 }
 
 

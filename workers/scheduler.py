@@ -193,7 +193,14 @@ class Scheduler:
         """Delete what is older than its retention, and files no import wants any more."""
         with self._application.transaction() as session:
             now = database_now(session)
-            removed = retention.prune(session, now=now, days=self._timing.retention_days)
+            settings = self._application.settings
+            removed = retention.prune(
+                session,
+                now=now,
+                days=self._timing.retention_days,
+                kinds=settings.retention,
+                data_dir=self._application.data_dir,
+            )
             removed["files"] = importing.forget_strays(session, self._application.data_dir, now)
         log.info("retention", **removed)
 

@@ -15,7 +15,7 @@ from campaigns.cli.tree import Command
 if TYPE_CHECKING:
     from campaigns.report_shape import Report
 
-_NAMES = ("outcomes", "abandonment", "agents", "attempts")
+_NAMES = ("outcomes", "abandonment", "agents", "attempts", "records")
 
 
 @click.command(
@@ -44,6 +44,7 @@ def report(
     abandonment  answered calls by day: joined, abandoned, and the rates
     agents       each agent's time and conversations
     attempts     every attempt, one row each
+    records      every call sent, with what a regulator asks of its record
     """
     from campaigns import reports
     from campaigns.db import database_now
