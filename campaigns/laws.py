@@ -23,6 +23,10 @@ from dialer.retries import NEVER_RANG
 from dialer.windows import Hours, judge, zones_to_judge
 
 
+# Calls are found by when they were ordered, and count from when they were sent, or from their end: no call is longer.
+A_CALL = timedelta(days=1)
+
+
 @dataclass(frozen=True, slots=True)
 class Laws:
     """The packs of a campaign and, by list, of its lists."""
@@ -56,7 +60,7 @@ class Laws:
         for pack in packs:
             everywhere = (pack.calling, *pack.calling.regions.values())
             found += [caps.reach(one.caps) for one in everywhere]
-        return max(found)
+        return max(found) + A_CALL
 
 
 def place(campaign: Campaign, contact: Contact, number: str) -> Place:

@@ -1,6 +1,6 @@
 """Address and consent in a file: understood, refused, kept, and what the gate makes of them."""
 
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -159,3 +159,17 @@ def test_who_was_abandoned_rests_whichever_campaign_has_them_and_an_agent_of_the
         session, campaign, contact, Lines({"4": 1}), author, now=factories.NOW, timing=TimingSettings(), agent=who
     )
     assert isinstance(made, Attempt), made
+
+
+def test_the_rest_is_counted_from_the_calls_end_however_long_the_call_was(session: Session) -> None:
+    """Found by the oracle: a call ordered just over 72 hours ago, which ended a minute later, was not looked at."""
+    campaign = factories.campaign(session, number_gap=0)
+    factories.lease(session, campaign)
+    contact = factories.contact(session, campaign)
+    ordered = factories.NOW - timedelta(hours=72, seconds=30)
+    factories.attempt(
+        session, campaign, contact=contact, state=CallState.ABANDONED, ordered_at=ordered, sent_at=ordered,
+        ended_at=ordered + timedelta(minutes=1),
+    )  # fmt: skip
+    assert order(session, campaign, factories.NOW).refused == {"rest": 1}
+    assert contact.next_at == factories.NOW + timedelta(seconds=30)
