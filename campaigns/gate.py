@@ -202,7 +202,7 @@ def let_through(
     if not contacts:
         return allowed
     numbers = {contact.id: contact.next_number or contact.phone for contact in contacts}
-    lock_numbers(session, sorted(set(numbers.values())))
+    lock_numbers(session, sorted(set().union(*map(laws.numbers_of, contacts))))
     known = _Known.read(session, campaign, contacts, list(numbers.values()), now)
     allowed.tried = known.tried
     for contact in contacts:
@@ -224,6 +224,7 @@ def let_through(
             passed.refused[put_off(contact, proof, now)] += 1
         elif len(allowed.contacts) < wanted:
             known.ringing.add(number)
+            known.history.add(contact, number, now)
             allowed.contacts.append((contact, number, proof))
     return allowed
 
@@ -246,7 +247,7 @@ def order_one(
     """
     session.refresh(campaign, with_for_update={"read": True})
     number = contact.next_number or contact.phone
-    lock_numbers(session, [number])
+    lock_numbers(session, sorted(laws.numbers_of(contact)))
     known = _Known.read(session, campaign, [contact], [number], now)
     proof = _judge(campaign, contact, number, known, now=now, ring_seconds=timing.ring_limit, with_agent=True)
     if number in known.ringing:

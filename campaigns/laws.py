@@ -22,7 +22,6 @@ from dialer.places import Address, Place, place_of
 from dialer.retries import NEVER_RANG
 from dialer.windows import Hours, judge, zones_to_judge
 
-
 # Calls are found by when they were ordered, and count from when they were sent, or from their end: no call is longer.
 A_CALL = timedelta(days=1)
 
@@ -63,6 +62,11 @@ class Laws:
         return max(found) + A_CALL
 
 
+def numbers_of(contact: Contact) -> set[str]:
+    """Return every number of a contact: all of them are locked, since calls to any of them count against a cap."""
+    return {one for one in (contact.phone, contact.phone2, contact.next_number) if one}
+
+
 def place(campaign: Campaign, contact: Contact, number: str) -> Place:
     """Return where the contact's phone may be, by its number and by its address."""
     return place_of(number, Address(contact.region, contact.postcode, contact.time_zone), campaign.country)
@@ -77,7 +81,7 @@ def zones(campaign: Campaign, where: Place) -> tuple[str, ...]:
 class History:
     """Calls that may have rung, of any campaign: to certain numbers, and of certain contacts."""
 
-    calls: Sequence[tuple[int, str, Call]]  # contact, number
+    calls: list[tuple[int, str, Call]]  # contact, number
     abandoned: Mapping[str, datetime]  # number -> when its last abandoned call ended
 
     @classmethod
@@ -85,7 +89,7 @@ class History:
         cls, session: Session, contacts: Sequence[Contact], numbers: Collection[str], since: datetime
     ) -> "History":
         """Read what happened since then to these numbers, and to all numbers of these contacts."""
-        everything = set(numbers) | {one for contact in contacts for one in (contact.phone, contact.phone2) if one}
+        everything = set(numbers).union(*map(numbers_of, contacts))
         columns = select(
             Attempt.id, Attempt.contact_id, Attempt.number, Attempt.ordered_at, Attempt.sent_at, Attempt.joined_at,
             Attempt.state, Attempt.ended_at,
@@ -108,9 +112,13 @@ class History:
         ]
         return cls(calls, abandoned)
 
+    def add(self, contact: Contact, number: str, at: datetime) -> None:
+        """Count a call that is being ordered, for what is judged after it in the same transaction."""
+        self.calls.append((contact.id, number, Call(at)))
+
     def earlier(self, contact: Contact, number: str) -> Earlier:
         """Return the earlier calls that a cap counts for this contact and the number to be called."""
-        numbers = {number, contact.phone, contact.phone2}
+        numbers = {number, *numbers_of(contact)}
         return Earlier(
             number=[call for _, to, call in self.calls if to == number],
             contact=[call for of, to, call in self.calls if of == contact.id or to in numbers],

@@ -173,3 +173,22 @@ def test_the_rest_is_counted_from_the_calls_end_however_long_the_call_was(sessio
     )  # fmt: skip
     assert order(session, campaign, factories.NOW).refused == {"rest": 1}
     assert contact.next_at == factories.NOW + timedelta(seconds=30)
+
+
+def test_two_contacts_of_one_person_in_one_batch_count_as_one_against_a_cap(session: Session) -> None:
+    """The fourth of France's four tries in thirty days may be made at either number, and not at both."""
+    campaign = factories.campaign(session, country="FR", rule_pack="fr-2026", number_gap=0, max_attempts=50)
+    factories.lease(session, campaign)
+    one, other = "+33142345678", "+33142345679"
+    twins = [
+        factories.contact(session, campaign, phone=phone, phone2=phone2, consent=True)
+        for phone, phone2 in ((one, other), (other, one))
+    ]
+    for days in (2, 3, 4):
+        at = factories.NOW - timedelta(days=days)
+        factories.attempt(
+            session, campaign, contact=twins[0], number=one, state=CallState.NO_ANSWER, ordered_at=at, sent_at=at,
+            ended_at=at,
+        )  # fmt: skip
+    passed = order(session, campaign, datetime(2026, 3, 2, 10, 0, tzinfo=UTC))
+    assert (len(passed.refs), dict(passed.refused)) == (1, {"contact_cap": 1})
