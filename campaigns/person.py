@@ -9,7 +9,19 @@ from sqlalchemy.orm import Session
 
 from campaigns import do_not_call, forgotten, ledger
 from campaigns.erasure import Person, national
-from campaigns.models import Agent, Attempt, Campaign, Contact, ContactList, DoNotCall, Import, LoggedEvent, Offer
+from campaigns.models import (
+    Agent,
+    Attempt,
+    Callback,
+    CallbackTicket,
+    Campaign,
+    Contact,
+    ContactList,
+    DoNotCall,
+    Import,
+    LoggedEvent,
+    Offer,
+)
 from dialer.errors import NotFound
 
 
@@ -22,13 +34,14 @@ class Known:
     contacts: list[dict[str, Any]]
     calls: list[dict[str, Any]]
     offers: list[dict[str, Any]]
+    callbacks: list[dict[str, Any]]
     do_not_call: list[dict[str, Any]]
     events: int  # of the PBX that hold the number, until their retention is over
 
     @property
     def nothing(self) -> bool:
         """Whether there is no word about them."""
-        found = (self.contacts, self.calls, self.offers, self.do_not_call, self.events, self.forgotten_since)
+        found = (self.contacts, self.calls, self.do_not_call, self.events, self.forgotten_since)
         return not any(found)
 
     def as_json(self) -> dict[str, Any]:
@@ -36,7 +49,7 @@ class Known:
         return {
             "number": self.number, "known": not self.nothing, "forgotten_since": self.forgotten_since,
             "contacts": self.contacts, "calls": self.calls, "offers": self.offers,
-            "do_not_call": self.do_not_call, "events": self.events,
+            "callbacks": self.callbacks, "do_not_call": self.do_not_call, "events": self.events,
         }  # fmt: skip
 
 
@@ -77,6 +90,7 @@ def known(session: Session, given: str, *, country: str, who: str, now: datetime
              "state": row.Offer.state, "reason": row.Offer.reason}
             for row in offers
         ],
+        callbacks=_callbacks(session, person),
         do_not_call=[
             {"number": one.number, "everywhere": one.campaign_id is None, "source": one.source, "reason": one.reason,
              "added_by": one.added_by, "added_at": one.added_at}
@@ -92,10 +106,25 @@ def known(session: Session, given: str, *, country: str, who: str, now: datetime
     return found
 
 
+def _callbacks(session: Session, person: Person) -> list[dict[str, Any]]:
+    mine = select(Callback).where(Callback.contact_id.in_(person.contact_ids)).order_by(Callback.id)
+    found = session.scalars(mine).all()
+    tickets = select(CallbackTicket).where(CallbackTicket.callback_id.in_([one.id for one in found]))
+    comments: dict[int, list[str]] = {}
+    for ticket in session.scalars(tickets.order_by(CallbackTicket.id)):
+        comments.setdefault(ticket.callback_id, []).append(ticket.comment)
+    return [
+        {"contact": one.contact_id, "due_at": one.due_at, "made_at": one.made_at, "made_by": one.made_by,
+         "result": one.result, "why": one.why, "comments": [told for told in comments.get(one.id, []) if told]}
+        for one in found
+    ]  # fmt: skip
+
+
 def _contact(one: Contact, where: Any) -> dict[str, Any]:
     return {
         "contact": one.id, "campaign": where.campaign, "list": where.name, "file": where.file_name, "line": one.line,
-        "phone": one.phone, "phone2": one.phone2, "first_name": one.first_name, "last_name": one.last_name,
+        "phone": one.phone, "phone2": one.phone2, "more_numbers": one.more_numbers,
+        "first_name": one.first_name, "last_name": one.last_name,
         "company": one.company, "description": one.description, "custom": one.custom, "region": one.region,
         "postcode": one.postcode, "time_zone": one.time_zone, "consent": one.consent, "consent_at": one.consent_at,
         "consent_source": one.consent_source, "due_date": one.due_date, "state": one.state, "next_at": one.next_at,
@@ -108,6 +137,7 @@ def _call(one: Attempt, campaign: str, agent: str | None) -> dict[str, Any]:
         "ref": one.ref, "campaign": campaign, "number": one.number, "caller_id": one.caller_id,
         "ordered_at": one.ordered_at, "answered_at": one.answered_at, "joined_at": one.joined_at,
         "ended_at": one.ended_at, "outcome": one.state, "agent": agent, "rule_pack": one.rule_pack,
+        "note": one.note, "answers": one.answers,
     }  # fmt: skip
 
 

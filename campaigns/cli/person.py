@@ -68,6 +68,15 @@ def _print(found: Known) -> None:
             for one in found.calls
         ]  # fmt: skip
         output.print_table(["Called", "Campaign", "Number", "Outcome", "Agent", "Reference"], rows, title="Calls")
+    if notes := [[output.local(one["ordered_at"]), one["note"]] for one in found.calls if one["note"]]:
+        output.print_table(["Called", "Note"], notes, title="What agents noted")
+    if found.callbacks:
+        rows = [
+            [output.local(one["due_at"]), one["made_by"], one["result"] or "open", one["why"] or "-",
+             "; ".join(one["comments"]) or "-"]
+            for one in found.callbacks
+        ]  # fmt: skip
+        output.print_table(["Due", "Promised by", "Result", "Why", "Comments"], rows, title="Callbacks")
     if found.offers:
         rows = [[output.local(one["offered_at"]), one["agent"], one["state"], one["reason"]] for one in found.offers]
         output.print_table(["Offered", "Agent", "State", "Reason"], rows, title="Offers")

@@ -10,11 +10,23 @@ from sqlalchemy import Engine, select, text
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Session, sessionmaker
 
-from campaigns import do_not_call, erasure, forgotten, gate, person
+from campaigns import do_not_call, erasure, forgotten, gate, ledger, person
 from campaigns.db import Base, database_now, session_factory
 from campaigns.gate import Claim, Lines
 from campaigns.importing import ImportOptions, run_import, submit_import
-from campaigns.models import Attempt, Campaign, Contact, DoNotCall, Forgotten, Import, Ledger, LoggedEvent
+from campaigns.models import (
+    Attempt,
+    Callback,
+    CallbackTicket,
+    Campaign,
+    Contact,
+    DoNotCall,
+    Forgotten,
+    Import,
+    ImportChange,
+    Ledger,
+    LoggedEvent,
+)
 from dialer.calls import CallState
 from dialer.clock import ManualClock
 from dialer.errors import BadInput, TryAgainLater
@@ -22,6 +34,7 @@ from dialer.settings import TimingSettings
 from tests import factories
 
 NUMBER, MOBILE, OTHER = "+390612345678", "+393331234567", "+390698765432"
+THIRD, FORMER = "+390255501234", "+390255509876"  # a number after the second, and one an import took back
 FILE = (
     "phone,mobile,first_name,last_name,company,description,Colour\n"
     "06 1234 5678,333 1234567,Ilaria,Zanfranceschi,Oleificio,likes olives,blue\n"
@@ -29,7 +42,7 @@ FILE = (
     "06 1234 5678,,Ilaria,Zanfranceschi,twice,,\n"  # a duplicate: in the reject file
     "12,,Ilaria,Zanfranceschi,broken number,,\n"  # known by the name alone
 )
-TRACES = ("612345678", "3331234567", "Zanfranceschi", "Ilaria", "olives", "Oleificio")
+TRACES = ("612345678", "3331234567", "255501234", "255509876", "Zanfranceschi", "Ilaria", "olives", "Oleificio")
 
 
 @pytest.fixture
@@ -99,6 +112,37 @@ def call_is_over(session: Session, attempt: Attempt) -> None:
     session.commit()
 
 
+def word_of_agents(session: Session, attempt: Attempt, job_id: int) -> None:
+    """What agents wrote of the call and of a callback, and what later imports changed: in every table that has it."""
+    contact, now = session.get_one(Contact, attempt.contact_id), database_now(session)
+    contact.more_numbers, contact.number_types, contact.priority = [THIRD], ["work", "mobile", "home"], 3
+    attempt.note, attempt.answers = "Ilaria likes olives", {"who": "Ilaria Zanfranceschi"}
+    of = session.get_one(Campaign, attempt.campaign_id)
+    factories.attempt(session, of, contact=contact, number=FORMER, state=CallState.NO_ANSWER, note="not Ilaria")
+    callback = Callback(
+        campaign_id=of.id, contact_id=contact.id, due_date=now.date(), zone="Europe/Rome", due_at=now,
+        deadline_at=now + timedelta(hours=1), alarm_at=now, made_at=now, made_by="cli:anna", alarm=f"{THIRD} is busy",
+        closed_at=now, closed_by="cli:anna", result="withdrawn", why="Ilaria called us",
+    )  # fmt: skip
+    session.add(callback)
+    session.flush()
+    session.add(
+        CallbackTicket(
+            callback_id=callback.id, attempt_id=attempt.id, number=THIRD, started_at=now, updated_at=now,
+            status="Answered", comment="Ilaria was in the Oleificio",
+        )
+    )  # fmt: skip
+    shown = {"last_name": "Zanfranceschi", "more_numbers": [FORMER]}
+    session.add(ImportChange(import_id=job_id, contact_id=contact.id, before=shown, after=shown))
+    about = {"callback": callback.id, "contact": contact.id}
+    ledger.record(session, at=now, kind="callback", who="cli:anna", campaign_id=of.id, why="Ilaria called us", **about)
+    ledger.record(
+        session, at=now, kind="disposition", who="cli:anna", campaign_id=of.id, attempt_id=attempt.id,
+        why="Ilaria said so later",
+    )  # fmt: skip
+    session.commit()
+
+
 def erase(session: Session, folder: Path, given: str = NUMBER) -> erasure.Erased:
     found = erasure.forget(session, given, country="IT", who="cli:anna", now=database_now(session))
     session.commit()
@@ -113,7 +157,7 @@ def erase(session: Session, folder: Path, given: str = NUMBER) -> erasure.Erased
 def test_a_person_is_erased_everywhere_and_never_called_again(
     session: Session, sessions: sessionmaker[Session], campaign: Campaign, tmp_path: Path
 ) -> None:
-    bring(session, sessions, campaign, tmp_path)
+    job = bring(session, sessions, campaign, tmp_path)
     do_not_call.add(
         session,
         MOBILE,
@@ -125,13 +169,15 @@ def test_a_person_is_erased_everywhere_and_never_called_again(
     assert len(order(session, campaign)) == 2
     mine = session.scalars(select(Attempt).where(Attempt.number == NUMBER)).one()
     call_is_over(session, mine)
+    word_of_agents(session, mine, job.id)
     before = {where for where, _ in traces(session, tmp_path)}
-    assert {"contacts", "attempts", "logged_events", "ledger", "do_not_call"} <= before  # the search does find
+    found = {"contacts", "attempts", "logged_events", "ledger", "do_not_call", "callbacks", "callback_tickets"}
+    assert found | {"import_changes"} <= before  # the search does find
     assert any(name.endswith(".rejected.csv") for name in before)
 
     done = erase(session, tmp_path)
     assert traces(session, tmp_path) == []
-    assert (done.numbers, done.contacts, done.attempts, done.events, done.do_not_call) == (2, 1, 1, 2, 1)
+    assert (done.numbers, done.contacts, done.attempts, done.events, done.do_not_call) == (4, 1, 2, 2, 1)
     assert done.file_rows == 2
     session.expire_all()
     # What happened is still counted, and about nobody.
@@ -152,6 +198,38 @@ def test_a_person_is_erased_everywhere_and_never_called_again(
     assert Path(str(again.reject_file)).read_text().count("Zanfranceschi") == 1
     assert order(session, campaign) == []
     assert session.scalars(select(Attempt.number).where(Attempt.ended_at.is_(None))).all() == []
+
+
+def test_a_person_is_found_by_any_number_and_by_none_of_them_called(
+    session: Session, campaign: Campaign, tmp_path: Path
+) -> None:
+    first = factories.contact(session, campaign, phone=NUMBER, more_numbers=[THIRD], state="closed", next_at=None)
+    erase(session, tmp_path, THIRD)
+    session.expire_all()
+    assert (first.closed_because, first.more_numbers) == (erasure.ERASED, None)
+    factories.contact(session, campaign, phone=OTHER, more_numbers=[THIRD], next_number=THIRD, next_at=factories.NOW)
+    session.commit()
+    assert order(session, campaign) == []
+
+
+def test_no_number_column_of_a_file_brings_a_forgotten_person_back(
+    session: Session, sessions: sessionmaker[Session], campaign: Campaign, tmp_path: Path
+) -> None:
+    erase(session, tmp_path)
+    source = tmp_path / "more.csv"
+    source.write_text("phone,phone3,last_name\n06 98765432,06 1234 5678,Zanfranceschi\n06 98765499,,Conti\n")
+    factories.contact(session, campaign, phone=OTHER, next_at=None, state="closed")
+    for duplicates in ("skip", "update", "merge", "link"):
+        job = submit_import(
+            session, campaign=session.get_one(Campaign, campaign.id), source=source, file_name="more.csv",
+            data_dir=tmp_path, options=ImportOptions(force=True, duplicates=duplicates), now=database_now(session),
+        )  # fmt: skip
+        session.commit()
+        done = run_import(sessions, job.id, now=database_now(session), clock=ManualClock(factories.NOW))
+        session.commit()
+        assert (done.state, done.rejected, done.updated) == ("done", 1, 0)
+        assert "Zanfranceschi" not in Path(str(done.reject_file)).read_text()
+    assert session.scalars(select(Contact.id).where(Contact.last_name == "Zanfranceschi")).all() == []
 
 
 def test_who_slips_in_by_another_way_is_stopped_by_the_gate(
@@ -247,7 +325,7 @@ def test_the_key_is_drawn_once_and_no_digest_can_be_made_without_it(session: Ses
 def test_a_person_is_shown_with_everything_that_is_known(
     session: Session, sessions: sessionmaker[Session], campaign: Campaign, tmp_path: Path
 ) -> None:
-    bring(session, sessions, campaign, tmp_path)
+    job = bring(session, sessions, campaign, tmp_path)
     order(session, campaign)
     known = person.known(session, NUMBER, country="IT", who="cli:anna", now=factories.NOW)
     (contact,) = known.contacts
@@ -258,6 +336,10 @@ def test_a_person_is_shown_with_everything_that_is_known(
     )
     assert [call["number"] for call in known.calls] == [NUMBER]
     looked = session.scalars(select(Ledger).where(Ledger.kind == "person_shown")).one()
+    word_of_agents(session, session.scalars(select(Attempt).where(Attempt.number == NUMBER)).one(), job.id)
+    known = person.known(session, THIRD, country="IT", who="cli:anna", now=factories.NOW)
+    assert [call["note"] for call in known.calls] == ["Ilaria likes olives", "not Ilaria"]
+    assert [one["comments"] for one in known.callbacks] == [["Ilaria was in the Oleificio"]]
     assert NUMBER not in str(looked.details)
     assert person.known(session, OTHER, country="IT", who="x", now=factories.NOW).contacts[0]["last_name"] == "Conti"
     assert person.known(session, "+390699999999", country="IT", who="x", now=factories.NOW).nothing
