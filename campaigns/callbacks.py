@@ -120,7 +120,7 @@ def promise(
 
 def _may_be_promised(session: Session, campaign: Campaign, contact: Contact, now: datetime) -> None:
     number = contact.next_number or contact.phone
-    if number in do_not_call.blocked(session, [number], campaign.id):
+    if number in do_not_call.entries(session, [number], campaign.id):
         raise RefusedByRule(
             "the number is on the do-not-call list: `dialer dnc remove` takes it off, with the reason why they want it"
         )

@@ -11,9 +11,10 @@ from sqlalchemy import ColumnElement, delete, or_, select
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
-from campaigns import ledger
+from campaigns import forgotten, ledger
 from campaigns.models import DoNotCall
 from dialer.errors import BadInput, NotFound
+from dialer.gate import DoNotCallEntry
 from dialer.numbers import mask, require
 
 
@@ -121,6 +122,17 @@ def blocked(session: Session, numbers: Collection[str], campaign_id: int) -> dic
         .execution_options(populate_existing=True)
     )
     return {entry.number: entry for entry in session.scalars(query)}
+
+
+def entries(session: Session, numbers: Collection[str], campaign_id: int) -> dict[str, DoNotCallEntry]:
+    """Return what the rule is asked about: entries of the list, and people who asked to be forgotten."""
+    found = {
+        number: DoNotCallEntry(entry.source, entry.reason, entry.campaign_id is None, entry.added_at)
+        for number, entry in blocked(session, numbers, campaign_id).items()
+    }
+    for number, since in forgotten.among(session, numbers).items():
+        found[number] = DoNotCallEntry("an erasure on request", added_at=since)
+    return found
 
 
 def _scope(campaign_id: int | None) -> ColumnElement[bool]:

@@ -22,6 +22,7 @@ from campaigns import (
     do_not_call,
     gateway_rates,
     lanes,
+    laws,
     leases,
     ledger,
     prospects,
@@ -34,14 +35,15 @@ from dialer import gate as rules
 from dialer.calls import CallState
 from dialer.contact_filter import Past, from_json, verdict
 from dialer.gate import Proof, Verdict
-from dialer.modes import AGENTLESS, AUTOMATIC
-from dialer.numbers import zones
+from dialer.modes import AGENTLESS, AUTOMATIC, PREVIEW
 from dialer.retries import ATTEMPTS_USED_UP, DO_NOT_CALL, NEVER_RANG, counts_against_cap, forward
 from dialer.settings import TimingSettings
-from dialer.windows import Hours, judge, zones_to_judge
+from dialer.windows import Hours
 
 # A contact nobody can say a time for (its zone is unknown) is asked about again after so long.
 ASK_AGAIN = timedelta(hours=1)
+# One who never agreed to be called: whoever writes a consent down makes the contact due at once.
+ASK_AGAIN_FOR_CONSENT = timedelta(days=1)
 
 
 class LeaseLost(Exception):
@@ -215,7 +217,7 @@ def let_through(
     if not contacts:
         return allowed
     numbers = {contact.id: contact.next_number or contact.phone for contact in contacts}
-    _lock_numbers(session, sorted({number for contact in contacts for number in capping.numbers_of(contact)}))
+    lock_numbers(session, sorted({number for contact in contacts for number in capping.numbers_of(contact)}))
     known = _Known.read(session, campaign, contacts, list(numbers.values()), now)
     allowed.tried = known.tried
     for contact in contacts:
@@ -224,12 +226,21 @@ def let_through(
             passed.refused["number_open"] += 1  # another campaign's call; this one comes up again in a moment
             contact.next_at = now + timedelta(seconds=timing.ring_limit)
             continue
-        proof = _judge(campaign, contact, number, known, now=now, ring_seconds=timing.ring_limit)
+        proof = _judge(
+            campaign,
+            contact,
+            number,
+            known,
+            now=now,
+            ring_seconds=timing.ring_limit,
+            with_agent=which in (Which.PROMISED, Which.OWNED) or campaign.mode == PREVIEW,
+        )
         if not proof.allowed:
             passed.refused[put_off(session, campaign, contact, number, proof)] += 1
         elif len(allowed.contacts) < wanted:
             known.ringing.add(number)
             known.capped.add(number, now)
+            known.history.add(contact, number, now)
             allowed.contacts.append((contact, number, proof))
     return allowed
 
@@ -252,9 +263,9 @@ def order_one(
     """
     session.refresh(campaign, with_for_update={"read": True})
     number = contact.next_number or contact.phone
-    _lock_numbers(session, capping.numbers_of(contact))
+    lock_numbers(session, capping.numbers_of(contact))
     known = _Known.read(session, campaign, [contact], [number], now)
-    proof = _judge(campaign, contact, number, known, now=now, ring_seconds=timing.ring_limit)
+    proof = _judge(campaign, contact, number, known, now=now, ring_seconds=timing.ring_limit, with_agent=True)
     if contact.kept_for is not None:
         whose = callbacks.named(session, contact.kept_for)
         kept = rules.kept_for_agent(now, agent.id, contact.kept_for, contact.kept_until, whose)
@@ -304,7 +315,7 @@ def _due(
     return [*promised, *sorted(found, key=lambda contact: rank[contact.id])]
 
 
-def _lock_numbers(session: Session, numbers: Sequence[str]) -> None:
+def lock_numbers(session: Session, numbers: Sequence[str]) -> None:
     """Let no other gate judge these numbers until we commit. In one order, so that two gates never wait in a ring."""
     session.execute(
         text(
@@ -327,6 +338,8 @@ class _Known:
     hours: Hours
     last_tried: dict[int, tuple[str, datetime]]  # of each contact: how it ended, and when it was ordered
     capped: capping.Counted
+    packs: laws.Laws
+    history: laws.History
 
     @classmethod
     def read(
@@ -344,6 +357,7 @@ class _Known:
             last_tried[contact_id] = (state, ordered_at)
             tried[contact_id] += 1
             counted[contact_id] += counts_against_cap(CallState(state)) and since(promised[contact_id], ordered_at)
+        packs = laws.Laws.read(session, campaign, {contact.list_id for contact in contacts})
         return cls(
             ringing=set(ringing),
             last_called=_last_called(session, numbers),
@@ -353,13 +367,12 @@ class _Known:
                 for contact_id, count in counted.items()
             },
             tried=tried,
-            forbidden={
-                number: rules.DoNotCallEntry(entry.source, entry.reason, entry.campaign_id is None, entry.added_at)
-                for number, entry in do_not_call.blocked(session, numbers, campaign.id).items()
-            },
+            forbidden=do_not_call.entries(session, numbers, campaign.id),
             hours=Hours.parse(campaign.hours),
             last_tried=last_tried,
             capped=capping.Counted.read(session, campaign, contacts, now),
+            packs=packs,
+            history=laws.History.read(session, contacts, numbers, now - packs.reach()),
         )
 
 
@@ -378,18 +391,34 @@ def since(promised_at: datetime | None, ordered_at: datetime) -> bool:
 
 
 def _judge(
-    campaign: Campaign, contact: Contact, number: str, known: _Known, *, now: datetime, ring_seconds: float
+    campaign: Campaign,
+    contact: Contact,
+    number: str,
+    known: _Known,
+    *,
+    now: datetime,
+    ring_seconds: float,
+    with_agent: bool,
 ) -> Proof:
-    zone = zones_to_judge(zones(number), campaign.time_zone)
     return Proof(
         now,
         (
             rules.campaign_state(campaign.state),
             rules.do_not_call(known.forbidden.get(number)),
             rules.attempt_cap(known.counted.get(contact.id, 0), campaign.max_attempts),
-            judge(now, known.hours, zone, ring_seconds=ring_seconds),
+            *laws.verdicts(
+                campaign,
+                contact,
+                number,
+                known.packs,
+                known.history,
+                now=now,
+                ring_seconds=ring_seconds,
+                hours=known.hours,
+                with_agent=with_agent,
+            ),
             rules.number_gap(now, known.last_called.get(number), campaign.number_gap),
-            *known.capped.judge(contact, number, now, zone),
+            *known.capped.judge(contact, number, now, laws.zones(campaign, laws.place(campaign, contact, number))),
             rules.not_before(now, contact.next_at),
             *_filter(campaign, contact, known, now),
         ),
@@ -408,16 +437,33 @@ def _filter(campaign: Campaign, contact: Contact, known: _Known, now: datetime) 
 def next_allowed(
     session: Session, campaign: Campaign, contact: Contact, number: str, at: datetime, *, ring_seconds: float = 60.0
 ) -> datetime:
-    """Return the first moment from `at` on that hours, gap and caps allow a call to this number.
+    """Return the first moment from `at` on that hours, holidays, rest, gap and caps allow a call to this number.
 
-    A plan on what is known now; the gate decides when the moment has come.
+    A plan on what is known now; the gate decides when the moment has come. Whoever has no agent waits a rest out, and
+    nobody knows yet whether there will be one. A consent that is missing has no time, and is left to the gate.
     """
-    zone, hours = zones_to_judge(zones(number), campaign.time_zone), Hours.parse(campaign.hours)
+    zone, hours = laws.zones(campaign, laws.place(campaign, contact, number)), Hours.parse(campaign.hours)
+    packs = laws.Laws.read(session, campaign, [contact.list_id])
+    history = laws.History.read(session, [contact], [number], at - packs.reach())
     capped = capping.Counted.read(session, campaign, [contact], at)
     last = _last_called(session, [number]).get(number)
 
     def ask(at: datetime) -> Iterable[Verdict]:
-        yield judge(at, hours, zone, ring_seconds=ring_seconds)
+        yield from (
+            verdict
+            for verdict in laws.verdicts(
+                campaign,
+                contact,
+                number,
+                packs,
+                history,
+                now=at,
+                ring_seconds=ring_seconds,
+                hours=hours,
+                with_agent=contact.due_date is not None or campaign.mode not in (*AUTOMATIC, AGENTLESS),
+            )
+            if verdict.allowed or verdict.until is not None or verdict.rule != "consent"
+        )
         yield rules.number_gap(at, last, campaign.number_gap)
         yield from capped.judge(contact, number, at, zone)
 
@@ -434,7 +480,8 @@ def put_off(session: Session, campaign: Campaign, contact: Contact, number: str,
     elif refusal.rule == "filter" and refusal.until is None:
         contact.state, contact.closed_because = "closed", contact_filters.NOT_WANTED  # with its time, to come back
     else:
-        contact.state, contact.next_at = "open", proof.at + ASK_AGAIN
+        again = ASK_AGAIN_FOR_CONSENT if refusal.rule == "consent" else ASK_AGAIN
+        contact.state, contact.next_at = "open", proof.at + again
         if proof.until is not None:
             contact.next_at = next_allowed(session, campaign, contact, number, proof.until)
     return refusal.rule

@@ -59,10 +59,18 @@ _FIELDS: dict[str, tuple[str, str]] = {
         f"phone{n}": (f"phone{n}", f"telefono{n} telephone{n} tel{n} number{n} numero{n}")
         for n in range(3, MOST_NUMBERS + 1)
     },
+    "region": ("region", "state province provincia regione departement bundesland stato addressstate"),
+    "postcode": ("postcode", "zip zipcode postalcode cap codepostal plz postleitzahl codigopostal"),
+    "time_zone": ("time_zone", "timezone tz zeitzone fusoorario fuseauhoraire"),
+    "consent": ("consent", "optin consenso consentement einwilligung consentimiento"),
+    "consent_date": ("consent_date", "consentat optindate dataconsenso dateconsentement"),
+    "consent_source": ("consent_source", "optinsource fonteconsenso sourceconsentement"),
 }
+_ONE_EACH = ("phone", "phone2", "first_name", "last_name", "company", "description")
 _CALLBACKS_ONLY = ("due_date", "period")
 _NUMBERED = tuple(f"phone{n}" for n in range(3, MOST_NUMBERS + 1))
 _NUMBERS = ("phone", "phone2", "work", "home", *_NUMBERED)
+_OF_PERSON = ("region", "postcode", "time_zone", "consent", "consent_date", "consent_source")
 # One column with the whole name, as simple lists have it; taken only when there is none for the parts.
 _WHOLE_NAME = {"name", "fullname", "nominativo", "nomecompleto", "contact", "contatto"}
 
@@ -81,9 +89,21 @@ class Columns:
     description: int
     due_date: int
     period: int
+    region: int
+    postcode: int
+    time_zone: int
+    consent: int
+    consent_date: int
+    consent_source: int
     priority: int = -1
     custom: tuple[tuple[int, str], ...] = field(default=())
     numbers: tuple[tuple[int, str], ...] = field(default=())  # (index, type) of every number, as they are tried
+
+    @property
+    def of_person(self) -> bool:
+        """Whether the file says where somebody lives, or whether they agreed to be called."""
+        found = (self.region, self.postcode, self.time_zone, self.consent, self.consent_date, self.consent_source)
+        return max(found) >= 0
 
 
 def extra_number(position: int) -> str:
@@ -148,7 +168,10 @@ def find_columns(
         target = wanted.get(name) or guess(name, kind)
         if target == "ignore":
             continue
-        if target == "custom":
+        if target in _OF_PERSON and target not in found:
+            found[target] = index
+        if target == "custom" or target in _OF_PERSON:
+            # Understood, and kept as it is written too: a region that says nothing about the clock is still an address.
             custom.append((index, name or f"column_{index + 1}"))
         elif target in found:
             raise BadInput(
@@ -163,10 +186,7 @@ def find_columns(
     return Columns(
         names=tuple(names),
         width=len(header),
-        **{
-            name: found.get(name, -1)
-            for name in ("phone", "phone2", "first_name", "last_name", "company", "description", "due_date", "period")
-        },
+        **{name: found.get(name, -1) for name in (*_ONE_EACH, *_CALLBACKS_ONLY, *_OF_PERSON)},
         priority=found.get("priority", -1),
         custom=tuple(custom),
         numbers=_numbers(found, types),

@@ -11,8 +11,11 @@ from dataclasses import dataclass
 from datetime import date
 from typing import NamedTuple
 
+from campaigns import import_person
 from campaigns.callback_dates import AHEAD, Calendar, WantedPeriod, zone_of_number
 from campaigns.import_columns import PRIORITIES, Columns
+from campaigns.import_person import OfPerson as OfPerson  # a part of every good row
+from campaigns.import_person import Problem as Problem  # given on: what is wrong with a row
 from campaigns.import_reading import Record
 from dialer.number_reader import NumberReader
 
@@ -22,15 +25,6 @@ _ISO_DATE = re.compile(r"\d{4}-\d{2}-\d{2}")
 _DROPPED = dict.fromkeys([0xAD, 0x200B, 0x200E, 0x200F, 0xFEFF, *range(0x202A, 0x202F), *range(0x2060, 0x206A)])
 _quoted = json.JSONEncoder(ensure_ascii=False).encode
 _QUOTED = re.compile(r"'[=+\-@\t\r\n]")  # how our reject files, and careful exports, disarm a formula
-
-
-class Problem(NamedTuple):
-    """One thing wrong with a row."""
-
-    column: str
-    value: str
-    reason: str
-    remedy: str
 
 
 class GoodRow(NamedTuple):
@@ -50,6 +44,7 @@ class GoodRow(NamedTuple):
     types: tuple[str, ...] = ()  # of all numbers; empty when the file has one column of them
     priority: int = 0
     same_as: int | None = None  # an earlier contact that this one repeats, and is taken all the same
+    person: OfPerson | None = None  # None: the file has no column of these
 
     @property
     def numbers(self) -> tuple[str, ...]:
@@ -70,6 +65,7 @@ class Judge:
     def __init__(self, columns: Columns, country: str, *, clean: bool, calendar: Calendar | None = None) -> None:
         self._columns = columns
         self._read = NumberReader(country).read
+        self._country = country
         self._clean = clean  # no cell can hold bytes that failed to decode
         self._calendar = calendar
         self._custom = tuple((index, f"{_quoted(name)}: ") for index, name in columns.custom)
@@ -94,6 +90,7 @@ class Judge:
         if isinstance(due, Problem):
             problems.append(due)
             due = None
+        person = import_person.judge(columns, cells, self._country, problems) if columns.of_person else None
         if problems:
             return problems
         # Most rows hold nothing that must be looked for cell by cell.
@@ -113,6 +110,7 @@ class Judge:
             more=tuple(numbers[2:]) if len(numbers) > 2 else (),
             types=types,
             priority=priority,
+            person=person,
         )
 
     def _kept(self, cells: list[str], clean: Callable[[str], str], plain: bool) -> str:

@@ -23,6 +23,7 @@ class ImportOptions:
     duplicates: str = "skip"  # a row that repeats a contact: skip, update, merge or link (see import_repeats)
     duplicates_in: str = "campaign"  # where it is looked for: list (this file alone), campaign or system
     within_days: int | None = None  # only contacts imported in the last so many days are repeated
+    rule_pack: str = ""  # whose rules of calling hold for the list besides the campaign's
 
     def as_json(self) -> dict[str, Any]:
         """Return the options as the import's row keeps them."""

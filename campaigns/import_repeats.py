@@ -113,11 +113,13 @@ def repeated(columns: Columns, cells: Sequence[str], number: str, reason: str, r
 _STAGE = """
     CREATE TEMPORARY TABLE staged_changes (
         contact_id bigint PRIMARY KEY, first_name text, last_name text, company text, description text, custom jsonb,
-        numbers text[], types text[]
+        numbers text[], types text[], region text, postcode text, time_zone text
     ) ON COMMIT DROP
 """
 _COPY = "COPY staged_changes FROM STDIN"
-SHOWN = ("first_name", "last_name", "company", "description", "custom", "phone2", "more_numbers", "number_types")
+# An address moves the hours, so it comes along. A consent does not: no file can say that it is newer than a withdrawal.
+_TEXTS = ("first_name", "last_name", "company", "description", "region", "postcode", "time_zone")
+SHOWN = (*_TEXTS, "custom", "phone2", "more_numbers", "number_types")
 # What undo compares and puts back; of rows named k.
 STATE_OF_K = "jsonb_build_object(" + ", ".join(f"'{name}', k.{name}" for name in SHOWN) + ")"
 
@@ -128,7 +130,7 @@ def _filled(name: str, action: str) -> str:
 
 
 def _apply(action: str) -> str:
-    texts = ", ".join(_filled(name, action) for name in ("first_name", "last_name", "company", "description"))
+    texts = ", ".join(_filled(name, action) for name in _TEXTS)
     custom = "k.custom || s.custom" if action == UPDATE else "s.custom || k.custom"
     return f"""
     WITH old AS MATERIALIZED (
@@ -193,10 +195,11 @@ class Changes:
         with free.cursor() as cursor, cursor.copy(_COPY) as copy:
             for contact_id, row in self._waiting:
                 types = list(row.types) or ["phone"]
+                address = row.person[:3] if row.person is not None else ("", "", "")
                 copy.write_row(
                     (
                         contact_id, row.first_name, row.last_name, row.company, row.description, row.custom,
-                        list(row.numbers), types,
+                        list(row.numbers), types, *address,
                     )
                 )  # fmt: skip
         self._waiting.clear()
@@ -217,6 +220,7 @@ class Changes:
 _PUT_BACK = text(f"""
     UPDATE contacts k SET first_name = c.before->>'first_name', last_name = c.before->>'last_name',
         company = c.before->>'company', description = c.before->>'description', custom = c.before->'custom',
+        region = c.before->>'region', postcode = c.before->>'postcode', time_zone = c.before->>'time_zone',
         phone2 = c.before->>'phone2',
         more_numbers = CASE WHEN jsonb_typeof(c.before->'more_numbers') = 'array'
                             THEN ARRAY(SELECT jsonb_array_elements_text(c.before->'more_numbers')) END,

@@ -19,7 +19,7 @@ from campaigns.callback_dates import Calendar, campaign_zone
 from campaigns.import_columns import Columns, find_columns, known
 from campaigns.import_copying import ContactWriter
 from campaigns.import_encoding import detect
-from campaigns.import_judging import GoodRow, Judge
+from campaigns.import_judging import GoodRow, Judge, Problem
 from campaigns.import_options import SILENCE, ImportOptions
 from campaigns.import_reading import Table
 from campaigns.import_rejects import RejectFile
@@ -35,6 +35,7 @@ BEAT = 1.0  # seconds between two signs of progress
 BATCH_ROWS, BATCH_CHARACTERS = 5_000, 4 << 20
 # A spreadsheet that made 3.90612E+11 of a number and a number of that again leaves zeros. So many would be no accident.
 _ROUNDED, _ROUNDED_ROWS, _ROUNDED_SHARE = "00000", 3, 0.01
+FORGOTTEN = "the person asked to be erased, and is not called"
 _ONE_RUNS = 0x0D1A0002  # first part of a transaction lock of PostgreSQL; the second is the campaign
 
 
@@ -175,6 +176,7 @@ def _do(session: Session, job: Import, heart: _Heart, now: datetime, timing: Tim
                 campaign.id,
                 kind=job.kind,
                 name=options.list_name or Path(job.file_name).stem,
+                rule_pack=options.rule_pack or None,
                 now=now,
                 dry=options.dry_run,
             ) as writer,
@@ -252,9 +254,8 @@ class _Run:
                 if first == record.line:
                     self._batch.append((record.line, record.cells, row))
                 else:
-                    self._refuse(
-                        record.line, record.cells, number, f"duplicate of line {first}: the number is the same"
-                    )
+                    told = f"duplicate of line {first}: the number is the same"
+                    self._refuse(record.line, record.cells, row, number, told)
             read = table.characters
             if counts.rows - flushed_rows >= BATCH_ROWS or read - flushed_characters >= BATCH_CHARACTERS:
                 self._flush()
@@ -277,10 +278,14 @@ class _Run:
         )
 
     def _refuse(
-        self, line: int, cells: list[str], number: str, reason: str, remedy: str = "keep one of the rows"
+        self, line: int, cells: list[str], row: GoodRow, number: str, reason: str, remedy: str = "keep one of the rows"
     ) -> None:
         self._counts.duplicates += 1
-        self._rejects.add(line, cells, [repeated(self._columns, cells, number, reason, remedy)])
+        problem = repeated(self._columns, cells, number, reason, remedy)
+        if self._writer.forgotten(row.numbers):
+            self._rejects.add(line, [""] * len(cells), [problem._replace(value="")])
+        else:
+            self._rejects.add(line, cells, [problem])
 
     def _flush(self) -> None:
         there: dict[str, Earlier] = {}
@@ -288,21 +293,28 @@ class _Run:
             self._writer.settle()
             there = self._repeats.of([number for _, _, row in self._batch for number in row.numbers])
         new = []
+        gone = self._writer.forgotten({number for _, _, row in self._batch for number in row.numbers})
         for line, cells, row in self._batch:
             number = next((number for number in row.numbers if number in there), "") if there else ""
-            if not number:
+            if gone and not gone.isdisjoint(row.numbers):
+                self._counts.rejected += 1
+                # The row is about somebody who is to be in no file of ours: nothing of it is repeated.
+                self._rejects.add(
+                    line, [""] * len(cells), [Problem("", "", FORGOTTEN, "take the row out of the source")]
+                )
+            elif not number:
                 new.append((line, row))
             elif self._action == LINK:
                 new.append((line, row._replace(same_as=there[number].contact_id)))
             elif self._action == SKIP:
                 where, remedy = self._where(there[number])
-                self._refuse(line, cells, number, f"duplicate: the number is in {where}", remedy)
+                self._refuse(line, cells, row, number, f"duplicate: the number is in {where}", remedy)
             else:
                 first = self._changes.add(there[number].contact_id, line, row)
                 if first is None:
                     self._counts.duplicates += 1  # what it says goes to the contact there is
                 else:
-                    self._refuse(line, cells, number, f"duplicate of line {first}: both change the same contact")
+                    self._refuse(line, cells, row, number, f"duplicate of line {first}: both change the same contact")
         self._writer.write(new)
         self._changes.flush(self._writer.connection)
         self._counts.accepted += len(new)

@@ -129,6 +129,7 @@ def create(
     max_lines: int | None = None,
     pack: str = RULE_PACK,
     may_raise: Collection[str] = (),
+    needs_consent: bool = False,
     now: datetime,
     who: str,
     why: str = "",
@@ -166,6 +167,7 @@ def create(
         max_lines=max_lines,
         rule_pack=rules.name,
         answer_limit=rules.answer_limit.total_seconds(),
+        needs_consent=needs_consent,
         state="draft",
         created_at=now,
         state_at=now,
@@ -182,7 +184,7 @@ def create(
         "caller_id": campaign.caller_id,
     }
     settings |= {"max_abandonment": max_abandonment, "max_lines": max_lines, "max_attempts": max_attempts}
-    settings |= {"rule_pack": rules.name, "name": name, "pbx": pbx}
+    settings |= {"rule_pack": rules.name, "needs_consent": needs_consent, "name": name, "pbx": pbx}
     ledger.record(
         session, at=now, kind="campaign", who=who, campaign_id=campaign.id, why=why, verb="create", **settings
     )

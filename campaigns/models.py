@@ -47,6 +47,7 @@ class Installation(Base):
     # For every campaign, from the settings of whoever schedules: decided on in the rows, as its own caps are.
     number_caps: Mapped[str] = mapped_column(Text, default="", server_default="")
     contact_caps: Mapped[str] = mapped_column(Text, default="", server_default="")
+    forgotten_key: Mapped[str | None] = mapped_column(Text)  # of forgotten numbers' digests; drawn when needed
 
 
 class Campaign(Base):
@@ -99,6 +100,7 @@ class Campaign(Base):
     retry_rules: Mapped[dict[str, Any]] = mapped_column(JSONB, default=dict, server_default=text("'{}'::jsonb"))
     script: Mapped[str] = mapped_column(Text, default="", server_default="")  # what the agent reads, with {fields}
     form: Mapped[list[Any]] = mapped_column(JSONB, default=list, server_default=text("'[]'::jsonb"))  # what they ask
+    needs_consent: Mapped[bool] = mapped_column(default=False, server_default=text("false"))  # whatever the pack says
 
 
 class Agent(Base):
@@ -167,6 +169,7 @@ class ContactList(Base):
     created_at: Mapped[datetime] = mapped_column(Instant, server_default=func.now())
     undone_at: Mapped[datetime | None] = mapped_column(Instant)
     share: Mapped[float | None]  # of the campaign's calls, beside the shares of its other lists
+    rule_pack: Mapped[str | None] = mapped_column(Text)  # its rules of calling hold besides the campaign's
 
 
 class Period(Base):
@@ -288,6 +291,12 @@ class Contact(Base):
     # Attempts when it was last ordered, up to 3: a key of the lanes, and no count; reports count rows.
     tried: Mapped[int] = mapped_column(SmallInteger, default=0, server_default=text("0"))
     promised_at: Mapped[datetime | None] = mapped_column(Instant)  # an agent promised a call: tries count from then
+    region: Mapped[str] = mapped_column(Text, default="", server_default="")  # ISO 3166-2, where it matters
+    postcode: Mapped[str] = mapped_column(Text, default="", server_default="")
+    time_zone: Mapped[str] = mapped_column(Text, default="", server_default="")  # of the address
+    consent: Mapped[bool] = mapped_column(default=False, server_default=text("false"))  # they agreed to be called
+    consent_at: Mapped[datetime | None] = mapped_column(Instant)  # when, where it is known
+    consent_source: Mapped[str] = mapped_column(Text, default="", server_default="")
 
 
 class PlacedCall:
@@ -541,6 +550,15 @@ class DoNotCall(Base):
     added_at: Mapped[datetime] = mapped_column(Instant, server_default=func.now())
 
 
+class Forgotten(Base):
+    """A number nobody calls again whose owner is not known here any more: its keyed digest alone."""
+
+    __tablename__ = "forgotten"
+    digest: Mapped[str] = mapped_column(Text, primary_key=True)
+    added_by: Mapped[str] = mapped_column(Text, default="", server_default="")
+    added_at: Mapped[datetime] = mapped_column(Instant, server_default=func.now())
+
+
 class Ledger(Base):
     """What happened and who said so, in order, for ever: the database refuses update and delete (I23)."""
 
@@ -715,6 +733,9 @@ class Disposition(Base):
 LEDGER_GUARD = """
 CREATE OR REPLACE FUNCTION refuse_ledger_change() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
+    IF TG_OP = 'UPDATE' AND current_setting('dialer.forgetting', true) = 'on' THEN
+        RETURN NULL;  -- ledger_keeps_its_facts looks at each row
+    END IF;
     RAISE EXCEPTION 'the ledger is append-only: % refused', TG_OP USING ERRCODE = 'insufficient_privilege';
 END $$
 """
@@ -722,5 +743,24 @@ LEDGER_TRIGGER = """
 CREATE TRIGGER ledger_append_only BEFORE UPDATE OR DELETE OR TRUNCATE ON ledger
 FOR EACH STATEMENT EXECUTE FUNCTION refuse_ledger_change()
 """
-event.listen(Ledger.__table__, "after_create", DDL(LEDGER_GUARD.replace("%", "%%")))  # type: ignore[no-untyped-call]
-event.listen(Ledger.__table__, "after_create", DDL(LEDGER_TRIGGER))  # type: ignore[no-untyped-call]
+# Erasing a person takes their number out of the words of a row. What happened, when, to which call, who said so, and
+# which details the row has, stays as it was.
+LEDGER_FACTS = """
+CREATE OR REPLACE FUNCTION keep_ledger_facts() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    IF current_setting('dialer.forgetting', true) IS DISTINCT FROM 'on'
+       OR (NEW.id, NEW.at, NEW.kind, NEW.who, NEW.campaign_id, NEW.attempt_id, NEW.agent_id)
+          IS DISTINCT FROM (OLD.id, OLD.at, OLD.kind, OLD.who, OLD.campaign_id, OLD.attempt_id, OLD.agent_id)
+       OR ARRAY(SELECT jsonb_object_keys(NEW.details) ORDER BY 1)
+          IS DISTINCT FROM ARRAY(SELECT jsonb_object_keys(OLD.details) ORDER BY 1) THEN
+        RAISE EXCEPTION 'the ledger is append-only: UPDATE refused' USING ERRCODE = 'insufficient_privilege';
+    END IF;
+    RETURN NEW;
+END $$
+"""
+LEDGER_FACTS_TRIGGER = """
+CREATE TRIGGER ledger_keeps_its_facts BEFORE UPDATE ON ledger FOR EACH ROW EXECUTE FUNCTION keep_ledger_facts()
+"""
+for _statement in (LEDGER_GUARD, LEDGER_TRIGGER, LEDGER_FACTS, LEDGER_FACTS_TRIGGER):
+    _ddl = DDL(_statement.replace("%", "%%"))  # type: ignore[no-untyped-call]
+    event.listen(Ledger.__table__, "after_create", _ddl)

@@ -19,6 +19,7 @@ from campaigns import (
     reports_callbacks,
     reports_dispositions,
     reports_outcomes,
+    reports_records,
 )
 from campaigns.campaign_values import usual_time_zone
 from campaigns.report_shape import Period, Report
@@ -40,6 +41,7 @@ REPORTS: Mapping[str, Kind] = {
     "agents": Kind(reports_agents.agents, "each agent's time and conversations"),
     "attempts": Kind(reports_attempts.attempts, "every attempt, one row each"),
     "callbacks": Kind(reports_callbacks.callbacks, "promised callbacks by day: kept, late, lost"),
+    "records": Kind(reports_records.records, "every call sent, with what a regulator asks of its record"),
 }
 
 

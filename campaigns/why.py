@@ -11,19 +11,22 @@ from typing import Any
 from sqlalchemy import select, text
 from sqlalchemy.orm import Session
 
-from campaigns import callbacks, capping, do_not_call
+from campaigns import callbacks, capping, do_not_call, laws
 from campaigns.contact_filters import fields_of
 from campaigns.gate import since
 from campaigns.models import Attempt, Campaign, Contact, ContactList, Offer
 from dialer import gate as rules
+from dialer.abandonment import rule_pack
+from dialer.calling_rules import in_force
 from dialer.calls import CallState
 from dialer.caps import reach
 from dialer.contact_filter import Past, from_json
 from dialer.contact_filter import verdict as filter_verdict
 from dialer.errors import NotFound
-from dialer.gate import DoNotCallEntry, Verdict
-from dialer.modes import AGENTLESS
-from dialer.numbers import Number, country_prefix, normalise, zones, zones_of
+from dialer.gate import Verdict
+from dialer.modes import AGENTLESS, AUTOMATIC
+from dialer.numbers import Number, country_prefix, normalise, zones_of
+from dialer.places import NO_ADDRESS, Place, place_of
 from dialer.retries import NEVER_RANG, counts_against_cap
 from dialer.windows import Hours, judge, zones_to_judge
 
@@ -235,9 +238,23 @@ def _due(
 
 
 def _alike(campaign: Campaign, now: datetime, ring_seconds: float) -> str:
-    """Return the beginning of the numbers of the campaign's country if all of its zones give one verdict now."""
-    hours = Hours.parse(campaign.hours)
-    verdicts = (judge(now, hours, (zone,), ring_seconds=ring_seconds) for zone in zones_of(campaign.country))
+    """Return the beginning of the numbers of the campaign's country if all of its zones give one verdict now.
+
+    Where a pack has rules of its own for a region, no two numbers are alike until they are looked at.
+    """
+    hours, pack = Hours.parse(campaign.hours), rule_pack(campaign.rule_pack)
+    if pack.calling.regions:
+        return "none"
+    verdicts = (
+        judge(
+            now,
+            hours,
+            (zone,),
+            ring_seconds=ring_seconds,
+            also=in_force([(pack.name, pack.calling)], Place((), (zone,)), campaign.mode).timetables,
+        )
+        for zone in zones_of(campaign.country)
+    )
     return country_prefix(campaign.country) if len({(one.allowed, one.until) for one in verdicts}) == 1 else "none"
 
 
@@ -266,7 +283,8 @@ def _capped(session: Session, campaign: Campaign, now: datetime) -> dict[int, da
         counted = capping.Counted.read(session, campaign, contacts, now)
         for contact in contacts:
             number = contact.next_number or contact.phone
-            verdicts = counted.judge(contact, number, now, zones_to_judge(zones(number), campaign.time_zone))
+            zones = laws.zones(campaign, laws.place(campaign, contact, number))
+            verdicts = counted.judge(contact, number, now, zones)
             if not all(verdict.allowed for verdict in verdicts):
                 held[contact.id] = soonest(verdicts)
     return held
@@ -275,13 +293,15 @@ def _capped(session: Session, campaign: Campaign, now: datetime) -> dict[int, da
 def _outside_hours(
     campaign: Campaign, numbers: Sequence[tuple[str, int]], *, now: datetime, ring_seconds: float
 ) -> list[Step]:
-    hours = Hours.parse(campaign.hours)
-    verdicts: dict[tuple[str, ...], Verdict] = {}
+    hours, pack = Hours.parse(campaign.hours), rule_pack(campaign.rule_pack)
+    verdicts: dict[Place, Verdict] = {}
     outside: dict[str, Step] = {}
     for number, contacts in numbers:
-        where = zones_to_judge(zones(number), campaign.time_zone)
+        where = place_of(number, NO_ADDRESS, campaign.country)
         if where not in verdicts:
-            verdicts[where] = judge(now, hours, where, ring_seconds=ring_seconds)
+            law = in_force([(pack.name, pack.calling)], where, campaign.mode)
+            zones = zones_to_judge(where.zones, campaign.time_zone)
+            verdicts[where] = judge(now, hours, zones, ring_seconds=ring_seconds, also=law.timetables)
         verdict = verdicts[where]
         if verdict.allowed:
             continue
@@ -333,21 +353,29 @@ def explain(session: Session, campaign: Campaign, given: str, *, now: datetime, 
         counts_against_cap(CallState(attempt.state)) and since(contact.promised_at, attempt.ordered_at)
         for attempt in history
     )
+    before = callbacks.attempts_before(session, [contact.id]).get(contact.id, 0)
     capped = capping.Counted.read(session, campaign, [contact], now)
-    entry = do_not_call.blocked(session, [number], campaign.id).get(number)
-    where = zones_to_judge(zones(number), campaign.time_zone)
+    entry = do_not_call.entries(session, [number], campaign.id).get(number)
+    packs = laws.Laws.read(session, campaign, [contact.list_id])
+    past = laws.History.read(session, [contact], [number], now - packs.reach())
     verdicts: tuple[Verdict, ...] = (
         rules.campaign_state(campaign.state),
         _of_the_contact(session, contact),
-        rules.do_not_call(
-            DoNotCallEntry(entry.source, entry.reason, entry.campaign_id is None, entry.added_at) if entry else None
+        rules.do_not_call(entry),
+        rules.attempt_cap(counted - before, campaign.max_attempts),
+        *laws.verdicts(
+            campaign,
+            contact,
+            number,
+            packs,
+            past,
+            now=now,
+            ring_seconds=ring_seconds,
+            hours=Hours.parse(campaign.hours),
+            with_agent=campaign.mode not in (*AUTOMATIC, AGENTLESS) or contact.due_date is not None,
         ),
-        rules.attempt_cap(
-            counted - callbacks.attempts_before(session, [contact.id]).get(contact.id, 0), campaign.max_attempts
-        ),
-        judge(now, Hours.parse(campaign.hours), where, ring_seconds=ring_seconds),
         rules.number_gap(now, _last_called(session, number), campaign.number_gap),
-        *capped.judge(contact, number, now, where),
+        *capped.judge(contact, number, now, laws.zones(campaign, laws.place(campaign, contact, number))),
         _number_open(session, contact, number),
         rules.not_before(now, contact.next_at),
         *_filter(campaign, contact, history, now),

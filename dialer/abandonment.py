@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from datetime import date, timedelta
 from fractions import Fraction
 
+from dialer import calling_rules
+from dialer.calling_rules import CallingRules
 from dialer.calls import CallState
 from dialer.errors import NotFound
 from dialer.rate_windows import WindowRule
@@ -152,6 +154,7 @@ class RulePack:
     windows: tuple[WindowRule, ...]  # all of them hold at once
     ring_minimum: timedelta  # a phone is not given up on sooner
     rest: timedelta  # before somebody abandoned is called again
+    calling: CallingRules = calling_rules.NONE  # hours, holidays, caps, consent
 
     @property
     def ceiling(self) -> float:
@@ -199,6 +202,17 @@ PACKS = {
             windows=(WindowRule("blocks", 0.03, "answered", length=30 * _DAY),),
             ring_minimum=timedelta(seconds=15),  # or four rings
             rest=timedelta(hours=72),  # ours: the rule names none
+            calling=calling_rules.US,
+        ),
+        RulePack(
+            name="us-debt-2026",
+            since=_IN_FORCE,
+            source="CFPB, Regulation F, 12 CFR 1006; abandoned calls as the FTC and the FCC count them",
+            answer_limit=timedelta(seconds=2),
+            windows=(WindowRule("blocks", 0.03, "answered", length=30 * _DAY),),
+            ring_minimum=timedelta(seconds=15),
+            rest=timedelta(hours=72),
+            calling=calling_rules.US_DEBT,
         ),
         RulePack(
             name="uk-2026",
@@ -208,6 +222,7 @@ PACKS = {
             windows=(WindowRule("day", 0.03, "met_with_machines"),),
             ring_minimum=timedelta(seconds=15),
             rest=timedelta(hours=72),
+            calling=calling_rules.UK,
         ),
         RulePack(
             name="it-2026",
@@ -217,6 +232,17 @@ PACKS = {
             windows=(WindowRule("campaign", 0.03), WindowRule("day", 0.04)),
             ring_minimum=timedelta(seconds=15),  # ours: the rule names none
             rest=timedelta(days=5),
+            calling=calling_rules.IT,
+        ),
+        RulePack(
+            name="fr-2026",
+            since=date(2026, 8, 11),  # when consent became a condition
+            source="Code de la consommation L. 223-1 and D. 223-9; it names no rate, 3 % and 72 h are ours",
+            answer_limit=timedelta(seconds=2),
+            windows=(WindowRule("rolling", 0.03, length=_DAY), WindowRule("day", 0.03)),
+            ring_minimum=timedelta(seconds=15),
+            rest=timedelta(hours=72),
+            calling=calling_rules.FR,
         ),
     )
 }

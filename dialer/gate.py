@@ -114,6 +114,46 @@ def number_gap(now: datetime, last_called_at: datetime | None, gap: float) -> Ve
     return Verdict(True, "number_gap", f"the number was last called {ago} ago", against=against)
 
 
+def rest(now: datetime, abandoned_at: datetime | None, length: timedelta, whose: str) -> Verdict:
+    """Refuse a number whose last abandoned call, by any campaign, ended less than `length` ago. `whose`: the pack."""
+    against: dict[str, Known] = {"rest": length.total_seconds(), "pack": whose}
+    if abandoned_at is None:
+        return Verdict(True, "rest", "no call to the number was abandoned lately", against=against)
+    against["abandoned_at"] = abandoned_at.astimezone(UTC).isoformat()
+    until = abandoned_at + length
+    if now < until:
+        why = f"a call to the number was abandoned; {whose} lets it rest for {seconds_in_words(length.total_seconds())}"
+        return Verdict(False, "rest", why, until=until, against=against)
+    return Verdict(True, "rest", "its rest after an abandoned call is over", against=against)
+
+
+@dataclass(frozen=True, slots=True)
+class Agreement:
+    """That a person agreed to be called: where it was given, and when, as far as it is known."""
+
+    source: str
+    at: datetime | None = None
+
+
+def consent(now: datetime, needed_by: str, agreed: Agreement | None) -> Verdict:
+    """Refuse a person who is not known to have agreed before now, where a law or the campaign needs that they did."""
+    against: dict[str, Known] = {"needed_by": needed_by}
+    if agreed is None:
+        why = f"{needed_by} calls only people who agreed to it, and no consent of this one is known"
+        return Verdict(False, "consent", why, against=against)
+    against["source"] = agreed.source
+    if agreed.at is None:
+        return Verdict(
+            True, "consent", f"they agreed to be called ({agreed.source or 'no source kept'})", against=against
+        )
+    against["at"] = agreed.at.astimezone(UTC).isoformat()
+    if now < agreed.at:
+        why = f"their consent holds from {agreed.at.astimezone(UTC):%Y-%m-%d %H:%M} UTC"
+        return Verdict(False, "consent", why, until=agreed.at, against=against)
+    told = f"they agreed to be called on {agreed.at:%Y-%m-%d} ({agreed.source or 'no source kept'})"
+    return Verdict(True, "consent", told, against=against)
+
+
 def campaign_state(state: str) -> Verdict:
     """Refuse everything unless the campaign runs."""
     against: dict[str, Known] = {"state": state}

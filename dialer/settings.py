@@ -105,6 +105,18 @@ class TimingSettings(_Section):
     retention_days: float = Field(90, gt=0)  # raw events and pace decisions
 
 
+class RetentionSettings(_Section):
+    """Days after which each kind of record is deleted, at night. Attempts and the ledger are never deleted.
+
+    Empty: `timing.retention_days`. Laws ask for calls and consents of two to five years; raw events are no records.
+    """
+
+    events_days: float | None = Field(None, gt=0)  # what the PBX sent, once handled
+    pace_decisions_days: float | None = Field(None, gt=0)
+    offers_days: float | None = Field(None, gt=0)  # offers that led to no call
+    reject_files_days: float | None = Field(None, gt=0)  # rows of people that were not taken
+
+
 class RightsSettings(_Section):
     """Who may do what no one else may; names as the ledger writes them (`cli:anna`). Until there are roles."""
 
@@ -234,6 +246,7 @@ class Settings(_Section):
     timing: TimingSettings = TimingSettings()
     rights: RightsSettings = RightsSettings()
     caps: CapsSettings = CapsSettings()
+    retention: RetentionSettings = RetentionSettings()
     pbx: dict[str, PbxSettings] = Field(default_factory=dict)
     worker_threads: int = Field(8, ge=1, le=64)
     agent_login: Literal["presence", "explicit"] = "presence"  # who says an agent is at work

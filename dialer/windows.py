@@ -7,10 +7,11 @@ it skips does not exist.
 """
 
 import re
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Container, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from functools import lru_cache
+from typing import TypeVar
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from dialer.errors import BadInput
@@ -27,6 +28,7 @@ _SPAN = re.compile(r"(\d{1,2}):(\d{2})-(\d{1,2}):(\d{2})")
 
 Interval = tuple[datetime, datetime]  # [from, until), UTC
 Minutes = tuple[int, int]  # [from, until), minutes after local midnight
+_Point = TypeVar("_Point", datetime, int)
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,9 +115,54 @@ def _add(day: list[Minutes], span: Minutes, name: str, text: str) -> None:
     day.append(span)
 
 
-def zones_to_judge(found: Sequence[str], campaign_zone: str | None) -> tuple[str, ...]:
-    """Return the zones a number may be in; the campaign's own zone when the number names none."""
-    known = tuple(zone for zone in found if zone not in NOWHERE)
+@dataclass(frozen=True, slots=True)
+class Timetable:
+    """The hours one source allows: a campaign, or a law with its holidays and its shorter days before them."""
+
+    hours: Hours
+    holidays: Container[date] = frozenset()  # local dates on which nobody is called
+    eves: Hours | None = None  # instead of `hours` on the day before a holiday, as far as both allow
+    of: str = ""  # whose they are, for people: "it-2026"
+
+    def spans(self, day: date) -> tuple[Minutes, ...]:
+        """Return the hours of one local day."""
+        if day in self.holidays:
+            return ()
+        spans = self._of(self.hours, day)
+        if self.eves is not None and day + _DAY in self.holidays:
+            spans = tuple(_both(spans, self._of(self.eves, day)))
+        return spans
+
+    @staticmethod
+    def _of(hours: Hours, day: date) -> tuple[Minutes, ...]:
+        return ((0, _MIDNIGHT),) if hours.week is None else hours.week[day.weekday()]
+
+    def __str__(self) -> str:
+        return f"{self.hours} ({self.of})" if self.of else str(self.hours)
+
+
+@dataclass(frozen=True, slots=True)
+class _Together:
+    """What several timetables allow all at once."""
+
+    tables: Sequence[Timetable]
+
+    def spans(self, day: date) -> tuple[Minutes, ...]:
+        common = self.tables[0].spans(day)
+        for table in self.tables[1:]:
+            common = tuple(_both(common, table.spans(day)))
+        return common
+
+
+_Table = Timetable | _Together
+
+
+def zones_to_judge(found: Sequence[str], campaign_zone: str | None, address: Sequence[str] = ()) -> tuple[str, ...]:
+    """Return the zones a phone may be in, those of its number and of its owner's address: every one must be open.
+
+    The campaign's own zone when neither says one.
+    """
+    known = tuple(dict.fromkeys(zone for zone in (*found, *address) if zone not in NOWHERE))
     if known:
         return known
     return (campaign_zone,) if campaign_zone else ()
@@ -127,16 +174,23 @@ def judge(
     zones: Sequence[str],
     *,
     ring_seconds: float,
-    holidays: Collection[date] = frozenset(),
+    holidays: Container[date] = frozenset(),
+    also: Sequence[Timetable] = (),
 ) -> Verdict:
     """Say whether a phone in any of `zones` may ring from `now` for `ring_seconds`, and if not, when it may.
 
-    A zone nobody knows is refused, not skipped. `holidays` are local dates on which nobody is called.
+    A zone nobody knows is refused, not skipped. `holidays` are local dates on which nobody is called. `also`: other
+    hours that must allow it too, as a law's; a time is good when all of them allow it.
     """
     if now.tzinfo is None:
         raise ValueError("the time to judge must say its zone; a bare one would be read as the host's")
     against: dict[str, Known] = {"hours": hours.text, "zones": tuple(zones), "ring_seconds": ring_seconds}
-    if hours.week is None:
+    if also:
+        against["laws"] = tuple(str(table) for table in also)
+    # Always really is always: not even a holiday of its own stands against it.
+    tables = [Timetable(hours, holidays)] if hours.week is not None else []
+    tables += also
+    if not tables:
         return Verdict(True, "hours", "calls are wanted at any hour", against=against)
     if not any(zone not in NOWHERE for zone in zones):
         why = "the number's time zone is not known, and the campaign has none; give the campaign a time zone"
@@ -148,16 +202,30 @@ def judge(
             return Verdict(False, "hours", why, against=against)
     now = now.astimezone(UTC)
     rings = timedelta(seconds=max(0.0, ring_seconds))
-    outside = next((zone for zone in zones if not _inside(now, rings, hours.week, zone, holidays)), None)
+    together: _Table = tables[0] if len(tables) == 1 else _Together(tables)
+    outside = next((zone for zone in zones if not _inside(now, rings, together, zone)), None)
     if outside is None:
-        return Verdict(True, "hours", f"{_wall(now, zones[0])} is inside {hours}", against=against)
-    until = _next(now, rings, hours.week, zones, holidays)
-    why = f"{_wall(now, outside)} is outside {hours}"
-    if _inside(now, timedelta(0), hours.week, outside, holidays):
-        why = f"{_wall(now, outside)}: the phone could still ring outside {hours}"
+        told = " and ".join(str(table) for table in tables)
+        return Verdict(True, "hours", f"{_wall(now, zones[0])} is inside {told}", against=against)
+    until = _next(now, rings, together, zones)
+    why = _outside(now, rings, tables, outside)
     if until is None:
         why += f", and so is every moment of the next {SEARCH.days} days in some zone of the number"
     return Verdict(False, "hours", why, until=until, against=against)
+
+
+def _outside(now: datetime, rings: timedelta, tables: Sequence[Timetable], zone: str) -> str:
+    """Say which hours do not allow a call in the zone, and how."""
+    for table in tables:
+        if _inside(now, rings, table, zone):
+            continue
+        if _inside(now, timedelta(0), table, zone):
+            return f"{_wall(now, zone)}: the phone could still ring outside {table}"
+        day = now.astimezone(ZoneInfo(zone)).date()
+        if day in table.holidays:
+            return f"{_wall(now, zone)} is a public holiday, {day}" + (f" ({table.of})" if table.of else "")
+        return f"{_wall(now, zone)} is outside {table}"
+    return f"{_wall(now, zone)}: the phone could still ring outside {tables[0]}"
 
 
 def _wall(now: datetime, zone: str) -> str:
@@ -174,19 +242,14 @@ def _known(zone: str) -> bool:
     return True
 
 
-Week = tuple[tuple[Minutes, ...], ...]
-
-
-def _inside(now: datetime, rings: timedelta, week: Week, zone: str, holidays: Collection[date]) -> bool:
+def _inside(now: datetime, rings: timedelta, table: _Table, zone: str) -> bool:
     """Whether every moment from `now` to `now + rings`, both included, is inside the hours of one zone."""
     end = now + rings
-    first = next(_legal(now, end + timedelta(seconds=1), week, zone, holidays), None)
+    first = next(_legal(now, end + timedelta(seconds=1), table, zone), None)
     return first is not None and first[0] == now and first[1] > end
 
 
-def _next(
-    now: datetime, rings: timedelta, week: Week, zones: Sequence[str], holidays: Collection[date]
-) -> datetime | None:
+def _next(now: datetime, rings: timedelta, table: _Table, zones: Sequence[str]) -> datetime | None:
     """Return the first moment from which the phone may ring to its end in every zone; None within `SEARCH`.
 
     Looked for a day at a time, because the answer is nearly always within the first.
@@ -196,7 +259,7 @@ def _next(
         reach = start + _DAY + rings + timedelta(seconds=1)  # so that a stretch is not cut short at the day's end
         common: list[Interval] = [(start, reach)]
         for zone in zones:
-            common = _both(common, list(_legal(start, reach, week, zone, holidays)))
+            common = _both(common, list(_legal(start, reach, table, zone)))
         for opens, closes in common:
             if opens + rings < closes:
                 return opens
@@ -204,9 +267,10 @@ def _next(
     return None
 
 
-def _both(one: list[Interval], other: list[Interval]) -> list[Interval]:
+def _both(one: Sequence[tuple[_Point, _Point]], other: Sequence[tuple[_Point, _Point]]) -> list[tuple[_Point, _Point]]:
     """Return what two sorted lists of stretches have in common."""
-    common, i, j = [], 0, 0
+    common: list[tuple[_Point, _Point]] = []
+    i = j = 0
     while i < len(one) and j < len(other):
         start, end = max(one[i][0], other[j][0]), min(one[i][1], other[j][1])
         if start < end:
@@ -218,10 +282,10 @@ def _both(one: list[Interval], other: list[Interval]) -> list[Interval]:
     return common
 
 
-def _legal(start: datetime, end: datetime, week: Week, zone: str, holidays: Collection[date]) -> Iterator[Interval]:
+def _legal(start: datetime, end: datetime, table: _Table, zone: str) -> Iterator[Interval]:
     """Yield the stretches of [start, end) that are inside the hours of one zone; touching ones as one."""
     held: Interval | None = None
-    for opens, closes in _pieces(start, end, week, zone, holidays):
+    for opens, closes in _pieces(start, end, table, zone):
         opens, closes = max(opens, start), min(closes, end)
         if opens >= closes:
             continue
@@ -233,7 +297,7 @@ def _legal(start: datetime, end: datetime, week: Week, zone: str, holidays: Coll
         yield held
 
 
-def _pieces(start: datetime, end: datetime, week: Week, zone: str, holidays: Collection[date]) -> Iterator[Interval]:
+def _pieces(start: datetime, end: datetime, table: _Table, zone: str) -> Iterator[Interval]:
     """Yield the hours of every day touched, cut where the zone's offset changes; in order."""
     day = start.date()
     while day <= end.date():
@@ -241,7 +305,7 @@ def _pieces(start: datetime, end: datetime, week: Week, zone: str, holidays: Col
             local = (since + offset).date()
             while local <= (until + offset).date():
                 midnight = datetime(local.year, local.month, local.day, tzinfo=UTC) - offset
-                for opens, closes in () if local in holidays else week[local.weekday()]:
+                for opens, closes in table.spans(local):
                     cut = (
                         max(midnight + timedelta(minutes=opens), since),
                         min(midnight + timedelta(minutes=closes), until),

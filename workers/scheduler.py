@@ -229,7 +229,14 @@ class Scheduler:
         """Delete what is older than its retention, and files no import wants any more."""
         with self._application.transaction() as session:
             now = database_now(session)
-            removed = retention.prune(session, now=now, days=self._timing.retention_days)
+            settings = self._application.settings
+            removed = retention.prune(
+                session,
+                now=now,
+                days=self._timing.retention_days,
+                kinds=settings.retention,
+                data_dir=self._application.data_dir,
+            )
             removed["callbacks_retimed"] = callback_watch.retime(
                 session, now=now, timing=self._timing, who="dialer", why="the clocks changed"
             )

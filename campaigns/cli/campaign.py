@@ -59,8 +59,11 @@ def campaign() -> None:
 @click.option("--wrap-up", type=Duration(), default="30s", show_default=True, help="Longest rest after a conversation.")
 @click.option(
     "--rule-pack", "pack", type=click.Choice(sorted(PACKS)), default="default-2026", show_default=True,
-    help="Whose law on abandoned calls it keeps, for good.",
+    help="Whose law it keeps, for good: abandoned calls, hours and holidays, how often, consent.",
 )  # fmt: skip
+@click.option(
+    "--needs-consent", is_flag=True, help="Call only who agreed to it, also where the rule pack does not ask."
+)
 @click.option(
     "--max-abandonment", type=Share(), help="Share of answered calls that may meet no agent. Default: the rule pack's."
 )

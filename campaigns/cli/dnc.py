@@ -56,6 +56,11 @@ def _where(session: Session, campaign: str | None, country: str, number: str = "
     raise click.UsageError("say with --country how the number is read, or write it with + and its country code")
 
 
+def number_country(session: Session, country: str, number: str) -> str:
+    """The country to read a number with when no campaign is named."""
+    return _where(session, None, country, number)[1]
+
+
 @dnc.command("add", example="dialer dnc add +390612345678 --reason 'asked us not to call'")
 @click.argument("number")
 @_scope

@@ -10,6 +10,7 @@ import click
 from campaigns.cli import list_files, list_order, list_pulls, list_templates, output
 from campaigns.cli.context import CliContext, who
 from campaigns.cli.tree import Group
+from dialer.abandonment import PACKS
 
 if TYPE_CHECKING:
     from campaigns.models import Import
@@ -49,6 +50,9 @@ dialer list import spring monday.csv --mapping crm --duplicates merge""",
 @click.option("--delimiter", help="One character; found from the file otherwise.")
 @click.option("--encoding", help="For example utf-8 or latin-1; found from the file otherwise.")
 @click.option("--name", "list_name", default="", help="Name of the list. Default: the file's.")
+@click.option(
+    "--rule-pack", type=click.Choice(sorted(PACKS)), help="Whose rules of calling hold for it besides the campaign's."
+)
 @click.option("--dry-run", is_flag=True, help="Judge every row, write the reject file, import nothing.")
 @click.option("--force", is_flag=True, help="Even if the campaign has this file already.")
 @click.option("--wait/--no-wait", default=True, show_default=True, help="Wait until it is done, with its progress.")

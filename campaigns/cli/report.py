@@ -15,7 +15,7 @@ from campaigns.cli.tree import Command
 if TYPE_CHECKING:
     from campaigns.report_shape import Report
 
-_NAMES = ("outcomes", "dispositions", "abandonment", "agents", "attempts", "callbacks")
+_NAMES = ("outcomes", "dispositions", "abandonment", "agents", "attempts", "callbacks", "records")
 
 
 @click.command(
@@ -46,6 +46,7 @@ def report(
     agents        each agent's time and conversations
     attempts      every attempt, one row each
     callbacks     promised callbacks by the day they were due: kept, late, lost
+    records       every call sent, with what a regulator asks of its record
     """
     from campaigns import reports
     from campaigns.db import database_now

@@ -69,6 +69,7 @@ _TREE = (
     ),
     ("dnc", "dnc:dnc", "Numbers that nobody calls.", _CALLING),
     ("disposition", "disposition:disposition", "The words agents have for what came of a call.", _CALLING),
+    ("person", "person:person", "What is known about a person; their consent; erase them.", _CALLING),
     ("agent", "agent:agent", "Who is at work: log in, pause, be ready.", _CALLING),
     ("status", "status:status", "What happens now: agents, calls, lines, abandonment.", _WATCHING),
     ("why", "why:why", "Why a campaign, or one contact, is not being called.", _WATCHING),

@@ -5,7 +5,7 @@ from alembic import op
 from sqlalchemy.dialects import postgresql
 
 revision = "0008"
-down_revision = "0006"
+down_revision = "0007"
 
 INSTANT = postgresql.TIMESTAMP(timezone=True)
 OPEN = sa.text("state = 'open'")

@@ -48,6 +48,7 @@ def test_a_due_contact_becomes_an_attempt_that_keeps_the_proof(session: Session,
         "do_not_call",
         "attempts",
         "hours",
+        "rest",
         "number_gap",
         "not_before",
     }

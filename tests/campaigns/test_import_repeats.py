@@ -167,6 +167,19 @@ def test_merge_fills_only_what_is_empty(importer: Importer) -> None:
     assert dora.first_name == "Dora"
 
 
+def test_an_update_brings_the_address_along_and_never_a_consent(importer: Importer, engine: Engine) -> None:
+    importer(f"phone,time_zone,consent\n{A},Europe/Rome,no\n{B},,yes\n", file_name="0.csv")
+    told = f"phone,time_zone,postcode,consent\n{A},America/New_York,10001,yes\n{B},Europe/Rome,,\n"
+    job = importer(told, duplicates="update", file_name="1.csv")
+    ada, bea = importer.contacts()
+    assert (ada.time_zone, ada.postcode, ada.consent) == ("America/New_York", "10001", False)
+    assert (bea.time_zone, bea.consent) == ("Europe/Rome", True)
+    undo(engine, job)
+    assert [(one.time_zone, one.postcode) for one in importer.contacts()] == [("Europe/Rome", ""), ("", "")]
+    importer(told, duplicates="merge", file_name="2.csv")
+    assert [one.time_zone for one in importer.contacts()] == ["Europe/Rome", "Europe/Rome"]
+
+
 def test_link_takes_the_row_and_names_the_earlier_contact(importer: Importer) -> None:
     loaded(importer)
     job = importer(f"phone,mobile\n{D},{B}\n{A},{B}\n{A},\n", duplicates="link", file_name="l.csv")
