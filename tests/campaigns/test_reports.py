@@ -279,6 +279,7 @@ def test_json_is_one_object_with_plain_values(world: World) -> None:
         told = json.loads(json.dumps(world.report(name).as_json()))
         assert told["report"] == name
         assert told["from"] == "2026-03-02T00:00:00+01:00"
+    told = json.loads(json.dumps(world.report("attempts").as_json()))
     assert told["rows"][0]["ordered_at"] == "2026-03-02T13:00:00+01:00"
 
 
