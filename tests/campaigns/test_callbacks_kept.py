@@ -97,7 +97,7 @@ class Days:
         if not free:
             return
         which = self.rng.choice([Which.OWNED, Which.PROMISED])
-        found = gate._due(self.session, self.campaign.id, self.now, 1, which, (), free)
+        found = gate._due(self.session, self.campaign, self.now, 1, which, (), free)
         for contact in found:
             self._may_be_called(contact, free)
             outcome = self.rng.choice(["no_answer", "completed", "no_lines", "busy"])
