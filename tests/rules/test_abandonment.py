@@ -143,7 +143,7 @@ def test_the_default_rules_are_dated_data():
 
 
 def test_every_pack_says_since_when_it_holds_and_where_it_was_read():
-    assert set(PACKS) == {"default-2026", "us-2026", "uk-2026", "it-2026"}
+    assert set(PACKS) == {"default-2026", "us-2026", "us-debt-2026", "uk-2026", "it-2026", "fr-2026"}
     for name, pack in PACKS.items():
         assert (pack.name, pack.since.year, bool(pack.source)) == (name, int(name[-4:]), True)
         assert pack.windows
