@@ -22,7 +22,7 @@ from campaigns.models import Agent, Attempt, Callback, CallbackTicket, Campaign,
 from campaigns.report_shape import inert
 from dialer.calls import CallState
 from dialer.errors import BadInput, NotFound, RefusedByRule
-from dialer.retries import counts_against_cap
+from dialer.retries import DO_NOT_CALL, counts_against_cap
 from dialer.settings import TimingSettings
 
 # XiVO's words for what came of a callback. `Callback` means another time was agreed.
@@ -71,7 +71,7 @@ def after_call(session: Session, attempt: Attempt, *, now: datetime) -> None:
 
 def _as_promised(callback: Callback, contact: Contact) -> None:
     """It was promised while this call was in hand: whatever its end would mean, the person expects the next one."""
-    if contact.closed_because in (callbacks.DO_NOT_CALL, callbacks.UNDONE):
+    if contact.closed_because in (DO_NOT_CALL, callbacks.UNDONE):
         return  # the watch ends the promise
     contact.state, contact.next_at, contact.closed_because = "open", callback.due_at, ""
     callbacks.hold_for_owner(callback, contact)

@@ -21,12 +21,12 @@ from dialer import callbacks as rules
 from dialer.callbacks import Result
 from dialer.errors import BadInput, NotFound, RefusedByRule
 from dialer.numbers import Number, normalise
-from dialer.retries import NEVER_RANG
+from dialer.retries import DO_NOT_CALL, NEVER_RANG
 from dialer.settings import TimingSettings
 from dialer.windows import Hours
 
 OWNER, TAKEN = "owner", "taken"
-DO_NOT_CALL, UNDONE = "do not call", "import undone"
+UNDONE = "import undone"
 BY_HAND = "promised by hand"  # the list of those who were on none
 # Contacts closed so owe nobody a call: the person asked for none, or the list was a mistake.
 _NOT_WANTED = (DO_NOT_CALL, UNDONE)

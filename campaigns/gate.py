@@ -217,7 +217,7 @@ def let_through(
     if not contacts:
         return allowed
     numbers = {contact.id: contact.next_number or contact.phone for contact in contacts}
-    lock_numbers(session, sorted({number for contact in contacts for number in capping.numbers_of(contact)}))
+    lock_numbers(session, [number for contact in contacts for number in capping.numbers_of(contact)])
     known = _Known.read(session, campaign, contacts, list(numbers.values()), now)
     allowed.tried = known.tried
     for contact in contacts:
@@ -360,7 +360,7 @@ class _Known:
         packs = laws.Laws.read(session, campaign, {contact.list_id for contact in contacts})
         return cls(
             ringing=set(ringing),
-            last_called=_last_called(session, numbers),
+            last_called=last_called(session, numbers),
             # A promise begins the count anew, once: from when it was made, or by what was used up before it.
             counted={
                 contact_id: count - (before.get(contact_id, 0) if promised[contact_id] is None else 0)
@@ -376,7 +376,8 @@ class _Known:
         )
 
 
-def _last_called(session: Session, numbers: Sequence[str]) -> dict[str, datetime]:
+def last_called(session: Session, numbers: Sequence[str]) -> dict[str, datetime]:
+    """Return when any campaign last called each of these numbers; nothing for one that never rang."""
     query = (
         select(Attempt.number, func.max(func.coalesce(Attempt.sent_at, Attempt.ordered_at)).label("at"))
         .where(Attempt.number.in_(numbers), Attempt.state.not_in(NEVER_RANG))
@@ -446,7 +447,7 @@ def next_allowed(
     packs = laws.Laws.read(session, campaign, [contact.list_id])
     history = laws.History.read(session, [contact], [number], at - packs.reach())
     capped = capping.Counted.read(session, campaign, [contact], at)
-    last = _last_called(session, [number]).get(number)
+    last = last_called(session, [number]).get(number)
 
     def ask(at: datetime) -> Iterable[Verdict]:
         yield from (

@@ -13,7 +13,7 @@ from sqlalchemy.orm import Session
 
 from campaigns import callbacks, capping, do_not_call, laws
 from campaigns.contact_filters import fields_of
-from campaigns.gate import since
+from campaigns.gate import last_called, since
 from campaigns.models import Attempt, Campaign, Contact, ContactList, Offer
 from dialer import gate as rules
 from dialer.abandonment import rule_pack
@@ -374,7 +374,7 @@ def explain(session: Session, campaign: Campaign, given: str, *, now: datetime, 
             hours=Hours.parse(campaign.hours),
             with_agent=campaign.mode not in (*AUTOMATIC, AGENTLESS) or contact.due_date is not None,
         ),
-        rules.number_gap(now, _last_called(session, number), campaign.number_gap),
+        rules.number_gap(now, last_called(session, [number]).get(number), campaign.number_gap),
         *capped.judge(contact, number, now, laws.zones(campaign, laws.place(campaign, contact, number))),
         _number_open(session, contact, number),
         rules.not_before(now, contact.next_at),
@@ -407,17 +407,6 @@ def _of_the_contact(session: Session, contact: Contact) -> Verdict:
             return Verdict(False, "contact", f"the contact is offered to an agent until {until:%H:%M:%S} UTC")
         return Verdict(False, "contact", "the contact is being called, or spoken with, now")
     return Verdict(True, "contact", "the contact is open")
-
-
-def _last_called(session: Session, number: str) -> datetime | None:
-    query = (
-        select(Attempt.sent_at, Attempt.ordered_at)
-        .where(Attempt.number == number, Attempt.state.not_in(NEVER_RANG))
-        .order_by(Attempt.ordered_at.desc())
-        .limit(1)
-    )
-    row = session.execute(query).one_or_none()
-    return (row.sent_at or row.ordered_at) if row is not None else None
 
 
 def _number_open(session: Session, contact: Contact, number: str) -> Verdict:

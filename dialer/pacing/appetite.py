@@ -12,6 +12,8 @@ from math import sqrt
 
 from dialer.abandonment import Budget
 
+YOUNG = 4.0  # calls that a window could abandon in all, below which it is young
+
 
 @dataclass(frozen=True, slots=True)
 class Appetite:
@@ -30,7 +32,7 @@ class Appetite:
     ruin: float = 1e-3  # the chance that a decision may take to lose more calls than are left
     stress: float = 1.5  # the answers expected and so much of them more: even then no more may be lost than are left
     few: int = 2  # calls left from which on not even all that ring, answered at once, may lose more, ...
-    young: float = 4.0  # ... while the whole window could not abandon so many: later it recovers within minutes
+    young: float = YOUNG  # ... while the whole window could not abandon so many: later it recovers within minutes
     many: float = 5.0  # answers in the air from which chance evens out, and the room for its whims grows more slowly
 
     def allowed(self, budget: Budget, in_the_air: float = 0.0) -> float:

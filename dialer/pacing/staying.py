@@ -8,9 +8,9 @@ minutes: there everybody goes at once.
 """
 
 from dialer.abandonment import Budget
+from dialer.pacing.appetite import YOUNG
 
 LONGEST = 30.0  # seconds that anybody is asked to stay: longer than most calls ring
-YOUNG = 4.0  # calls that the whole window could abandon, below which it is young (as in appetite.py)
 
 
 def must_stay(budget: Budget, *, free: int, on_the_way: int) -> bool:
