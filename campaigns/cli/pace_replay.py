@@ -82,7 +82,7 @@ def replay(
     min_ring = 0.0 if min_ring is NOTHING else min_ring
     within("--min-ring", min_ring, 0, 60, "write seconds, or ring-out")
     within("--desired-wait", desired_wait, 0, 600, "write seconds")
-    within("--ratio", ratio, 0.1, 20, "two calls for each free agent are 2")
+    within("--ratio", ratio, 1, 10, "two calls for each free agent are 2")
     within("--seeds", seeds, 1, 100, "the first meets the calls in their order")
     changes = pace_replay.Changes(mode, max_abandonment, max_lines or None, agents, min_ring, ratio, desired_wait)
     with context.application() as app, app.transaction() as session:

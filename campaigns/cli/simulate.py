@@ -125,7 +125,7 @@ def simulate(
     if min_ring is not NOTHING:
         within("--min-ring", min_ring, 0, 60, "write seconds, or ring-out")
     within("--max-abandonment", max_abandonment, 0, 1, "3 % is written 0.03 or 3%")
-    within("--ratio", ratio, 0.1, 20, "two calls for each free agent are 2")
+    within("--ratio", ratio, 1, 10, "two calls for each free agent are 2")
     if ratio is not None and "power" not in modes:
         raise BadInput("--ratio is the power mode's: add --mode power")
     if plot is not None:
