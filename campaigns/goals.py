@@ -12,7 +12,7 @@ from dialer.errors import BadInput, RefusedByRule
 # name of the column -> what people call it, its least and its greatest value
 _RANGES: Mapping[str, tuple[str, float, float]] = {
     "max_lines": ("the limit of lines", 1, 10_000),
-    "ratio": ("the ratio of calls to free agents", 0.1, 10),
+    "ratio": ("the ratio of calls to free agents", 1, 10),
     "desired_wait": ("the desired wait between two calls (in seconds)", 0, 3_600),
     "min_ring": ("the minimum ring (in seconds)", 0, 120),
     "calls_per_second": ("the calls per second on each gateway", 0.01, 1_000),

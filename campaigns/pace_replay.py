@@ -43,7 +43,7 @@ class Changes:
     max_abandonment: float | None = None
     max_lines: int | None = None
     agents: int | None = None
-    min_ring: float | None = None
+    min_ring: float | None = None  # 0: nothing is given up
     ratio: float | None = None
     desired_wait: float | None = None
 
@@ -52,9 +52,11 @@ class Changes:
 
     def rules(self, was: Rules) -> Rules:
         """Return the rules with the changes made."""
-        goals = {
+        goals: dict[str, Any] = {
             name: value for name in ("min_ring", "ratio", "desired_wait") if (value := getattr(self, name)) is not None
         }
+        if self.min_ring == 0.0:
+            goals["min_ring"] = None
         return replace(
             was,
             mode=self.mode or was.mode,

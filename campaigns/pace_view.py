@@ -63,7 +63,9 @@ _VIEW = text(
                     AND NOT EXISTS (SELECT 1 FROM agents r WHERE r.reserved_attempt_id = t.id)),
                 b.mode <> 'manual'  -- its agents dial when they like: no part of anybody is kept for it
                 AND coalesce((SELECT min(k.next_at) FROM contacts k WHERE k.campaign_id = b.id AND k.state = 'open')
-                         <= CAST(:now AS timestamptz) + interval '3 seconds', false)) ORDER BY b.id)
+                         <= CAST(:now AS timestamptz) + interval '3 seconds', false),
+                (SELECT CAST(d.reckoned ->> 'answer_chance' AS float8) FROM pace_decisions d
+                  WHERE d.campaign_id = b.id ORDER BY d.decided_at DESC LIMIT 1)) ORDER BY b.id)
          FROM (SELECT o.campaign_id, count(*) AS shared
                  FROM campaign_agents m JOIN agents a ON a.id = m.agent_id AND a.state NOT IN ('out', 'paused')
                  JOIN campaign_agents o ON o.agent_id = m.agent_id AND o.campaign_id <> m.campaign_id
@@ -191,6 +193,7 @@ class View:
             leaving=sum(agent.leaving and agent.campaign_id == self.id for agent in serving),
             elsewhere=tuple(agent.since for agent in stay if agent.campaign_id != self.id),
             others_ringing=sharing.ringing(self.sharing),
+            others_chances=sharing.chances(self.sharing),
             others_waiting=sharing.waiting(self.sharing),
             share=round(sharing.share(self.weight, self.sharing), 6),
         )

@@ -16,11 +16,14 @@ class Other:
     ringing: tuple[float, ...]  # its calls nobody has answered yet, seconds since each was ordered
     waiting: int  # its customers without an agent
     due: bool  # it has somebody to call
+    chance: float | None = None  # that a call of its is answered, as its pacer said last; None: it knows none yet
 
     @classmethod
     def of(cls, row: Sequence[Any]) -> "Other":
         """Read the view's JSON."""
-        return cls(row[0], float(row[1]), row[2], row[3], tuple(float(one) for one in row[4] or ()), row[5], row[6])
+        return cls(
+            row[0], float(row[1]), row[2], row[3], tuple(float(one) for one in row[4] or ()), row[5], row[6], row[7]
+        )
 
     @property
     def overlap(self) -> float:
@@ -35,10 +38,21 @@ def ringing(others: Iterable[Other]) -> tuple[float, ...]:
     """
     taken: list[float] = []
     for other in others:
-        calls = sorted(other.ringing)
-        number = _nearest(len(calls) * other.overlap)
+        calls, number = sorted(other.ringing), _taken(other)
         taken += [calls[int((n + 0.5) * len(calls) / number)] for n in range(number)]
     return tuple(taken)
+
+
+def chances(others: Sequence[Other]) -> tuple[float, ...]:
+    """Return of the same calls the chance to be answered; empty while somebody's pacer has not learnt its own."""
+    found = [(other.chance, _taken(other)) for other in others if other.ringing]
+    if any(chance is None for chance, _ in found):
+        return ()
+    return tuple(chance for chance, number in found if chance is not None for _ in range(number))
+
+
+def _taken(other: Other) -> int:
+    return _nearest(len(other.ringing) * other.overlap)
 
 
 def waiting(others: Iterable[Other]) -> int:

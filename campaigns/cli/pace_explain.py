@@ -102,6 +102,8 @@ def _span(told: Explained) -> str:
 
 def _seen(now: Snapshot) -> list[tuple[str, str]]:
     """What the pacer was shown, as rows."""
+    from campaigns import prospects
+
     agents = f"{now.free} free"
     if now.idle:
         agents += f" ({now.idle} on the way to the line)"
@@ -123,7 +125,8 @@ def _seen(now: Snapshot) -> list[tuple[str, str]]:
     rows.append(("Budget", _budget(now)))
     if now.prospects:
         due = sum(number for _, number in now.prospects)
-        rows.append(("Contacts", f"{due:,} due now, in {output.count(len(now.prospects), 'group')} alike"))
+        more = " or more" if due >= prospects.LOOKED_AT else ""
+        rows.append(("Contacts", f"{due:,}{more} due now, in {output.count(len(now.prospects), 'group')} alike"))
     stale = []
     if now.presence_age is None or now.presence_age >= 10:
         stale.append(f"presence {'never read' if now.presence_age is None else output.seconds(now.presence_age)} old")

@@ -9,7 +9,7 @@ import click
 
 from campaigns.cli import figures, output
 from campaigns.cli.context import CliContext
-from campaigns.cli.params import Duration, Lines, ModeOfDialling, Said, SaidTime, Share
+from campaigns.cli.params import NOTHING, Duration, Lines, ModeOfDialling, OrNot, Said, SaidTime, Share
 from campaigns.cli.tree import Command
 
 if TYPE_CHECKING:
@@ -39,7 +39,11 @@ dialer pace replay spring --from -2h --agents 12 --json""",
 @click.option("--mode", type=ModeOfDialling(), metavar="MODE", help="Replay in this mode of dialling.")
 @click.option("--agents", type=int, help="Replay with a team whose largest size is this.")
 @click.option("--max-lines", type=Lines(), help="Replay with at most so many lines in use.")
-@click.option("--min-ring", type=Duration(), help="Replay with calls given up after ringing so long.")
+@click.option(
+    "--min-ring",
+    type=OrNot(Duration(), "ring-out"),
+    help="Replay with calls given up after ringing so long; ring-out: with none given up.",
+)
 @click.option("--ratio", type=float, help="Replay with so many calls for each free agent, in power mode.")
 @click.option("--desired-wait", type=Duration(), help="Replay with this wait between two calls as the goal.")
 @click.option("--seeds", type=int, default=5, show_default=True, help="Times each is lived through.")
@@ -54,7 +58,7 @@ def replay(
     mode: str | None,
     agents: int | None,
     max_lines: int | None,
-    min_ring: float | None,
+    min_ring: Any,
     ratio: float | None,
     desired_wait: float | None,
     seeds: int,
@@ -75,9 +79,10 @@ def replay(
         pacer_for(mode)  # says which modes there are
     within("--max-abandonment", max_abandonment, 0, 1, "3 % is written 0.03 or 3%")
     within("--agents", agents, 1, 2000, "nobody can be talked to by nobody")
-    within("--min-ring", min_ring, 0, 60, "write seconds")
+    min_ring = 0.0 if min_ring is NOTHING else min_ring
+    within("--min-ring", min_ring, 0, 60, "write seconds, or ring-out")
     within("--desired-wait", desired_wait, 0, 600, "write seconds")
-    within("--ratio", ratio, 0.1, 20, "two calls for each free agent are 2")
+    within("--ratio", ratio, 1, 10, "two calls for each free agent are 2")
     within("--seeds", seeds, 1, 100, "the first meets the calls in their order")
     changes = pace_replay.Changes(mode, max_abandonment, max_lines or None, agents, min_ring, ratio, desired_wait)
     with context.application() as app, app.transaction() as session:
@@ -182,6 +187,8 @@ def said(changes: Changes) -> str:
     for name, value in changes.as_json().items():
         if name == "max_abandonment":
             told.append(f"at most {output.percent(value)} abandoned")
+        elif name == "min_ring" and not value:
+            told.append("ring-out")
         elif name in ("min_ring", "desired_wait"):
             told.append(f"{name.replace('_', ' ')} {output.words(value)}")
         elif name == "mode":

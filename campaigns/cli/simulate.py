@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from campaigns.cli import figures, output
-from campaigns.cli.params import Duration, ModeOfDialling, Share
+from campaigns.cli.params import NOTHING, Duration, ModeOfDialling, OrNot, Share
 from campaigns.cli.tree import Command
 
 if TYPE_CHECKING:
@@ -73,7 +73,9 @@ dialer simulate --shape lunch --mode predictive --plot lunch.png""",
 )
 @click.option("--ratio", type=float, help="Calls for each free agent, in power mode.")
 @click.option(
-    "--min-ring", type=Duration(), help="A ringing call may be given up after this. Default: the shape's, 15s."
+    "--min-ring",
+    type=OrNot(Duration(), "ring-out"),
+    help="A ringing call may be given up after this; ring-out: never. Default: the shape's, 15s.",
 )
 @click.option("--max-abandonment", type=Share(), default=0.03, show_default=True, help="The ceiling.")
 @click.option("--compare", is_flag=True, help="Several modes side by side, on the same people.")
@@ -92,7 +94,7 @@ def simulate(
     seed: int,
     modes: tuple[str, ...],
     ratio: float | None,
-    min_ring: float | None,
+    min_ring: Any,
     max_abandonment: float,
     compare: bool,
     plot: str | None,
@@ -120,16 +122,20 @@ def simulate(
     within("--hours", hours, 0.05, 24, "a day has no more")
     within("--warm-up", warm_up, 0, 24, "0 measures from the first call")
     within("--seeds", seeds, 1, 1000, "each is one day")
-    within("--min-ring", min_ring, 0, 60, "write seconds")
+    if min_ring is not NOTHING:
+        within("--min-ring", min_ring, 0, 60, "write seconds, or ring-out")
     within("--max-abandonment", max_abandonment, 0, 1, "3 % is written 0.03 or 3%")
-    within("--ratio", ratio, 0.1, 20, "two calls for each free agent are 2")
+    within("--ratio", ratio, 1, 10, "two calls for each free agent are 2")
     if ratio is not None and "power" not in modes:
         raise BadInput("--ratio is the power mode's: add --mode power")
     if plot is not None:
         _may_be_saved(plot)
     world = _world(shape_name, agents, answers, talk)
     changes = {"wrap_up": wrap_up, "lines": lines, "hours": hours, "warm_up_hours": warm_up, "min_ring": min_ring}
-    world = _changed(world, {name: value for name, value in changes.items() if value is not None}, max_abandonment)
+    changes = {name: value for name, value in changes.items() if value is not None}
+    if min_ring is NOTHING:
+        changes["min_ring"] = None
+    world = _changed(world, changes, max_abandonment)
     days = lived(world, modes, range(seed, seed + seeds), goals=_goals(world, ratio), show=not as_json)
     if plot is not None:
         from campaigns.cli.simulate_plot import draw

@@ -82,6 +82,8 @@ class Snapshot:
     reserved_elsewhere: int = 0  # agents kept for calls of other campaigns; on no line of ours
     elsewhere: tuple[float, ...] = ()  # agents who talk to others' customers, each talk so far; on no line of ours
     others_ringing: tuple[float, ...] = ()  # calls that other campaigns have in the air for these agents
+    # Of the same calls, the chance with which each was launched; empty: their pacers have learnt none, ours stands for it.
+    others_chances: tuple[float, ...] = ()
     others_waiting: int = 0
     inbound_waiting: int = 0  # people who called in and wait for one of these agents
     share: float = 1.0  # of what the shared agents can take, by the weights of the campaigns
@@ -144,7 +146,7 @@ class Snapshot:
 
 _NO_GOALS = Goals()
 _ELAPSED = ("talking", "wrapping", "ringing", "waits", "elsewhere", "others_ringing")
-_LISTS = {*_ELAPSED, "ringing_groups", "ringing_calls", "prospects"}
+_LISTS = {*_ELAPSED, "ringing_groups", "ringing_calls", "prospects", "others_chances"}
 _ALWAYS = {"idle", "parked", "talking", "wrapping", "ringing", "waiting", "free_lines", "presence_age", "events_age"}
 
 

@@ -123,13 +123,15 @@ class Predictive:
         self, moment: datetime, now: Snapshot, limit: str, reason: str, chances: list[float], given_up: dict[int, str]
     ) -> Pace:
         because = f"one call per agent: {one_per_agent_because(now)}; {reason}{_and_given_up(given_up)}"
-        wanted = own_part(one_per_agent(now, len(given_up)), now, len(given_up))
+        wanted = self._own_part(one_per_agent(now, len(given_up)), now, len(given_up))
         if wanted == 0 and now.others_ringing and self._entitled(moment, now, chances, given_up):
             wanted = 1
         pace = bounded(wanted, now, because, (limit,))
         chooser = Chooser(self._history.answers, now)
         choose = [chooser.next(idle=True)[0] for _ in range(pace.calls)] if chooser.matters else []
-        return Pace(pace.calls, pace.why, pace.limits, tuple(given_up.values()), tuple(choose))
+        learnt = self._history.answers
+        reckoned = {"answer_chance": round(learnt.chance(), 4)} if learnt.seen >= self._tuning.cold else {}
+        return Pace(pace.calls, pace.why, pace.limits, tuple(given_up.values()), tuple(choose), reckoned)
 
     def _entitled(self, moment: datetime, now: Snapshot, chances: list[float], given_up: dict[int, str]) -> bool:
         """Whether an agent is free for this campaign although others have calls in the air for all of them.
@@ -139,9 +141,12 @@ class Predictive:
         safe.
         """
         covered = len(now.ringing) - len(given_up) + now.waiting
-        if now.free <= covered or own_part(1, now, len(given_up)) == 0:
+        if now.free <= covered or self._own_part(1, now, len(given_up)) == 0:
             return False
         return self._outlook(moment, now, chances, given_up).lost() <= self._tuning.next_to_safe
+
+    def _own_part(self, calls: int, now: Snapshot, given_up: int) -> int:
+        return own_part(calls, now, given_up, worth=max(0.02, self._history.answers.chance()))
 
     def _outlook(self, moment: datetime, now: Snapshot, chances: list[float], given_up: dict[int, str]) -> Outlook:
         """Weigh this moment: what is in the air for these agents, and who of them will be free."""
@@ -149,7 +154,8 @@ class Predictive:
         assert ahead is not None
         level = history.answers.chance()
         rung = [*(r for n, r in enumerate(now.ringing) if n not in given_up), *now.others_ringing]
-        likely = [*(c for n, c in enumerate(chances) if n not in given_up), *[level] * len(now.others_ringing)]
+        others = now.others_chances or (level,) * len(now.others_ringing)
+        likely = [*(c for n, c in enumerate(chances) if n not in given_up), *others]
         calling_in = history.callers.per_second(moment) if now.inbound_waiting or now.goals.inbound_first else 0.0
         weight, patience = ahead.weight(now.goals.min_ring), history.patience(self._tuning.patience)
         return Outlook(
@@ -183,7 +189,7 @@ class Predictive:
             outlook.add(chance)
             calls += 1
             risk = outlook.lost()
-        own = own_part(calls, now, len(given_up))
+        own = self._own_part(calls, now, len(given_up))
         if own < calls:
             limit = "share"
         why = self._sentence(now, outlook, own, limit, risk, allowed, given_up)

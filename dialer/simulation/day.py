@@ -71,6 +71,7 @@ class Desk:
         self.ringing: dict[str, Call] = {}
         self.waiting: dict[str, Call] = {}
         self.talking: dict[Agent, Call] = {}
+        self.chance: float | None = None  # what its pacer said last that a call is worth
         self.people = shape.people(centre.seed) if shape.people is not None else None
         if shape.groups:
             self.refill()
@@ -236,6 +237,7 @@ class Centre:
                 continue
             seen = self._snapshot(desk)
             pace = desk.pacer.decide(self.clock(), seen)
+            desk.chance = pace.reckoned.get("answer_chance", desk.chance)
             for name in pace.give_up:
                 self._give_up(desk, name)
             calls = min(pace.calls, seen.lines_left)
@@ -278,16 +280,25 @@ class Centre:
         return Snapshot(
             idle=self.parking,
             parked=max(0, len(ours) - self.staying),
+            waits=tuple([now - agent.since for agent in ours]) if others or self.goals.desired_wait else (),
             wrapping=tuple([now - s for agent, s in self.wrapping.items() if agent.desk is None or agent.desk is desk]),
             elsewhere=tuple(
                 [now - call.since for d in others for call in d.talking.values()]
                 + [now - since for since in self.inbound_talks.values()]
             ),
             others_ringing=tuple([now - call.launched for d in others for call in d.ringing.values()]),
+            others_chances=self._chances(others),
             others_waiting=sum(len(d.waiting) for d in others),
             share=desk.shape.weight / sum(d.shape.weight for d in at_it),
             **common,  # type: ignore[arg-type]
         )
+
+    @staticmethod
+    def _chances(others: Sequence[Desk]) -> tuple[float, ...]:
+        """What the others' calls in the air are worth, once each of their pacers has said so."""
+        if any(desk.chance is None for desk in others):
+            return ()
+        return tuple([desk.chance or 0.0 for desk in others for _ in desk.ringing])
 
     # calls --------------------------------------------------------------------------------------------
 

@@ -296,8 +296,8 @@ def test_every_goal_is_set_taken_back_and_told_in_the_ledger(session: Session) -
 @pytest.mark.parametrize(
     ("goal", "value", "told"),
     [
-        ("ratio", 0.0, "between 0.1 and 10"),
-        ("ratio", float("nan"), "between 0.1 and 10"),
+        ("ratio", 0.0, "between 1 and 10"),
+        ("ratio", float("nan"), "between 1 and 10"),
         ("desired_wait", -1.0, "between 0 and 3600"),
         ("min_ring", 121.0, "between 0 and 120"),
         ("calls_per_second", 0.0, "between 0.01 and 1000"),

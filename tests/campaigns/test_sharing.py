@@ -11,7 +11,7 @@ from sqlalchemy.orm import Session
 from campaigns import looking, pace_view, parking, sharing
 from campaigns.application import Application
 from campaigns.db import database_now
-from campaigns.models import Agent, AgentLeg, Assignment, Campaign, CampaignAgent, Command
+from campaigns.models import Agent, AgentLeg, Assignment, Campaign, CampaignAgent, Command, PaceDecision
 from campaigns.sharing import Other
 from dialer.abandonment import Budget
 from dialer.calls import CallState
@@ -112,6 +112,27 @@ def test_the_others_calls_count_by_the_part_of_their_team_that_is_ours(
     assert (seen.waiting, seen.ringing) == (0, ())
     agent.state = "out"
     assert shown(session, a).others_ringing == (), "who is at home answers for nobody"
+
+
+def test_the_others_calls_are_worth_what_their_pacer_said_last(
+    session: Session, two: tuple[Campaign, Campaign]
+) -> None:
+    a, b = two
+    agent, _ = factories.parked_agent(session, a)
+    also_works_for(session, agent, b)
+    for _ in range(3):
+        factories.attempt(session, b, state=CallState.RINGING)
+    assert (len(shown(session, a).others_ringing), shown(session, a).others_chances) == (3, ()), "it has said nothing"
+    for seconds, said in ((20, {"answer_chance": 0.5}), (10, {"answer_chance": 0.125})):
+        at = database_now(session) - timedelta(seconds=seconds)
+        session.add(
+            PaceDecision(
+                campaign_id=b.id, decided_at=at, until_at=at, calls=0, ordered=0, why="", snapshot={}, limits={},
+                reckoned=said, fence=1,
+            )
+        )  # fmt: skip
+    assert shown(session, a).others_chances == (0.125,) * 3
+    assert shown(session, b).others_chances == ()
 
 
 def test_an_agent_with_anothers_customer_is_elsewhere_and_on_no_line_of_ours(

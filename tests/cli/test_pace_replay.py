@@ -47,6 +47,13 @@ def test_without_a_change_only_what_was_is_replayed(dialer: Dialer, campaign: Ca
     assert (told["changed"], told["worth"], told["changes"]) == (None, None, {})
 
 
+def test_it_is_replayed_with_no_call_given_up(dialer: Dialer, campaign: Campaign, session: Session) -> None:
+    campaign.min_ring = 12.0
+    session.commit()
+    told = dialer.ok("pace", "replay", "spring", *SPAN, "--min-ring", "ring-out", "--seeds", "1")
+    assert "ring-out" in told
+
+
 @pytest.mark.parametrize(
     ("args", "code", "told"),
     [

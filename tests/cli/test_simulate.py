@@ -52,6 +52,13 @@ def test_a_shape_bends_the_day_and_what_is_given_holds_over_it() -> None:
     assert told["modes"][0]["agents"] < 3.9
 
 
+def test_calls_can_be_left_to_ring_out() -> None:
+    ring_out, given_up = (
+        as_json("--agents", "12", "--hours", "0.5", "--seeds", "1", "--min-ring", least) for least in ("ring-out", "4s")
+    )
+    assert ring_out["modes"] != given_up["modes"]
+
+
 def test_a_picture_is_saved(tmp_path: Path) -> None:
     file = tmp_path / "day.png"
     result = simulate(*QUICK, "--mode", "progressive", "--plot", str(file))
