@@ -207,6 +207,14 @@ def parse_target(target: str) -> str:
     return told if told in ("custom", "ignore") else _BY_KEY.get(key(told), "custom")
 
 
+def choices(kind: str) -> list[str]:
+    """Return what a column of such a list may be said to be, as people call it."""
+    return [shown for name, (shown, _) in _FIELDS.items() if kind == "callbacks" or name not in _CALLBACKS_ONLY] + [
+        "custom",
+        "ignore",
+    ]
+
+
 def near_name(name: str) -> str | None:
     """Return the shown name of a field that a header nearly names; None when there is none."""
     close = difflib.get_close_matches(key(name), list(_BY_KEY), n=1, cutoff=0.8) if key(name) else []
