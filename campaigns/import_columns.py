@@ -316,7 +316,9 @@ def _no_number(names: Sequence[str], kind: str, place: str) -> str:
     near = [
         (name, _FIELDS[_BY_KEY[close[0]]][0])
         for name in names
-        if key(name) and (close := difflib.get_close_matches(key(name), list(_BY_KEY), n=1, cutoff=0.75))
+        if key(name)
+        and not known(name)
+        and (close := difflib.get_close_matches(key(name), list(_BY_KEY), n=1, cutoff=0.75))
     ]
     numbers = [pair for pair in near if pair[1] in ("phone", "mobile")]
     hint = "".join(f" Did you mean {shown} for {name!r}?" for name, shown in (numbers or near)[:2])

@@ -8,8 +8,9 @@ from starlette.concurrency import run_in_threadpool
 from starlette.responses import FileResponse, RedirectResponse, Response
 
 from campaigns import import_columns, import_templates, lists_view
-from campaigns.import_preview import Preview
+from campaigns.import_preview import Column, Preview
 from campaigns.import_reading import DELIMITERS
+from campaigns.import_repeats import MERGE, UPDATE
 from campaigns.lists_view import ListRow
 from campaigns.web import forms
 from campaigns.web.access import Access
@@ -71,15 +72,18 @@ def lists_pages(desk: ListsDesk, access: Access, forgery: Forgery) -> APIRouter:
         with desk.application.transaction() as session:
             known = [one.name for one in import_templates.listed(session)]
             earlier = [row for row in lists_view.list_rows(session, campaign, most=20) if _comparable(row)]
-        trouble, made = "", None
+        trouble, made, likely = "", None, None
         try:
             made = desk.preview(name, upload, chosen.options, kind=chosen.kind, most=_LOOKED_AT, shown=8)
             trouble = made.trouble
+            likely = _likely(made) if trouble else None
         except (BadInput, NotFound) as exc:
             trouble = str(exc)
         return page(
             request, "check.html", campaign.name, upload=kept, chosen=chosen, made=made, trouble=trouble,
-            verdict=_verdict(made, trouble), fields=import_columns.choices(chosen.kind), known=known, earlier=earlier,
+            likely=likely, likely_query=chosen.with_column(likely.name, "phone").query() if likely else "",
+            verdict=_verdict(made, trouble, chosen), fields=import_columns.choices(chosen.kind), known=known,
+            earlier=earlier,
             delimiter=DELIMITERS.get(made.delimiter, made.delimiter) if made else "", **more,
         )  # fmt: skip
 
@@ -175,8 +179,19 @@ def _comparable(row: ListRow) -> bool:
     return row.state == "done" and not row.dry_run and row.accepted > 0
 
 
-def _verdict(made: Preview | None, trouble: str) -> str:
+def _likely(made: Preview) -> Column | None:
+    """Return the column that holds numbers by the look of its cells, when none does by its name."""
+    if any(column.becomes.startswith(("phone", "mobile", "work", "home")) for column in made.columns):
+        return None
+    found = max(made.columns, key=lambda column: (column.numbers, column.filled), default=None)
+    return found if found is not None and found.name and found.numbers >= 0.5 else None
+
+
+def _verdict(made: Preview | None, trouble: str, chosen: Chosen) -> str:
     """How it stands in one word: bad (nothing can be imported), warn (some rows cannot), good."""
-    if trouble or made is None or (made.whole and made.accepted == 0):
+    if trouble or made is None:
+        return "bad"
+    changes = made.duplicates and chosen.plain.get("duplicates") in (UPDATE, MERGE)
+    if made.whole and not made.accepted and not changes:
         return "bad"
     return "warn" if made.rejected else "good"

@@ -1,5 +1,6 @@
 """Templates, and how numbers are written for people. `static/format.js` writes the same in the browser."""
 
+import json
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -116,6 +117,11 @@ def field_words(name: str) -> str:
     return _FIELD_WORDS.get(name, name)
 
 
+def custom_words(kept: str | None) -> str:
+    """Columns kept with a contact, `{"Celulare": "347"}`, as Celulare: 347."""
+    return ", ".join(f"{name}: {value}" for name, value in json.loads(kept or "{}").items())
+
+
 def because(why: str) -> str:
     """The reason of a pace without the number it opens with, which stands beside it in large."""
     number, colon, reason = why.partition(": ")
@@ -158,6 +164,7 @@ templates.env.filters.update(
     with_code=with_code,
     moment=moment,
     field_words=field_words,
+    custom_words=custom_words,
     on_page=on_page,
 )
 templates.env.globals.update(

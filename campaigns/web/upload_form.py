@@ -40,6 +40,10 @@ class Chosen:
         kind = fields.get("kind", "")
         return cls(kind if kind in KINDS else "contacts", mapping, plain)
 
+    def with_column(self, column: str, to: str) -> "Chosen":
+        """Return the same with one more column said to be something."""
+        return Chosen(self.kind, {**self.mapping, column: to}, self.plain)
+
     def query(self) -> str:
         """Return the query of the page's address that says the same."""
         return urlencode({"kind": self.kind, **self.plain, **{_COLUMN + name: to for name, to in self.mapping.items()}})

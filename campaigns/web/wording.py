@@ -6,8 +6,9 @@ import re
 _ON_PAGES: tuple[tuple[re.Pattern[str], str], ...] = tuple(
     (re.compile(pattern), words)
     for pattern, words in (
+        (r" \(nothing was imported\)$", "."),
         (r",? ?or say which (?:it is )?with --mapping '?[^'(.;]*=[\w:]+'?", ", or choose what it is below"),
-        (r": --mapping '([^'=]*)=\w+' would call them", ": choose “phone” for it below to call them"),
+        (r": --mapping '[^'=]*=(\w+)' would call them", r": choose “\1” for it to call them"),
         (r": --mapping '[^'=]*=([^']*)' if it is", r": choose “\1” below if it is"),
         (r"; --duplicates says what else may be done", "; choose below what else may be done"),
         (r"or import (?:it )?again with --force", "or tick “Import it all the same”"),
