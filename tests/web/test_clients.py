@@ -71,6 +71,19 @@ def test_a_wrong_token_is_401_also_on_this_machine(
         assert here.get("/api/v1/campaigns", headers={"authorization": "Basic eDp5"}).status_code == 200  # a proxy's
 
 
+def test_a_token_is_in_no_log_and_no_answer(published: Browser, crm: str, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("DEBUG")
+    told = ""
+    for token in (crm, f"{crm}x"):
+        for path in ("/api/v1/campaigns/sprng/imports", "/api/v1/nowhere", f"/api/v1/live?campaign={'x' * 300}"):
+            answer = published.get(path, headers=bearer(token))
+            told += answer.text + str(answer.headers)
+        told += published.post("/api/v1/callbacks/1/take", json={"agent": 3}, headers=bearer(token)).text
+
+    assert crm not in told
+    assert crm not in "".join(record.getMessage() for record in caplog.records if record.name != "httpcore")
+
+
 def test_a_token_is_taken_away_without_a_restart(published: Browser, file: Path, crm: str) -> None:
     other = add_client(file, "shop", None)
     clients = ApiClients(file, now=lambda: datetime(2026, 3, 2, tzinfo=UTC), monotonic=iter(range(0, 1000, 3)).__next__)
