@@ -134,9 +134,9 @@ def test_the_result_names_its_author_offers_the_rest_and_can_be_taken_back(perso
     assert "attachment" in saved.headers["content-disposition"]
 
     asked = words(person.get(f"{result}/undo"))
-    assert "Its 1 contacts are called no more" in asked
+    assert "Its one contact is called no more" in asked
     done = person.browser.post(f"{result}/undo", data={"csrf": person.token(), "why": "wrong"})
-    assert "1 contacts removed" in words(done.text)
+    assert "1 contact removed" in words(done.text)
     assert session.scalar(select(Contact.id)) is None
     again = person.browser.post(f"{result}/undo", data={"csrf": person.token()})
     assert "there is nothing to undo" in again.text
