@@ -7,7 +7,8 @@ from typing import Any
 from sqlalchemy import text
 from sqlalchemy.orm import Session
 
-from campaigns.models import Campaign
+from campaigns import callbacks
+from campaigns.models import Callback, Campaign, Contact
 from dialer.callbacks import Due, due_state
 
 
@@ -83,6 +84,7 @@ _QUERY = text(
       AND (:closed OR k.state <> 'closed' AND (b.id IS NULL OR b.closed_at IS NULL))
       AND (NOT :alarms OR b.closed_at IS NULL AND b.called_at IS NULL AND b.alarm_at <= :now)
       AND (CAST(:agent_id AS bigint) IS NULL OR b.owner_id = :agent_id OR b.taken_by = :agent_id)
+      AND (CAST(:callback_id AS bigint) IS NULL OR b.id = :callback_id)
     ORDER BY k.state = 'closed', coalesce(b.due_date, k.due_date) NULLS LAST, coalesce(b.due_at, k.next_at) NULLS LAST,
              k.id
     LIMIT :most
@@ -100,14 +102,16 @@ def callback_rows(
     most: int,
     alarms: bool = False,
     agent_id: int | None = None,
+    callback_id: int | None = None,
 ) -> list[CallbackRow]:
     """Return the callbacks, those due first at the top. `zone`: whose clock, for a campaign that names none.
 
     `alarms`: only those that break soon, or are broken, and were not called. `agent_id`: owned or taken by that agent.
+    `callback_id`: that one alone, and only while no other promise to its contact came after it.
     """
     campaign_id = campaign.id if campaign else None
     given = {"campaign_id": campaign_id, "zone": zone, "now": now, "closed": closed, "most": most}
-    given |= {"alarms": alarms, "agent_id": agent_id}
+    given |= {"alarms": alarms, "agent_id": agent_id, "callback_id": callback_id}
     return [_row(dict(row), now) for row in session.execute(_QUERY, given).mappings()]
 
 
@@ -144,3 +148,16 @@ def waiting(session: Session, campaign_ids: list[int], now: datetime) -> dict[in
     """Count, by campaign, the callbacks whose time has come: from the rows, whoever watches them."""
     rows = session.execute(_WAITING, {"ids": campaign_ids, "now": now})
     return {row.campaign_id: Waiting(row.due, row.alarmed, row.over) for row in rows}
+
+
+def told(session: Session, callback: Callback) -> dict[str, Any]:
+    """Return one promise for a program, as it is after whatever was just done with it."""
+    contact = session.get_one(Contact, callback.contact_id)
+    return {
+        "callback": callback.id, "contact": contact.id, "number": contact.next_number or contact.phone,
+        "due_date": callback.due_date, "period": callback.period or None, "zone": callback.zone,
+        "due_at": callback.due_at, "deadline_at": callback.deadline_at,
+        "owner": callbacks.named(session, callback.owner_id) if callback.owner_id is not None else None,
+        "taken_by": callbacks.named(session, callback.taken_by) if callback.taken_by is not None else None,
+        "kept_until": contact.kept_until, "when": callbacks.clock(callback.due_at, callback.zone),
+    }  # fmt: skip

@@ -51,6 +51,17 @@ class Said:
     unmoved: str = ""
 
 
+def told(said: Said) -> dict[str, Any]:
+    """Return for a program what was said of a call and what became of the contact."""
+    contact = said.contact
+    return {
+        "call": said.attempt.ref, "disposition": said.row.code, "before": said.before,
+        "contact": contact.id, "contact_state": contact.state, "next_at": contact.next_at,
+        "next_number": contact.next_number or contact.phone, "closed_because": contact.closed_because,
+        "callback_at": said.attempt.callback_at, "do_not_call": said.forbidden, "unmoved": said.unmoved,
+    }  # fmt: skip
+
+
 def dispose(
     session: Session,
     agent: Agent,

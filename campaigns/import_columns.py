@@ -207,6 +207,14 @@ def parse_target(target: str) -> str:
     return told if told in ("custom", "ignore") else _BY_KEY.get(key(told), "custom")
 
 
+def choices(kind: str) -> list[str]:
+    """Return what a column of such a list may be said to be, as people call it."""
+    return [shown for name, (shown, _) in _FIELDS.items() if kind == "callbacks" or name not in _CALLBACKS_ONLY] + [
+        "custom",
+        "ignore",
+    ]
+
+
 def near_name(name: str) -> str | None:
     """Return the shown name of a field that a header nearly names; None when there is none."""
     close = difflib.get_close_matches(key(name), list(_BY_KEY), n=1, cutoff=0.8) if key(name) else []
@@ -308,7 +316,9 @@ def _no_number(names: Sequence[str], kind: str, place: str) -> str:
     near = [
         (name, _FIELDS[_BY_KEY[close[0]]][0])
         for name in names
-        if key(name) and (close := difflib.get_close_matches(key(name), list(_BY_KEY), n=1, cutoff=0.75))
+        if key(name)
+        and not known(name)
+        and (close := difflib.get_close_matches(key(name), list(_BY_KEY), n=1, cutoff=0.75))
     ]
     numbers = [pair for pair in near if pair[1] in ("phone", "mobile")]
     hint = "".join(f" Did you mean {shown} for {name!r}?" for name, shown in (numbers or near)[:2])

@@ -9,7 +9,7 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
-from dialer.errors import BadInput
+from dialer.errors import BadInput, NoText
 
 _BLOCK = 1 << 20
 _ENOUGH = 32 * _BLOCK
@@ -46,9 +46,7 @@ def detect(path: Path, file_name: str, wanted: str | None = None) -> Encoding:
     """Return the encoding of the file; BadInput when it is no text. `wanted` overrules all but the nonsense test."""
     with path.open("rb") as file:
         start = file.read(4096)
-    for signature, what in _NOT_TEXT:
-        if start.startswith(signature):
-            raise BadInput(f"{file_name} is {what}, not a CSV file: {_SAVE_AS}")
+    refuse_what_is_no_text(start, file_name)
     if wanted is not None:
         return _wanted(wanted, file_name)
     if start.startswith((codecs.BOM_UTF32_LE, codecs.BOM_UTF32_BE)):
@@ -67,6 +65,13 @@ def detect(path: Path, file_name: str, wanted: str | None = None) -> Encoding:
     if marked or _mostly_utf8(path):
         return Encoding(utf8, marked, clean=False)
     return Encoding("cp1252", marked=True, clean=False)
+
+
+def refuse_what_is_no_text(start: bytes, file_name: str) -> None:
+    """NoText when the first bytes of a file are those of a workbook, an archive or a document."""
+    for signature, what in _NOT_TEXT:
+        if start.startswith(signature):
+            raise NoText(f"{file_name} is {what}, not a CSV file: {_SAVE_AS}")
 
 
 def _wanted(name: str, file_name: str) -> Encoding:

@@ -28,6 +28,7 @@ from dialer.number_reader import NumberReader
 
 LOOKED_AT = 10_000  # rows judged, unless more are asked for
 _SAMPLED = 1_000  # rows whose cells are looked at to say what a column holds
+_NUMBERS = ("phone", "mobile", "work_phone", "home_phone")
 _LIKELY = 0.8  # share of numbers from which a column is said to hold them
 
 
@@ -41,6 +42,7 @@ class Column:
     why: str
     filled: float  # share of the rows that have something in it
     samples: Sequence[str]
+    numbers: float = 0.0  # share of the filled cells that are numbers
 
 
 @dataclass(slots=True)
@@ -206,7 +208,7 @@ def _columns(
         shown, of_type = shown_field(becomes), types.get(index, "")
         shown += f" ({of_type})" if of_type and not shown.startswith(of_type) else ""
         filled = len(cells) / len(sample) if sample else 0.0
-        told.append(Column(name, shown, sure, why, round(filled, 3), _samples(cells)))
+        told.append(Column(name, shown, sure, why, round(filled, 3), _samples(cells), round(share, 3)))
     return told
 
 
@@ -228,9 +230,10 @@ def _how_sure(name: str, becomes: str, *, given: bool, share: float, filled: boo
         return 1.0, "you said so"
     if becomes != "custom":
         return (1.0, "by its name") if filled else (0.8, "by its name; it is empty")
-    if share >= _LIKELY:
-        return round(1 - share, 2), f"{looks}: --mapping '{name}=phone' would call them"
     near = near_name(name)
+    if share >= _LIKELY:
+        field = near if near in _NUMBERS else "phone"
+        return round(1 - share, 2), f"{looks}: --mapping '{name}={field}' would call them"
     if near is not None:
         score = difflib.SequenceMatcher(None, name.casefold(), near).ratio()
         return round(1 - score, 2), f"its name is near {near!r}: --mapping '{name}={near}' if it is"

@@ -7,13 +7,13 @@ import contextlib
 import hashlib
 import os
 import uuid
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import BinaryIO
 
-from dialer.errors import BadInput, DialerError
+from dialer.errors import BadInput, DialerError, NoRoom, TooLarge
 
 SIZE_LIMIT = 2 << 30
 _BLOCK = 1 << 20
@@ -38,42 +38,69 @@ def folder(data_dir: Path) -> Path:
     return path
 
 
+class Incoming:
+    """A file that comes in part by part: counted and hashed, and gone again unless it is finished."""
+
+    def __init__(self, data_dir: Path, file_name: str, limit: int = SIZE_LIMIT) -> None:
+        self.path = folder(data_dir) / f"{uuid.uuid4().hex}.csv"
+        self._file_name, self._limit = file_name, limit
+        self._digest, self._size = hashlib.sha256(), 0
+        with self._room():
+            self._file = os.fdopen(os.open(self.path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb")
+
+    def write(self, block: bytes) -> None:
+        """Take the next part. TooLarge and NoRoom say what is wrong; then `drop` it."""
+        self._size += len(block)
+        if self._size > self._limit:
+            raise too_large(self._file_name, self._limit)
+        self._digest.update(block)
+        with self._room():
+            self._file.write(block)
+
+    def finish(self) -> Kept:
+        """Return our copy, flushed to disk; BadInput when nothing came."""
+        with self._room():
+            self._file.flush()
+            os.fsync(self._file.fileno())
+            self._file.close()
+        if self._size == 0:
+            raise BadInput(f"{self._file_name} is empty: nothing to import")
+        return Kept(self.path, self._digest.hexdigest(), self._size)
+
+    def drop(self) -> None:
+        """Forget what came."""
+        with contextlib.suppress(OSError):  # what is still in its buffer cannot be written to a full disk
+            self._file.close()
+        forget(self.path)
+
+    @contextlib.contextmanager
+    def _room(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError as exc:
+            raise NoRoom(
+                f"{self._file_name} cannot be copied to {self.path.parent}: {exc.strerror or exc}. "
+                "Make room in the data folder (DIALER_DATA_DIR) and import again"
+            ) from None
+
+
+def too_large(file_name: str, limit: int) -> TooLarge:
+    """Return the refusal of a file of more than `limit` bytes."""
+    size = f"{limit / (1 << 30):.3g} GiB" if limit >= 1 << 30 else f"{limit / (1 << 20):.3g} MiB"
+    return TooLarge(f"{file_name} is larger than {size}, the most that is imported at once: split it")
+
+
 def keep(source: Path | BinaryIO, data_dir: Path, file_name: str, limit: int = SIZE_LIMIT) -> Kept:
     """Copy `source` under the data folder. BadInput, and nothing left, when it is unreadable, empty or too large."""
-    into = folder(data_dir) / f"{uuid.uuid4().hex}.csv"
-    try:
-        with _opened(source, file_name) as file:
-            return _copy(file, into, file_name, limit)
-    except BaseException:
-        with contextlib.suppress(OSError):
-            into.unlink(missing_ok=True)
-        raise
-
-
-def _copy(file: BinaryIO, into: Path, file_name: str, limit: int) -> Kept:
-    digest, size = hashlib.sha256(), 0
-    try:
-        descriptor = os.open(into, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        with os.fdopen(descriptor, "wb") as copy:
+    with _opened(source, file_name) as file:
+        incoming = Incoming(data_dir, file_name, limit)
+        try:
             while block := _read(file, file_name):
-                size += len(block)
-                if size > limit:
-                    raise BadInput(
-                        f"{file_name} is larger than {limit / (1 << 30):.3g} GiB, "
-                        "the most that is imported at once: split it"
-                    )
-                digest.update(block)
-                copy.write(block)
-            copy.flush()
-            os.fsync(copy.fileno())
-    except OSError as exc:
-        raise DialerError(
-            f"{file_name} cannot be copied to {into.parent}: {exc.strerror or exc}. "
-            "Make room in the data folder (DIALER_DATA_DIR) and import again"
-        ) from None
-    if size == 0:
-        raise BadInput(f"{file_name} is empty: nothing to import")
-    return Kept(into, digest.hexdigest(), size)
+                incoming.write(block)
+            return incoming.finish()
+        except BaseException:
+            incoming.drop()
+            raise
 
 
 def _read(file: BinaryIO, file_name: str) -> bytes:
@@ -106,7 +133,7 @@ def forget_strays(data_dir: Path, wanted: Collection[str], now: datetime, age: t
     """Remove kept files no open import wants, a day old: left by a process that died. Reject files stay."""
     gone = 0
     for path in folder(data_dir).iterdir():
-        if path.suffix not in (".csv", ".part") or path.name.endswith(".rejected.csv") or str(path) in wanted:
+        if path.suffix not in (".csv", ".json", ".part") or path.name.endswith(".rejected.csv") or str(path) in wanted:
             continue
         with contextlib.suppress(OSError):
             if path.stat().st_mtime < (now - age).timestamp():

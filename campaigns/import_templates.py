@@ -87,10 +87,18 @@ def remove(session: Session, name: str, *, who: str, now: datetime) -> ImportTem
 def options_of(session: Session, given: Mapping[str, Any], mapping: str) -> ImportOptions:
     """Return the options of an import: what was typed, over what the template named by `mapping` says."""
     is_name = bool(mapping.strip()) and "=" not in mapping
-    base: dict[str, Any] = dict(get(session, mapping.strip()).options) if is_name else {}
+    if is_name:
+        return merged(session, given, template=mapping.strip())
+    return merged(session, given, mapping=import_columns.parse_mapping(mapping))
+
+
+def merged(
+    session: Session, given: Mapping[str, Any], *, template: str = "", mapping: Mapping[str, str] | None = None
+) -> ImportOptions:
+    """Return the options of an import: what is given over what the template says, column by column."""
+    base: dict[str, Any] = dict(get(session, template).options) if template else {}
     typed = {key: value for key, value in given.items() if value is not None}
-    if not is_name:
-        typed["mapping"] = import_columns.parse_mapping(mapping)
+    typed["mapping"] = {**base.get("mapping", {}), **(mapping or {})}
     names = {one.name for one in dataclasses.fields(ImportOptions)}
     return ImportOptions(**{key: value for key, value in (base | typed).items() if key in names})
 

@@ -20,7 +20,7 @@ from campaigns.db import Base
 from campaigns.import_options import KINDS, SILENCE, ImportOptions
 from campaigns.import_running import run_import
 from campaigns.models import Campaign, ContactList, Import
-from dialer.errors import BadInput, NotFound
+from dialer.errors import AlreadyThere, BadInput, NotFound
 
 __all__ = [
     "ImportOptions",
@@ -60,7 +60,7 @@ def submit_import(
 ) -> Import:
     """Keep a copy of the file and a row that says it waits. The caller commits, then rings `run_import`.
 
-    BadInput for a file that is missing, empty, too large, or in this campaign already (unless forced).
+    BadInput for a file that is missing, empty or too large; AlreadyThere when this campaign has it (unless forced).
     """
     options = options or ImportOptions()
     if kind not in KINDS:
@@ -183,7 +183,7 @@ def _not_twice(session: Session, campaign: Campaign, sha256: str, file_name: str
         return
     when = f"{earlier.created_at:%Y-%m-%d %H:%M} UTC"
     named = "" if earlier.file_name == file_name else f" as {earlier.file_name}"
-    raise BadInput(
+    raise AlreadyThere(
         f"{file_name} is in campaign {campaign.name!r} already: the same file was imported{named} on {when} "
         f"(import {earlier.id}). Undo that import first, or import it again with --force"
     )

@@ -4,13 +4,14 @@ Rows are the same when the number tried first is. The file is judged as an impor
 with the transaction, and compared by the database. Nothing is changed.
 """
 
+import csv
 import json
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 from sqlalchemy import select, text
 from sqlalchemy.orm import Session
@@ -21,6 +22,7 @@ from campaigns.import_encoding import detect
 from campaigns.import_judging import GoodRow, Judge
 from campaigns.import_options import ImportOptions
 from campaigns.import_reading import Table
+from campaigns.import_rejects import safe
 from campaigns.import_repeats import Seen
 from campaigns.import_running import calendar_of
 from campaigns.models import Campaign, ContactList, Import
@@ -62,6 +64,17 @@ class Diff:
         figures = ("rows", "added", "gone", "changed", "same", "rejected", "repeated")
         told = {name: getattr(self, name) for name in figures}
         return {"list": self.list_name, "import": self.import_id, **told, "columns": dict(self.columns)}
+
+
+def writer(file: TextIO) -> Callable[[Difference], None]:
+    """Return what writes each difference to a CSV file that spreadsheets do not run."""
+    out = csv.writer(file, lineterminator="\n")
+    out.writerow(["what", "line", "phone", "column", "loaded", "file"])
+
+    def tell(one: Difference) -> None:
+        out.writerow([safe(cell) for cell in (one.what, str(one.line), one.phone, one.column, one.loaded, one.read)])
+
+    return tell
 
 
 def loaded_import(session: Session, campaign: Campaign, file_name: str, import_id: int | None) -> Import:

@@ -13,9 +13,12 @@ from typing import Any, TextIO
 from sqlalchemy import text
 from sqlalchemy.orm import Session
 
+from campaigns import ledger
 from campaigns.import_columns import OURS_BEGIN, extra_number
 from campaigns.import_rejects import safe
+from campaigns.lists_view import import_to_undo
 from campaigns.models import Campaign
+from dialer.errors import NotFound
 
 _AT_ONCE = 2_000
 _FIELDS = ("phone", "mobile")
@@ -53,6 +56,25 @@ _ROWS = text(f"""
                         FROM attempts t WHERE t.contact_id = k.id) AS a
     ORDER BY k.id
 """)  # noqa: S608
+
+
+def begin(
+    session: Session, campaign: Campaign, *, import_id: int | None, everything: bool, file: str, who: str, now: datetime
+) -> int | None:
+    """Write down who takes the contacts out, and return the list that is meant; None for all of them.
+
+    First, and for good: who has the numbers must be known whatever becomes of the file.
+    """
+    list_id = None
+    if import_id is not None:
+        list_id = import_to_undo(session, campaign, import_id).list_id
+        if list_id is None:
+            raise NotFound(f"import {import_id} brought no contacts: `dialer list show` lists those that did")
+    ledger.record(
+        session, at=now, kind="list_exported", who=who, campaign_id=campaign.id, import_id=import_id,
+        everything=everything, file=file,
+    )  # fmt: skip
+    return list_id
 
 
 def export(session: Session, campaign: Campaign, out: TextIO, *, list_id: int | None, everything: bool) -> int:

@@ -39,6 +39,24 @@ class ListRow:
     contacts: int
     left: int
     dry_run: bool
+    updated: int  # of the duplicates: those that changed a contact
+    note: str | None
+    who: str
+    bytes_total: int
+    bytes_done: int
+    finished_at: datetime | None
+
+    @property
+    def over(self) -> bool:
+        """Whether nothing more comes of it."""
+        return self.state not in ("waiting", "running")
+
+    @property
+    def progress(self) -> float:
+        """How much of the file was read, 0 to 1."""
+        if self.state == "done":
+            return 1.0
+        return min(1.0, self.bytes_done / self.bytes_total) if self.bytes_total else 0.0
 
     def as_json(self) -> dict[str, Any]:
         """Return the row for a program."""
@@ -49,13 +67,15 @@ _QUERY = text(
     """
     SELECT i.id AS import_id, c.name AS campaign, coalesce(l.name, i.file_name) AS name, i.file_name, i.kind, i.state,
            i.created_at, i.rows, i.accepted, i.rejected, i.duplicates, i.reject_file, i.error,
-           coalesce((i.options->>'dry_run')::boolean, false) AS dry_run,
+           coalesce((i.options->>'dry_run')::boolean, false) AS dry_run, i.updated, i.options->>'note' AS note,
+           coalesce(i.options->>'who', 'system') AS who, i.bytes_total, i.bytes_done, i.finished_at,
            count(k.id) AS contacts, count(k.id) FILTER (WHERE k.state <> 'closed') AS left
     FROM imports i
     JOIN campaigns c ON c.id = i.campaign_id
     LEFT JOIN lists l ON l.id = i.list_id
     LEFT JOIN contacts k ON k.list_id = i.list_id
-    WHERE CAST(:campaign_id AS bigint) IS NULL OR i.campaign_id = :campaign_id
+    WHERE (CAST(:campaign_id AS bigint) IS NULL OR i.campaign_id = :campaign_id)
+      AND (CAST(:import_id AS bigint) IS NULL OR i.id = :import_id)
     GROUP BY i.id, c.name, l.name
     ORDER BY i.id DESC
     LIMIT :most
@@ -65,8 +85,30 @@ _QUERY = text(
 
 def list_rows(session: Session, campaign: Campaign | None, *, most: int = 200) -> list[ListRow]:
     """Return the newest imports first, of one campaign or of all."""
-    given = {"campaign_id": campaign.id if campaign else None, "most": most}
+    given = {"campaign_id": campaign.id if campaign else None, "import_id": None, "most": most}
     return [ListRow(**row) for row in session.execute(_QUERY, given).mappings()]
+
+
+def list_row(session: Session, campaign: Campaign, import_id: int) -> ListRow:
+    """Return one import of a campaign; NotFound when it is none of its own."""
+    given = {"campaign_id": campaign.id, "import_id": import_id, "most": 1}
+    found = session.execute(_QUERY, given).mappings().one_or_none() if 0 < import_id < 2**63 else None
+    if found is None:
+        raise NotFound(f"campaign {campaign.name} has no import {import_id}: `dialer list show` lists them")
+    return ListRow(**found)
+
+
+def reject_path(row: ListRow) -> Path:
+    """Return the reject file of an import; NotFound when nothing was refused, or it is not kept any more."""
+    if row.reject_file is None:
+        raise NotFound(f"import {row.import_id} has no rejected rows" if row.over else "the import is not over yet")
+    path = Path(row.reject_file)
+    if not path.is_file():
+        raise NotFound(
+            f"the rejected rows of import {row.import_id} are not kept any more (retention.reject_files_days), or "
+            "lie on another host: web and workers must share one data folder"
+        )
+    return path
 
 
 def import_to_undo(session: Session, campaign: Campaign, import_id: int | None) -> Import:

@@ -43,6 +43,22 @@ class BadInput(DialerError):
     exit_code = 2
 
 
+class AlreadyThere(BadInput):
+    """What is given was given before."""
+
+
+class TooLarge(BadInput):
+    """A file is larger than is taken here."""
+
+
+class NoText(BadInput):
+    """A file is a workbook, an archive or a document, and no CSV."""
+
+
+class NoRoom(DialerError):
+    """The disk that keeps our data has no room for it."""
+
+
 class PbxError(DialerError):
     """A PBX did not do what we asked. `pbx` names which one."""
 

@@ -34,6 +34,8 @@ class WebSettings(_Section):
     host: str = "127.0.0.1"
     port: int = Field(8080, ge=0, le=65_535)
     public_url: str = ""
+    clients_file: str = ""  # the programs that may use the API; `dialer client new` writes it
+    upload_limit: int = Field(256, ge=1, le=2048)  # MiB of one uploaded file
 
     @property
     def address(self) -> str:

@@ -260,18 +260,9 @@ def _agent(session: Session, name: str, pbx: str | None) -> Agent:
 
 
 def _told(session: Session, callback: Callback) -> dict[str, Any]:
-    from campaigns import callbacks as rows
-    from campaigns.models import Contact
+    from campaigns.callbacks_view import told
 
-    contact = session.get_one(Contact, callback.contact_id)
-    return {
-        "callback": callback.id, "contact": contact.id, "number": contact.next_number or contact.phone,
-        "due_date": callback.due_date, "period": callback.period or None, "zone": callback.zone,
-        "due_at": callback.due_at, "deadline_at": callback.deadline_at,
-        "owner": rows.named(session, callback.owner_id) if callback.owner_id is not None else None,
-        "taken_by": rows.named(session, callback.taken_by) if callback.taken_by is not None else None,
-        "kept_until": contact.kept_until, "when": rows.clock(callback.due_at, callback.zone),
-    }  # fmt: skip
+    return told(session, callback)
 
 
 def _to(told: dict[str, Any]) -> str:

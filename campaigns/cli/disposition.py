@@ -196,16 +196,10 @@ def change(
 
 def tell_said(said: Said, as_json: bool) -> None:
     """Print what was said of a call and what became of the contact."""
-    contact = said.contact
     if as_json:
-        output.print_json(
-            {
-                "call": said.attempt.ref, "disposition": said.row.code, "before": said.before,
-                "contact": contact.id, "contact_state": contact.state, "next_at": contact.next_at,
-                "next_number": contact.next_number or contact.phone, "closed_because": contact.closed_because,
-                "callback_at": said.attempt.callback_at, "do_not_call": said.forbidden, "unmoved": said.unmoved,
-            }
-        )  # fmt: skip
+        from campaigns.disposing import told
+
+        output.print_json(told(said))
         return
     was = f" (was {said.before})" if said.before not in (None, said.row.code) else ""
     click.echo(f"call {said.attempt.ref}: {said.row.label}{was}; {_became(said)}")

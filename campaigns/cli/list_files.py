@@ -188,19 +188,10 @@ def _told(out: Path | None) -> Iterator[Callable[[Difference], None]]:
     if out is None:
         yield lambda _: None
         return
-    import csv
-
-    from campaigns.import_rejects import safe
+    from campaigns.list_diff import writer
 
     with _written(out) as file:
-        writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(["what", "line", "phone", "column", "loaded", "file"])
-
-        def tell(one: Difference) -> None:
-            row = (one.what, str(one.line), one.phone, one.column, one.loaded, one.read)
-            writer.writerow([safe(cell) for cell in row])
-
-        yield tell
+        yield writer(file)
 
 
 def _print_diff(made: Diff, file_name: str, out: Path | None) -> None:
@@ -238,25 +229,17 @@ def export(
     Safe to open in a spreadsheet, and `dialer list import` takes it back: columns that begin with dialer_ are ours and
     left out then. Who exported what is kept in the ledger.
     """
-    from campaigns import ledger, lifecycle, list_export
+    from campaigns import lifecycle, list_export
     from campaigns.db import database_now
-    from campaigns.lists_view import import_to_undo
 
     if as_json and out is None:
         raise click.UsageError("--json tells what was written: name the file with --out")
     with context.application() as app:
         with app.transaction() as session:
             found = lifecycle.get(session, campaign)
-            job = import_to_undo(session, found, import_id) if import_id is not None else None
-            list_id = job.list_id if job is not None else None
-            if job is not None and list_id is None:
-                from dialer.errors import NotFound
-
-                raise NotFound(f"import {import_id} brought no contacts: `dialer list show` lists those that did")
-            # First, and for good: who has the numbers must be known whatever becomes of the file.
-            ledger.record(
-                session, at=database_now(session), kind="list_exported", who=who(), campaign_id=found.id,
-                import_id=import_id, everything=everything, file=str(out) if out else "standard output",
+            list_id = list_export.begin(
+                session, found, import_id=import_id, everything=everything,
+                file=str(out) if out else "standard output", who=who(), now=database_now(session),
             )  # fmt: skip
         with app.transaction() as session, _written(out) as file:
             rows = list_export.export(session, found, file, list_id=list_id, everything=everything or bool(list_id))

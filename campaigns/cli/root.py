@@ -78,6 +78,7 @@ _TREE = (
     ("simulate", "simulate:simulate", "Days of a call centre in virtual time: no phones, no database.", _WATCHING),
     ("pbx", "pbx:pbx", "The PBXs in the settings, and whether they are fit for calling.", _SETTING_UP),
     ("doctor", "doctor:doctor", "Check the whole installation, with a remedy for each fault.", _SETTING_UP),
+    ("client", "client:client", "The programs that may use the API.", _SETTING_UP),
     ("config", "config:config", "The settings in force and where each comes from.", _SETTING_UP),
     ("completion", "completion:completion", "Shell completion for bash, zsh and fish.", _SETTING_UP),
 )

@@ -1,4 +1,4 @@
-"""Who may look: people at this machine, or people who were given a one-time token from its console.
+"""Who may come in: people at this machine, people who were given a one-time token from its console, and programs.
 
 The pages show how a business calls people, so they are open only where nobody else can reach them: bound to
 loopback. On any other address everybody needs a session, also from this machine, because a proxy in front of us
@@ -20,6 +20,7 @@ from urllib.parse import urlsplit
 
 from starlette.types import Scope
 
+from campaigns.web.clients import ApiClients
 from dialer.settings import WebSettings, is_loopback
 
 IDLE = 30 * 60.0
@@ -34,6 +35,7 @@ class Verdict(Enum):
     WELCOME = "welcome"
     STRANGER = "stranger"  # no session, and one is needed
     WRONG_HOST = "wrong host"  # a name that is not ours
+    WRONG_KEY = "wrong key"  # a program's token that is nobody's
 
 
 @dataclass(slots=True)
@@ -54,9 +56,11 @@ class Access:
         self,
         settings: WebSettings,
         *,
+        clients: ApiClients | None = None,
         announce: Callable[[str], None] = say_on_console,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
+        self._clients = clients
         public = urlsplit(settings.public_url)
         self.secure = public.scheme == "https"
         self.needs_token = not (is_loopback(settings.host) and (not public.hostname or is_loopback(public.hostname)))
@@ -78,9 +82,26 @@ class Access:
         """Decide about one request."""
         if not self._our_name(scope):
             return Verdict.WRONG_HOST
+        if _bearer(scope):
+            return Verdict.WELCOME if self.client_of(scope) else Verdict.WRONG_KEY
         if not self.needs_token or self.session_holds(self.session_of(scope)):
             return Verdict.WELCOME
         return Verdict.STRANGER
+
+    def client_of(self, scope: Scope) -> str:
+        """The program that asks, by its token; empty when it is none of those we know. Programs see the API alone."""
+        token = _bearer(scope)
+        if not token or self._clients is None:
+            return ""
+        return self._clients.name_of(token) or ""
+
+    def who(self, scope: Scope) -> str:
+        """Who acts, for the ledger. Two people have two sessions; there are no accounts that would name them."""
+        client = self.client_of(scope)
+        if client:
+            return f"api:{client}"
+        session = self.session_of(scope)
+        return f"web:{_digest(session).hex()[:8]}" if self.session_holds(session) else "web:this-machine"
 
     def enter(self, token: str) -> str | None:
         """Change the one-time token into a session; None when it is not the token. Prints the next token."""
@@ -142,6 +163,18 @@ class Access:
             return False
         # An address is no name that somebody could point at us; but what is bound to loopback has no other.
         return self.needs_token
+
+
+def _bearer(scope: Scope) -> str:
+    """The token of the Authorization header of a request to the API. Pages are for people: they know none."""
+    if not scope["path"].startswith("/api/"):
+        return ""
+    for name, value in scope["headers"]:
+        if name == b"authorization":
+            # Another kind is meant for a proxy before us.
+            kind, _, token = value.decode("latin-1").partition(" ")
+            return token.strip() or "?" if kind.lower() == "bearer" else ""
+    return ""
 
 
 def is_local(scope: Scope) -> bool:

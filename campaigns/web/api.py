@@ -1,4 +1,4 @@
-"""The JSON API, version 1: what the pages show, for programs. Read-only so far."""
+"""The JSON API, version 1: what the pages show, for programs. The other nouns have files of their own: api_*.py."""
 
 from datetime import timedelta
 from typing import Annotated

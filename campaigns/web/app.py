@@ -4,6 +4,7 @@ import gc
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from functools import cache
+from pathlib import Path
 
 from fastapi import FastAPI
 from sqlalchemy.exc import SQLAlchemyError
@@ -15,13 +16,22 @@ from campaigns.event_log import EventLog, connection_string
 from campaigns.web.access import Access, say_on_console
 from campaigns.web.admission import Admission
 from campaigns.web.api import api_router
+from campaigns.web.api_callbacks import callbacks_api
+from campaigns.web.api_dispositions import dispositions_api
+from campaigns.web.api_lists import lists_api, templates_api
+from campaigns.web.clients import ApiClients
 from campaigns.web.faults import add_fault_handlers
+from campaigns.web.forgery import Forgery
 from campaigns.web.gauges import campaign_numbers
 from campaigns.web.guard import Guard
 from campaigns.web.health import Readiness, health_router
+from campaigns.web.import_stream import ImportStream
 from campaigns.web.ivr import IvrDesk
+from campaigns.web.lists_desk import ListsDesk
 from campaigns.web.metrics import WebMetrics
 from campaigns.web.pages import pages_router
+from campaigns.web.pages_callbacks import callbacks_pages
+from campaigns.web.pages_lists import lists_pages
 from campaigns.web.ringing import Ringer
 from campaigns.web.stream import LiveStream
 from campaigns.web.templating import STATIC
@@ -55,8 +65,14 @@ def create_app(
     metrics.watch("dialer_event_log_waiting", "Events that wait for their commit.", lambda: event_log.waiting)
     metrics.watch("dialer_doorbell_waiting", "Calls that wait to be rung.", lambda: ringer.waiting)
     admission = Admission(application.settings)
-    access = Access(application.settings.web, announce=announce)
+    web = application.settings.web
+    clients_file = Path(web.clients_file) if web.clients_file else None
+    clients = ApiClients(clients_file, now=application.clock.now, monotonic=application.clock.monotonic)
+    access = Access(web, clients=clients, announce=announce)
+    forgery = Forgery(access)
     live = LiveStream(application, metrics)
+    desk = ListsDesk(application)
+    imports = ImportStream(desk)
 
     async def numbers() -> bytes:
         try:
@@ -73,12 +89,13 @@ def create_app(
         access.open_door()
         yield
         live.close()
+        imports.close()
         await event_log.stop()
         ringer.stop()
 
     app = FastAPI(
         title="dialer",
-        summary="Live state of campaigns. Read-only.",
+        summary="Live state of campaigns; their lists, callbacks and dispositions.",
         version="1",
         lifespan=lifespan,
         openapi_url="/api/v1/openapi.json",
@@ -95,8 +112,14 @@ def create_app(
     app.router.routes.insert(1, Route("/ivr/{pbx}/{secret}", IvrDesk(application, admission, metrics)))
     app.include_router(health_router(Readiness(application, queue_check), numbers))
     app.include_router(api_router(application, live, access))
+    app.include_router(lists_api(desk, imports, access))
+    app.include_router(templates_api(application, access))
+    app.include_router(callbacks_api(application, access))
+    app.include_router(dispositions_api(application, access))
+    app.include_router(lists_pages(desk, access, forgery))
+    app.include_router(callbacks_pages(application))
     app.include_router(pages_router(live, access))
     app.mount("/static", StaticFiles(directory=STATIC), name="static")
     add_fault_handlers(app)
-    app.add_middleware(Guard, access=access)
+    app.add_middleware(Guard, access=access, forgery=forgery)
     return app

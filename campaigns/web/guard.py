@@ -9,6 +9,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from campaigns.web.access import Access, Verdict, is_local
 from campaigns.web.faults import fault_response
+from campaigns.web.forgery import SAFE, Forgery
 
 _FROM_PBXES = ("/webhooks/", "/ivr/")
 _FOR_ALL = ("/healthz", "/readyz", "/enter", "/static/")
@@ -30,14 +31,20 @@ _WRONG_HOST = (
     "or set web.public_url to the address people use."
 )
 _STRANGER = "The console where the web process was started shows a one-time token."
+_WRONG_KEY = (
+    "The Authorization header names no client whose token is good now. It is `Bearer TOKEN`; "
+    "`dialer client new NAME` makes one."
+)
+_SAID_ELSEWHERE = "/enter"  # its form has nothing to lose, and asks by itself
 
 
 class Guard:
     """The outermost layer of the application."""
 
-    def __init__(self, app: ASGIApp, *, access: Access) -> None:
+    def __init__(self, app: ASGIApp, *, access: Access, forgery: Forgery) -> None:
         self._app = app
         self._access = access
+        self._forgery = forgery
         self._headers = (*_CAREFUL, _HSTS) if access.secure else _CAREFUL
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -64,8 +71,11 @@ class Guard:
             return None  # whoever watches over us asks by address, and hears "alive" and nothing else
         if verdict is Verdict.WRONG_HOST:
             return fault_response(Request(scope, receive), 421, _WRONG_HOST)
+        if verdict is Verdict.WRONG_KEY:
+            return fault_response(Request(scope, receive), 401, _WRONG_KEY)
         if verdict is Verdict.WELCOME or path.startswith(_FOR_ALL):
-            return None
+            trouble = "" if scope["method"] in SAFE or path == _SAID_ELSEWHERE else self._forgery.trouble(scope)
+            return fault_response(Request(scope, receive), 403, trouble) if trouble else None
         if path == "/metrics" and is_local(scope):
             return None
         return fault_response(Request(scope, receive), 403, _STRANGER, enter=True)

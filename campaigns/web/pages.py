@@ -2,13 +2,13 @@
 
 import json
 from typing import Annotated
-from urllib.parse import urlsplit
 
 from fastapi import APIRouter, Form, Request
 from starlette.responses import RedirectResponse, Response
 
 from campaigns.web.access import ABSOLUTE, Access
 from campaigns.web.faults import fault_response
+from campaigns.web.forgery import NOT_FROM_HERE, comes_from_us
 from campaigns.web.stream import LiveStream
 from campaigns.web.templating import AGENT_STATES, CAMPAIGN_STATES, OUTCOMES, templates
 
@@ -43,8 +43,8 @@ def pages_router(live: LiveStream, access: Access) -> APIRouter:
 
     @router.post("/enter", max_body_size=4096)
     async def enter(request: Request, token: Annotated[str, Form(max_length=200)] = "") -> Response:
-        if not _from_our_page(request):
-            return fault_response(request, 403, "The form must be sent from this server's own page.", enter=True)
+        if not comes_from_us(request.scope):
+            return fault_response(request, 403, NOT_FROM_HERE, enter=True)
         session = access.enter(token)
         if session is None:
             return fault_response(request, 403, _NOT_IT, enter=True)
@@ -55,9 +55,3 @@ def pages_router(live: LiveStream, access: Access) -> APIRouter:
         return response
 
     return router
-
-
-def _from_our_page(request: Request) -> bool:
-    """Whether a form comes from a page of ours; browsers say where it comes from, and other programs need not."""
-    origin = request.headers.get("origin")
-    return origin is None or urlsplit(origin).netloc == request.headers.get("host")

@@ -1,11 +1,14 @@
 """Templates, and how numbers are written for people. `static/format.js` writes the same in the browser."""
 
+import json
+from datetime import UTC, datetime
 from pathlib import Path
 
 from markupsafe import Markup, escape
 from starlette.templating import Jinja2Templates
 
 from campaigns.tallies import Abandonment
+from campaigns.web.wording import on_page
 
 HERE = Path(__file__).parent
 STATIC = HERE / "static"
@@ -43,7 +46,34 @@ OUTCOMES = {
     "expired": "not sent in time",
     "lost": "lost track of",
 }
-
+# State of an import -> (sign, words, level).
+IMPORT_STATES = {
+    "waiting": ("○", "waits for a worker", ""),
+    "running": ("▶", "importing", "warn"),
+    "done": ("✓", "done", "good"),
+    "failed": ("✗", "failed, nothing imported", "bad"),
+    "undone": ("↶", "taken back", ""),
+}
+# What a row does that repeats a contact, and where repeats are looked for.
+REPEATS = {
+    "skip": "leave the row out",
+    "update": "the contact gets what the row says",
+    "merge": "the contact gets what it lacks",
+    "link": "take the row, and link the two",
+}
+PLACES = {"list": "this file alone", "campaign": "this campaign", "system": "all campaigns"}
+_FIELD_WORDS = {
+    "first_name": "first name",
+    "last_name": "last name",
+    "work_phone": "work phone",
+    "home_phone": "home phone",
+    "time_zone": "time zone",
+    "consent_date": "date of consent",
+    "consent_source": "source of consent",
+    "dueDate": "due date",
+    "custom": "keep under its name",
+    "ignore": "leave out",
+}
 
 _SPACE = "\u00a0"  # a number and its unit stay on one line
 
@@ -75,6 +105,21 @@ def duration(value: float | None) -> str:
     if seconds < 3600:
         return f"{seconds // 60}{_SPACE}min {seconds % 60:02d}{_SPACE}s"
     return f"{seconds // 3600}{_SPACE}h {seconds % 3600 // 60:02d}{_SPACE}min"
+
+
+def moment(value: datetime | None) -> str:
+    """27 Nov 2026 16:05, in UTC: the page says so once."""
+    return "–" if value is None else f"{value.astimezone(UTC):%d %b %Y %H:%M}"
+
+
+def field_words(name: str) -> str:
+    """What a column becomes, in words."""
+    return _FIELD_WORDS.get(name, name)
+
+
+def custom_words(kept: str | None) -> str:
+    """Columns kept with a contact, `{"Celulare": "347"}`, as Celulare: 347."""
+    return ", ".join(f"{name}: {value}" for name, value in json.loads(kept or "{}").items())
 
 
 def because(why: str) -> str:
@@ -111,12 +156,24 @@ def abandonment_level(spent: Abandonment) -> str:
 
 templates = Jinja2Templates(directory=HERE / "templates")
 templates.env.filters.update(
-    whole=whole, percent=percent, milliseconds=milliseconds, duration=duration, because=because, with_code=with_code
+    whole=whole,
+    percent=percent,
+    milliseconds=milliseconds,
+    duration=duration,
+    because=because,
+    with_code=with_code,
+    moment=moment,
+    field_words=field_words,
+    custom_words=custom_words,
+    on_page=on_page,
 )
 templates.env.globals.update(
     campaign_states=CAMPAIGN_STATES,
     agent_states=AGENT_STATES,
     outcomes=OUTCOMES,
+    import_states=IMPORT_STATES,
+    repeats_words=REPEATS,
+    places_words=PLACES,
     abandonment_words=abandonment_words,
     abandonment_level=abandonment_level,
 )

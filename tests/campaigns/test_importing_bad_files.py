@@ -98,7 +98,7 @@ def test_a_file_that_is_missing_unreadable_empty_or_too_large_is_refused_at_once
             importer.submit(source, file_name="gone.csv" if "no file" in told else "x.csv")
         assert told in str(caught.value)
     monkeypatch.setattr(import_storing, "keep", lambda *a: _keep(*a, limit=1000))
-    with pytest.raises(BadInput, match=r"larger than .* GiB, the most that is imported at once: split it"):
+    with pytest.raises(BadInput, match=r"larger than .* MiB, the most that is imported at once: split it"):
         importer.submit(b"phone\n" + b"0612345678\n" * 200)
     assert left_in(importer.folder) == []
     with pytest.raises(BadInput, match="use contacts or callbacks"):

@@ -134,9 +134,9 @@ class Answer:
 
 
 @contextmanager
-def serve(application: Application) -> Iterator[Running]:
+def serve(application: Application, announce: Callable[[str], None] = lambda sentence: None) -> Iterator[Running]:
     """Serve with the options the product is served with."""
-    app = create_app(application, announce=lambda sentence: None)
+    app = create_app(application, announce=announce)
     config = uvicorn.Config(app, host="127.0.0.1", port=0, **uvicorn_options())
     server = uvicorn.Server(config)
     thread = threading.Thread(target=server.run, daemon=True)

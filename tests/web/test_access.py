@@ -113,6 +113,22 @@ def test_a_form_on_another_page_signs_nobody_in(open_to_all: Browser, console: l
     assert len(console) == 1  # the token was not used up
 
 
+@pytest.mark.parametrize(
+    ("headers", "status"),
+    [
+        ({"origin": "null"}, 303),  # what browsers say of our own form, whose page names no referrer
+        ({"origin": "null", "sec-fetch-site": "same-origin"}, 303),
+        ({"origin": "http://dialer.example:8080"}, 303),
+        ({"origin": "null", "sec-fetch-site": "cross-site"}, 403),
+        ({"origin": "http://dialer.example:9999"}, 403),
+    ],
+)
+def test_a_form_signs_in_as_browsers_send_it(
+    open_to_all: Browser, console: list[str], headers: dict[str, str], status: int
+) -> None:
+    assert open_to_all.post("/enter", data={"token": token(console)}, headers=headers).status_code == status
+
+
 @pytest.mark.parametrize("cookie", ["dialer_session=guess", "dialer_session=", "dialer_session", "=;;=\x7f"])
 def test_a_cookie_of_ones_own_making_opens_nothing(open_to_all: Browser, cookie: str) -> None:
     assert open_to_all.get("/", headers={"cookie": cookie}).status_code == 403

@@ -1,0 +1,29 @@
+"""Our sentences name remedies as the command line has them; on a page, the same remedies are what the page has."""
+
+import re
+
+# What an import's sentences and reject reasons say for the terminal -> what stands on the page beside them.
+_ON_PAGES: tuple[tuple[re.Pattern[str], str], ...] = tuple(
+    (re.compile(pattern), words)
+    for pattern, words in (
+        (r" \(nothing was imported\)$", "."),
+        (r",? ?or say which (?:it is )?with --mapping '?[^'(.;]*=[\w:]+'?", ", or choose what it is below"),
+        (r": --mapping '[^'=]*=(\w+)' would call them", r": choose “\1” for it to call them"),
+        (r": --mapping '[^'=]*=([^']*)' if it is", r": choose “\1” below if it is"),
+        (r"; --duplicates says what else may be done", "; choose below what else may be done"),
+        (r"or import (?:it )?again with --force", "or tick “Import it all the same”"),
+        (r"; or import with --duplicates-in campaign to call it from here as well",
+         "; or look for repeats in this campaign alone, to call it from here as well"),
+        (r"use --duplicates-in campaign, or --duplicates skip", "look for repeats in the campaign, or leave them out"),
+        (r": `dialer list show` lists them", ""),
+        (r"; if the column means something else, --mapping '[^']*'=custom",
+         "; if the column means something else, choose “keep under its name” for it"),
+    )
+)  # fmt: skip
+
+
+def on_page(sentence: str) -> str:
+    """Return a sentence of ours with the remedies of a page."""
+    for pattern, words in _ON_PAGES:
+        sentence = pattern.sub(words, sentence)
+    return sentence

@@ -1,0 +1,142 @@
+"""What only a browser shows: scripts that run, pages that fit a phone, a sign-in as browsers send it."""
+
+import shutil
+import threading
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from sqlalchemy.orm import Session
+
+from campaigns.application import Application
+from campaigns.db import database_now
+from campaigns.importing import run_import, waiting_imports
+from tests import factories
+
+from .conftest import Running, at_host, serve
+
+pytestmark = pytest.mark.browser
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+QUIET = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking"]
+BROKEN = "Tel;Nome\n" + "".join(f"{'3,93E+11' if n % 9 == 0 else f'06{90000000 + n}'};Anna{n}\n" for n in range(300))
+WIDTHS = {"phone": 390, "desk": 1366}
+
+
+@pytest.fixture(scope="module")
+def chromium() -> Iterator[Any]:
+    api = pytest.importorskip("playwright.sync_api", reason="pip install -e .[browser]")
+    if CHROMIUM is None:
+        pytest.skip("there is no Chromium on this machine")
+    with api.sync_playwright() as playwright:
+        browser = playwright.chromium.launch(
+            executable_path=CHROMIUM, args=[*QUIET, "--host-resolver-rules=MAP dialer.example 127.0.0.1"]
+        )
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def spring(web: Application, session: Session) -> Iterator[Running]:
+    factories.campaign(session, name="spring & co", state="paused")
+    session.commit()
+    with serve(web) as running:
+        yield running
+
+
+@pytest.fixture
+def worker(web: Application) -> Iterator[None]:
+    """Somebody who runs the imports that wait."""
+    over = threading.Event()
+
+    def work() -> None:
+        while not over.wait(0.2):
+            with web.transaction() as session:
+                now = database_now(session)
+                ids = waiting_imports(session, now)
+            for one in ids:
+                run_import(web.sessions, one, now=now, clock=web.clock)
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    yield
+    over.set()
+    thread.join(20)
+
+
+def opened(chromium: Any, width: int = 1366, **options: Any) -> tuple[Any, list[str]]:
+    """A page, and what it complains of."""
+    page = chromium.new_context(viewport={"width": width, "height": 900}, **options).new_page()
+    complaints: list[str] = []
+    page.on("console", lambda said: complaints.append(said.text) if said.type in ("error", "warning") else None)
+    page.on("pageerror", lambda error: complaints.append(str(error)))
+    page.on("dialog", lambda dialog: (complaints.append(f"dialog: {dialog.message}"), dialog.dismiss()))
+    return page, complaints
+
+
+@pytest.mark.parametrize("width", WIDTHS.values(), ids=WIDTHS)
+@pytest.mark.parametrize("scripts", [True, False], ids=["scripts", "plain"])
+def test_a_file_goes_its_three_steps(chromium: Any, spring: Running, worker: None, width: int, scripts: bool) -> None:
+    page, complaints = opened(chromium, width, java_script_enabled=scripts)
+    base = f"http://127.0.0.1:{spring.port}/campaigns/spring%20%26%20co"
+
+    def fits() -> None:
+        wide = page.evaluate("document.documentElement.scrollWidth")
+        assert wide <= width, f"{page.url} is {wide} wide"
+
+    for path in ("", "/lists", "/callbacks", "/lists/upload"):
+        page.goto(base + path)
+        fits()
+    page.set_input_files("#file", {"name": "broken.csv", "mimeType": "text/csv", "buffer": BROKEN.encode()})
+    page.click("button[type=submit]")
+    page.wait_for_url("**/uploads/**")
+    fits()
+    assert "34 of 300 rows cannot be imported" in page.inner_text(".verdict")
+    page.select_option('select[name="column.Nome"]', "company")
+    if not scripts:
+        page.click('.actions button[value="look"]')
+    page.wait_for_url("**column.Nome=company**")
+    page.click('.verdict button[value="import"]')
+    page.wait_for_url("**/lists/*")
+    page.wait_for_selector("text=266 of 300 rows were imported", timeout=15_000)
+    fits()
+    with page.expect_download() as saved:
+        page.click("text=Save the rows not taken")
+    assert saved.value.suggested_filename.startswith("rejected-")
+    page.click("text=Take it back")
+    fits()
+    page.click("button.danger")
+    assert "266 contacts removed" in page.inner_text(".verdict")
+    assert complaints == []
+
+
+def test_what_cannot_be_taken_is_said_before_it_is_sent(chromium: Any, spring: Running) -> None:
+    page, complaints = opened(chromium)
+    page.goto(f"http://127.0.0.1:{spring.port}/campaigns/spring%20%26%20co/lists/upload")
+    for name, content, told in (("a.csv", b"", "is empty"), ("book.xlsx", b"PK", "save it as “CSV UTF-8”")):
+        page.set_input_files("#file", {"name": name, "mimeType": "text/csv", "buffer": content})
+        assert told in page.inner_text("#trouble")
+    page.set_input_files("#file", {"name": "a.csv", "mimeType": "text/csv", "buffer": b"PK\x03\x04" + b"x" * 99})
+    page.click("button[type=submit]")
+    page.wait_for_selector("#trouble-words:has-text('spreadsheet workbook')")
+    assert len(complaints) == 1  # the browser tells the 415 itself
+    assert "/lists/upload" in page.url
+
+
+def test_a_sign_in_over_plain_http_as_browsers_send_it(chromium: Any, web: Application, session: Session) -> None:
+    """Our pages name no referrer, so the browser gives the form's origin as `null`."""
+    factories.campaign(session, name="spring", state="paused")
+    session.commit()
+    console: list[str] = []
+    published = at_host(web, public_url="http://dialer.example")
+    with serve(published, announce=console.append) as running:
+        page, _ = opened(chromium)
+        page.goto(f"http://dialer.example:{running.port}/enter")
+        page.fill("#token", console[-1].rpartition(" ")[2])
+        page.click("button[type=submit]")
+        page.wait_for_selector("text=Campaigns")
+        page.goto(f"http://dialer.example:{running.port}/campaigns/spring/lists/upload")
+        page.set_input_files("#file", {"name": "a.csv", "mimeType": "text/csv", "buffer": b"Tel\n0612345678\n"})
+        page.click("button[type=submit]")
+        page.wait_for_url("**/uploads/**")
+        page.click('.actions button[value="throw"]')
+        page.wait_for_selector("text=No lists yet")
