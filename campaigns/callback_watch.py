@@ -241,17 +241,23 @@ def write_down(
     contacts = session.scalars(query).all()
     promised = select(Callback.contact_id).where(Callback.contact_id.in_(ids), Callback.closed_at.is_(None))
     earlier = set(session.scalars(promised))
-    calendars, counted = _Calendars(session, now), callbacks.counted(session, ids)
+    calendars, tried = _Calendars(session, now), _tried(session, ids)
     lead = timedelta(seconds=timing.callback_alarm)
     rows = []
     for contact in contacts:
         before = callbacks.open_of(session, contact.id, lock=True) if contact.id in earlier else None
         if before is not None:
             callbacks.end(session, before, contact, now=now, who=who, why="another time was written", moved=True)
-        rows.append({**calendars.row(contact, who=who, lead=lead), "attempts_before": counted.get(contact.id, 0)})
+        rows.append(calendars.row(contact, who=who, lead=lead))
+        if contact.id in tried:  # for the others there is nothing to count anew, and a file has many
+            contact.promised_at = now
     if rows:
         session.execute(insert(Callback).on_conflict_do_nothing(), rows)
     return len(rows)
+
+
+def _tried(session: Session, ids: Sequence[int]) -> set[int]:
+    return set(session.scalars(select(Attempt.contact_id).where(Attempt.contact_id.in_(ids))))
 
 
 class _Calendars:
