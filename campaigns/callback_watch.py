@@ -192,6 +192,16 @@ _UNWRITTEN = text(
     ORDER BY k.id LIMIT :most
     """
 )
+# What the release before writes beside us while it is being replaced; it goes with the column.
+_UNMARKED = text(
+    """
+    UPDATE contacts k SET promised_at = f.made_at
+    FROM (SELECT k.id, b.made_at FROM callbacks b JOIN contacts k ON k.id = b.contact_id
+          WHERE b.closed_at IS NULL AND b.attempts_before > 0 AND k.promised_at IS NULL
+          ORDER BY k.id LIMIT :most FOR NO KEY UPDATE OF k SKIP LOCKED) f
+    WHERE k.id = f.id
+    """
+)
 _OVER = text(
     """
     SELECT b.id, b.contact_id FROM callbacks b JOIN contacts k ON k.id = b.contact_id
@@ -206,6 +216,7 @@ def mend(session: Session, *, now: datetime, timing: TimingSettings) -> int:
     A contact with a due date has a promise to match; a promise whose contact was closed has ended. Reads every open
     callback, so it is done now and then.
     """
+    session.execute(_UNMARKED, {"most": MOST_AT_ONCE})
     mended = write_down(session, now=now, timing=timing, who="dialer")
     for callback, contact in _closed(session):
         callbacks.end_with_contact(session, callback, contact, now=now, who="dialer")
