@@ -13,6 +13,7 @@ from typing import Any
 
 from sqlalchemy import text
 from sqlalchemy.orm import Session
+from sqlalchemy.orm.attributes import flag_modified
 
 from campaigns import (
     callbacks,
@@ -206,6 +207,7 @@ def let_through(
     lock_numbers(session, [number for contact in contacts for number in numbers_of(contact)])
     known = Known.read(session, campaign, contacts, now, ring_seconds=timing.ring_limit)
     allowed.calls = known.calls
+    refused: list[tuple[Contact, str, Proof]] = []
     with_agent = which in (Which.PROMISED, Which.OWNED) or campaign.mode == PREVIEW
     for contact in contacts:
         if len(allowed.contacts) == wanted:
@@ -215,7 +217,8 @@ def let_through(
         if proof.allowed:
             allowed.allow(contact, number, proof)
         else:
-            passed.refused[putting_off.put_off(known, contact, number, proof)] += 1
+            refused.append((contact, number, proof))
+    passed.refused = putting_off.put_all_off(session, known, refused)
     return allowed
 
 
@@ -315,6 +318,7 @@ def write(
     session.add(attempt)
     contact.state, contact.next_at = "live", None
     contact.tried = min(attempt_no, prospects.ALIKE_FROM)
+    flag_modified(contact, "tried")  # though it be the same: contacts that change the same columns are one statement
     more: dict[str, Any] = {"agent_id": agent.id} if agent is not None else {}
     ledger.record(
         session,

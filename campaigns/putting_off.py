@@ -1,6 +1,7 @@
 """When a contact that may not be called now is looked at again, or whether it never is. The caller holds its row."""
 
-from collections.abc import Iterator
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Iterator
 from datetime import datetime, timedelta
 
 from sqlalchemy.orm import Session
@@ -41,8 +42,24 @@ def first_allowed(known: Known, contact: Contact, number: str, at: datetime) -> 
     return forward(at, ask)
 
 
-def put_off(known: Known, contact: Contact, number: str, proof: Proof) -> str:
-    """Say when a contact that a rule refused is looked at again, or close it; returns the rule's name."""
+def put_all_off(session: Session, known: Known, refused: Iterable[tuple[Contact, str, Proof]]) -> Counter[str]:
+    """Put off what was refused, rule by rule: those of one rule change the same columns, and are one statement.
+
+    Returns how many each rule refused.
+    """
+    by_rule: dict[str, list[tuple[Contact, str, Proof]]] = defaultdict(list)
+    for contact, number, proof in refused:
+        assert proof.refusal is not None
+        by_rule[proof.refusal.rule].append((contact, number, proof))
+    for these in by_rule.values():
+        for contact, number, proof in these:
+            put_off(known, contact, number, proof)
+        session.flush()
+    return Counter({rule: len(these) for rule, these in by_rule.items()})
+
+
+def put_off(known: Known, contact: Contact, number: str, proof: Proof) -> None:
+    """Say when a contact that a rule refused is looked at again, or close it."""
     refusal = proof.refusal
     assert refusal is not None
     if refusal.rule == "number_open":
@@ -57,4 +74,3 @@ def put_off(known: Known, contact: Contact, number: str, proof: Proof) -> str:
         contact.state, contact.next_at = "open", proof.at + again
         if proof.until is not None:
             contact.next_at = first_allowed(known, contact, number, proof.until)
-    return refusal.rule
