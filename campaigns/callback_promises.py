@@ -10,9 +10,10 @@ from zoneinfo import ZoneInfo
 
 from sqlalchemy.orm import Session
 
-from campaigns import gate, periods
+from campaigns import periods
 from campaigns.callback_dates import AHEAD, Calendar, campaign_zone, instant
 from campaigns.models import Attempt, Campaign, Contact
+from campaigns.putting_off import next_allowed
 from dialer.errors import BadInput
 from dialer.windows import Hours
 
@@ -92,7 +93,7 @@ def _allowed(
     session: Session, campaign: Campaign, contact: Contact, number: str, at: datetime, ends: datetime, zone: ZoneInfo
 ) -> datetime:
     """Return the first moment of the promised stretch at which the rules allow the call."""
-    allowed = gate.next_allowed(session, campaign, contact, number, at)
+    allowed = next_allowed(session, campaign, contact, number, at)
     if allowed > ends or (allowed == ends and at != ends):
         raise BadInput(
             f"the callback cannot be promised for {_wall(at, zone)}: the rules of calling (hours where the phone is, "

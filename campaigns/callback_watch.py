@@ -192,6 +192,16 @@ _UNWRITTEN = text(
     ORDER BY k.id LIMIT :most
     """
 )
+# What the release before writes beside us while it is being replaced; it goes with the column.
+_UNMARKED = text(
+    """
+    UPDATE contacts k SET promised_at = f.made_at
+    FROM (SELECT k.id, b.made_at FROM callbacks b JOIN contacts k ON k.id = b.contact_id
+          WHERE b.closed_at IS NULL AND b.attempts_before > 0 AND k.promised_at IS NULL
+          ORDER BY k.id LIMIT :most FOR NO KEY UPDATE OF k SKIP LOCKED) f
+    WHERE k.id = f.id
+    """
+)
 _OVER = text(
     """
     SELECT b.id, b.contact_id FROM callbacks b JOIN contacts k ON k.id = b.contact_id
@@ -206,6 +216,7 @@ def mend(session: Session, *, now: datetime, timing: TimingSettings) -> int:
     A contact with a due date has a promise to match; a promise whose contact was closed has ended. Reads every open
     callback, so it is done now and then.
     """
+    session.execute(_UNMARKED, {"most": MOST_AT_ONCE})
     mended = write_down(session, now=now, timing=timing, who="dialer")
     for callback, contact in _closed(session):
         callbacks.end_with_contact(session, callback, contact, now=now, who="dialer")
@@ -241,17 +252,23 @@ def write_down(
     contacts = session.scalars(query).all()
     promised = select(Callback.contact_id).where(Callback.contact_id.in_(ids), Callback.closed_at.is_(None))
     earlier = set(session.scalars(promised))
-    calendars, counted = _Calendars(session, now), callbacks.counted(session, ids)
+    calendars, tried = _Calendars(session, now), _tried(session, ids)
     lead = timedelta(seconds=timing.callback_alarm)
     rows = []
     for contact in contacts:
         before = callbacks.open_of(session, contact.id, lock=True) if contact.id in earlier else None
         if before is not None:
             callbacks.end(session, before, contact, now=now, who=who, why="another time was written", moved=True)
-        rows.append({**calendars.row(contact, who=who, lead=lead), "attempts_before": counted.get(contact.id, 0)})
+        rows.append(calendars.row(contact, who=who, lead=lead))
+        if contact.id in tried:  # for the others there is nothing to count anew, and a file has many
+            contact.promised_at = now
     if rows:
         session.execute(insert(Callback).on_conflict_do_nothing(), rows)
     return len(rows)
+
+
+def _tried(session: Session, ids: Sequence[int]) -> set[int]:
+    return set(session.scalars(select(Attempt.contact_id).where(Attempt.contact_id.in_(ids))))
 
 
 class _Calendars:

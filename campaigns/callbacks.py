@@ -5,7 +5,6 @@ gate must know (when, and for whose agent) stands on the contact's own row, whic
 transaction. Locks are taken agent, contact, callback; calls that end hold their attempt's before.
 """
 
-from collections.abc import Collection
 from datetime import date, datetime, time, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -16,12 +15,12 @@ from sqlalchemy.orm import Session
 from campaigns import do_not_call, ledger, periods
 from campaigns.callback_dates import Calendar, When, campaign_zone, wanted, zone_of_number
 from campaigns.db import ROW_LOCK
-from campaigns.models import Agent, Attempt, Callback, Campaign, CampaignAgent, Contact, ContactList, Offer
+from campaigns.models import Agent, Callback, Campaign, CampaignAgent, Contact, ContactList, Offer
 from dialer import callbacks as rules
 from dialer.callbacks import Result
 from dialer.errors import BadInput, NotFound, RefusedByRule
 from dialer.numbers import Number, normalise
-from dialer.retries import DO_NOT_CALL, NEVER_RANG
+from dialer.retries import DO_NOT_CALL
 from dialer.settings import TimingSettings
 from dialer.windows import Hours
 
@@ -103,14 +102,13 @@ def promise(
         alarm_at=rules.alarm_at(when.due_at, when.deadline_at, lead),
         owner_id=owner.id if owner is not None else None,
         fallback=timing.callback_fallback if fallback is None else fallback,
-        attempts_before=counted(session, [contact.id]).get(contact.id, 0),
         made_at=now,
         made_by=who,
         result="",
     )
     session.add(made)
     session.flush()
-    contact.due_date, contact.period_id = when.day, when.period_id
+    contact.due_date, contact.period_id, contact.promised_at = when.day, when.period_id, now
     if contact.state != "live":  # else the call in hand is ended first (`after_call`)
         contact.state, contact.next_at, contact.closed_because = "open", when.due_at, ""
     hold_for_owner(made, contact)
@@ -132,23 +130,6 @@ def _may_be_promised(session: Session, campaign: Campaign, contact: Contact, now
         select(Offer.id).where(Offer.contact_id == contact.id, Offer.state == "open", Offer.until > now)
     ):
         raise RefusedByRule("the contact is offered to an agent now: promise the callback when that is answered")
-
-
-def counted(session: Session, contact_ids: Collection[int]) -> dict[int, int]:
-    """Return, by contact, the attempts that may have rung."""
-    query = select(Attempt.contact_id, func.count().label("attempts")).group_by(Attempt.contact_id)
-    query = query.where(Attempt.contact_id.in_(contact_ids), Attempt.state.not_in([str(one) for one in NEVER_RANG]))
-    return {row.contact_id: row.attempts for row in session.execute(query)}
-
-
-def attempts_before(session: Session, contact_ids: Collection[int]) -> dict[int, int]:
-    """Return, by contact, the attempts that were used up when the callback now open was promised.
-
-    A promise begins the count anew: the person asked for this call, and a cap used up before would break it silently.
-    """
-    query = select(Callback.contact_id, Callback.attempts_before)
-    query = query.where(Callback.contact_id.in_(contact_ids), Callback.closed_at.is_(None))
-    return {row.contact_id: row.attempts_before for row in session.execute(query)}
 
 
 def contact_for(session: Session, campaign: Campaign, given: str, now: datetime) -> Contact:

@@ -15,7 +15,8 @@ from sqlalchemy.orm import Session
 
 from campaigns import callbacks, gate, reserving
 from campaigns.db import ROW_LOCK_OR_SKIP
-from campaigns.gate import Allowed, Author, Claim, Lines, Which
+from campaigns.due_contacts import Which
+from campaigns.gate import Allowed, Author, Claim, Lines
 from campaigns.models import Agent, Attempt, Campaign, Contact
 from campaigns.pace_view import View
 from dialer.callbacks import pair

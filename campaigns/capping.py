@@ -1,28 +1,15 @@
-"""The caps in force for a campaign, and the earlier calls that count against them: read by index, from rows.
+"""The caps in force for a campaign: its own and the installation's. What counts against them is in `earlier_calls`."""
 
-Calls count whichever campaign made them. The gate reads them after it has locked every number that counts, so two
-campaigns never let the last allowed call pass twice.
-"""
+from dataclasses import dataclass
+from datetime import datetime
 
-from collections import defaultdict
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
-from datetime import datetime, timedelta
-
-from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from campaigns import ledger
-from campaigns.contact_numbers import numbers_of as all_numbers
-from campaigns.models import Attempt, Campaign, Contact, Installation
+from campaigns.models import Campaign, Installation
 from dialer import caps as rules
-from dialer.caps import Call, Cap, Earlier
+from dialer.caps import Cap
 from dialer.errors import BadInput, NotFound
-from dialer.gate import Verdict
-from dialer.retries import NEVER_RANG
-
-# An order is sent within seconds of being written; what is counted is the sending, what is indexed the writing.
-_SLACK = timedelta(minutes=5)
 
 
 def in_force(session: Session, campaign: Campaign) -> tuple[Cap, ...]:
@@ -33,46 +20,6 @@ def in_force(session: Session, campaign: Campaign) -> tuple[Cap, ...]:
         own += rules.parse_all(everywhere.number_caps)
         own += rules.parse_all(everywhere.contact_caps, "contact")
     return tuple(dict.fromkeys(own))
-
-
-def numbers_of(contact: Contact) -> tuple[str, ...]:
-    """Return every number of a contact, the first one first."""
-    return tuple(dict.fromkeys(number for number in (*all_numbers(contact), contact.next_number) if number))
-
-
-@dataclass(slots=True)
-class Counted:
-    """The caps in force and the earlier calls to some numbers, as far back as any cap reaches."""
-
-    caps: tuple[Cap, ...] = ()
-    calls: dict[str, list[Call]] = field(default_factory=dict)
-
-    @classmethod
-    def read(cls, session: Session, campaign: Campaign, contacts: Iterable[Contact], now: datetime) -> "Counted":
-        """Read them for some contacts; nothing is asked where no cap is in force."""
-        caps = in_force(session, campaign)
-        if not caps:
-            return cls()
-        numbers = {number for contact in contacts for number in numbers_of(contact)}
-        at = func.coalesce(Attempt.sent_at, Attempt.ordered_at)
-        query = select(Attempt.number, at.label("at"), Attempt.joined_at.is_not(None).label("talked")).where(
-            Attempt.number.in_(numbers),
-            Attempt.ordered_at > now - rules.reach(caps) - _SLACK,
-            Attempt.state.not_in(NEVER_RANG),
-        )
-        calls: dict[str, list[Call]] = defaultdict(list)
-        for row in session.execute(query):
-            calls[row.number].append(Call(row.at, row.talked))
-        return cls(caps, calls)
-
-    def add(self, number: str, at: datetime) -> None:
-        """Count a call that is being ordered, for what is judged after it in the same transaction."""
-        self.calls.setdefault(number, []).append(Call(at))
-
-    def judge(self, contact: Contact, number: str, now: datetime, zones: Sequence[str]) -> tuple[Verdict, ...]:
-        """Ask each cap about a call to one number of a contact."""
-        own = [call for one in numbers_of(contact) for call in self.calls.get(one, ())]
-        return rules.judge(self.caps, now, Earlier(self.calls.get(number, ()), own), zones)
 
 
 # Setting them --------------------------------------------------------------------------------------------

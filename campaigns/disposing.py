@@ -15,7 +15,7 @@ from sqlalchemy.orm import Session
 
 from campaigns import agents, callback_promises, callbacks, dispositions, do_not_call, ledger, planning
 from campaigns.callback_promises import Promise
-from campaigns.capping import numbers_of
+from campaigns.contact_numbers import numbers_of
 from campaigns.db import ROW_LOCK
 from campaigns.models import Agent, Assignment, Attempt, Campaign, Contact, ContactList
 from campaigns.models import Disposition as Row
@@ -177,8 +177,8 @@ def _say(
     row = dispositions.get(session, campaign, code)
     promise = _promise(session, attempt, campaign, contact, row, due, period, now)
     before = session.get(Row, attempt.disposition_id) if attempt.disposition_id is not None else None
-    if contact.promised_at is not None and contact.promised_at == attempt.disposed_at:
-        callback_promises.take_back(contact)  # it was promised in this call, and is no longer or anew
+    if _promised_in(attempt, contact):
+        callback_promises.take_back(contact)  # and is no longer, or anew
         written = callbacks.open_of(session, contact.id, lock=True)
         if written is not None:
             callbacks.end(session, written, contact, now=now, who=who, why="another word for the call", moved=True)
@@ -216,6 +216,13 @@ def _promise(
     if due is None:
         raise BadInput(f"disposition {row.code} promises a callback: say when with --due 2026-03-31 [--period NAME]")
     return callback_promises.read(session, campaign, contact, attempt.number, due, period, now)
+
+
+def _promised_in(attempt: Attempt, contact: Contact) -> bool:
+    """Whether the contact's promise is that of this call, as it was said or as it was moved since."""
+    if attempt.callback_at is None or attempt.disposed_at is None or contact.promised_at is None:
+        return False
+    return contact.promised_at >= attempt.disposed_at
 
 
 def _forbid(

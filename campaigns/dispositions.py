@@ -18,6 +18,7 @@ from campaigns.models import Campaign
 from campaigns.models import Disposition as Row
 from dialer.dispositions import BUILT_IN, Disposition, checked
 from dialer.errors import BadInput, NotFound
+from dialer.refusals import REFUSES
 from dialer.retries import Rule
 
 
@@ -79,6 +80,11 @@ def change(
         rule = rule if given["does"] == "retry" else Rule(**of_rule)
         given.setdefault("everywhere", False)
     after = checked(replace(before, rule=rule, **given))
+    if before.meaning in REFUSES and after.meaning not in REFUSES:
+        raise BadInput(
+            f"disposition {row.code} means that somebody said no, and who did is left in peace by it: retire it, "
+            "and add another word for another meaning"
+        )
     old, new = _columns(before), _columns(after)
     changes = {name: (old[name], new[name]) for name in new if old[name] != new[name]}
     for name, (_, value) in changes.items():

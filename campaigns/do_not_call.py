@@ -7,7 +7,7 @@ the transaction.
 from collections.abc import Collection
 from datetime import datetime
 
-from sqlalchemy import ColumnElement, delete, or_, select
+from sqlalchemy import ARRAY, ColumnElement, Text, any_, delete, literal, or_, select
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
@@ -115,7 +115,7 @@ def blocked(session: Session, numbers: Collection[str], campaign_id: int) -> dic
     query = (
         select(DoNotCall)
         .where(
-            DoNotCall.number.in_(set(numbers)),
+            DoNotCall.number == any_(literal(list(numbers), ARRAY(Text))),  # one statement, however many they are
             or_(DoNotCall.campaign_id.is_(None), DoNotCall.campaign_id == campaign_id),
         )
         .order_by(DoNotCall.campaign_id.nulls_last())  # the entry for all campaigns comes last, and stays

@@ -24,7 +24,8 @@ from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import Session
 from sqlalchemy.types import Text
 
-from campaigns import capping, forgotten, gate, import_storing, ledger
+from campaigns import forgotten, gate, import_storing, ledger
+from campaigns.contact_numbers import numbers_of
 from campaigns.db import Base
 from campaigns.do_not_call import one_line
 from campaigns.models import (
@@ -102,7 +103,7 @@ class Person:
         found = session.scalars(query.order_by(Contact.id).execution_options(populate_existing=True)).all()
         numbers = {number}
         for contact in found:
-            numbers.update(capping.numbers_of(contact))
+            numbers.update(numbers_of(contact))
         # A number that was theirs when it was called, and that an import which was taken back took with it.
         numbers.update(session.scalars(select(Attempt.number).where(Attempt.contact_id.in_([one.id for one in found]))))
         names = {(one.first_name.casefold(), one.last_name.casefold()) for one in found}

@@ -11,7 +11,7 @@ from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import select, text
+from sqlalchemy import ARRAY, Text, any_, literal, select, text
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
@@ -62,7 +62,8 @@ def among(session: Session, numbers: Collection[str]) -> dict[str, datetime]:
         return {}  # nobody ever asked
     key = bytes.fromhex(found)
     by_digest = {digest(key, number): number for number in numbers}
-    query = select(Forgotten.digest, Forgotten.added_at).where(Forgotten.digest.in_(by_digest))
+    these = literal(list(by_digest), ARRAY(Text))
+    query = select(Forgotten.digest, Forgotten.added_at).where(Forgotten.digest == any_(these))
     return {by_digest[row.digest]: row.added_at for row in session.execute(query)}
 
 

@@ -3,28 +3,19 @@
 Read from rows by whoever asks; the gate does so on rows it has locked. The rules themselves are in `dialer`.
 """
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import timedelta
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from campaigns.capping import numbers_of
-from campaigns.models import Attempt, Campaign, Contact, ContactList
+from campaigns.models import Campaign, Contact, ContactList
 from dialer import caps
-from dialer import gate as rules
 from dialer.abandonment import RulePack, rule_pack
 from dialer.calling_rules import InForce, in_force
-from dialer.calls import CallState
-from dialer.caps import Call, Earlier
-from dialer.gate import Verdict
 from dialer.places import Address, Place, place_of
-from dialer.retries import NEVER_RANG
-from dialer.windows import Hours, judge, zones_to_judge
-
-# Calls are found by when they were ordered, and count from when they were sent, or from their end: no call is longer.
-A_CALL = timedelta(days=1)
+from dialer.windows import zones_to_judge
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,9 +49,9 @@ class Laws:
         packs = {self.campaign, *self.lists.values()}
         found = [pack.rest for pack in packs]
         for pack in packs:
-            everywhere = (pack.calling, *pack.calling.regions.values())
-            found += [caps.reach(one.caps) for one in everywhere]
-        return max(found) + A_CALL
+            for one in (pack.calling, *pack.calling.regions.values()):
+                found += [caps.reach(one.caps), one.rest_after_refusal + caps.UNKNOWN_DAY]
+        return max(found)
 
 
 def place(campaign: Campaign, contact: Contact, number: str) -> Place:
@@ -71,80 +62,3 @@ def place(campaign: Campaign, contact: Contact, number: str) -> Place:
 def zones(campaign: Campaign, where: Place) -> tuple[str, ...]:
     """Return the zones in which the hours must allow a call."""
     return zones_to_judge(where.zones, campaign.time_zone)
-
-
-@dataclass(frozen=True, slots=True)
-class History:
-    """Calls that may have rung, of any campaign: to certain numbers, and of certain contacts."""
-
-    calls: list[tuple[int, str, Call]]  # contact, number
-    abandoned: Mapping[str, datetime]  # number -> when its last abandoned call ended
-
-    @classmethod
-    def read(
-        cls, session: Session, contacts: Sequence[Contact], numbers: Collection[str], since: datetime
-    ) -> "History":
-        """Read what happened since then to these numbers, and to all numbers of these contacts."""
-        everything = set(numbers).union(*map(numbers_of, contacts))
-        columns = select(
-            Attempt.id, Attempt.contact_id, Attempt.number, Attempt.ordered_at, Attempt.sent_at, Attempt.joined_at,
-            Attempt.state, Attempt.ended_at,
-        ).where(Attempt.ordered_at > since, Attempt.state.not_in(NEVER_RANG))  # fmt: skip
-        rows = {
-            row.id: row
-            for query in (
-                columns.where(Attempt.number.in_(everything)),
-                columns.where(Attempt.contact_id.in_([contact.id for contact in contacts])),
-            )
-            for row in session.execute(query)
-        }
-        abandoned: dict[str, datetime] = {}
-        for row in rows.values():
-            if row.state == CallState.ABANDONED and row.ended_at is not None:
-                abandoned[row.number] = max(row.ended_at, abandoned.get(row.number, row.ended_at))
-        calls = [
-            (row.contact_id, row.number, Call(row.sent_at or row.ordered_at, row.joined_at is not None))
-            for row in rows.values()
-        ]
-        return cls(calls, abandoned)
-
-    def add(self, contact: Contact, number: str, at: datetime) -> None:
-        """Count a call that is being ordered, for what is judged after it in the same transaction."""
-        self.calls.append((contact.id, number, Call(at)))
-
-    def earlier(self, contact: Contact, number: str) -> Earlier:
-        """Return the earlier calls that a cap counts for this contact and the number to be called."""
-        numbers = {number, *numbers_of(contact)}
-        return Earlier(
-            number=[call for _, to, call in self.calls if to == number],
-            contact=[call for of, to, call in self.calls if of == contact.id or to in numbers],
-        )
-
-
-def verdicts(
-    campaign: Campaign,
-    contact: Contact,
-    number: str,
-    laws: Laws,
-    history: History,
-    *,
-    now: datetime,
-    ring_seconds: float,
-    hours: Hours,
-    with_agent: bool,
-) -> tuple[Verdict, ...]:
-    """Ask hours, rest, caps and consent about one call. `with_agent`: an agent is kept for whoever answers."""
-    where = place(campaign, contact, number)
-    law = laws.of(contact, where, campaign.mode)
-    at = zones(campaign, where)
-    needed_by = law.consent or (f"campaign {campaign.name}" if campaign.needs_consent else "")
-    packs = [pack for pack in laws.packs(contact.list_id) if pack.calling.rest_with_agent or not with_agent]
-    found = [judge(now, hours, at, ring_seconds=ring_seconds, also=law.timetables)]
-    if packs:
-        strictest = max(packs, key=lambda pack: pack.rest)
-        found.append(rules.rest(now, history.abandoned.get(number), strictest.rest, strictest.name))
-    found += caps.judge(law.caps, now, history.earlier(contact, number), at)
-    if needed_by:
-        agreed = rules.Agreement(contact.consent_source, contact.consent_at) if contact.consent else None
-        found.append(rules.consent(now, needed_by, agreed))
-    return tuple(found)

@@ -290,7 +290,7 @@ class Contact(Base):
     priority: Mapped[int] = mapped_column(SmallInteger, default=0, server_default=text("0"))  # the lowest comes first
     # Attempts when it was last ordered, up to 3: a key of the lanes, and no count; reports count rows.
     tried: Mapped[int] = mapped_column(SmallInteger, default=0, server_default=text("0"))
-    promised_at: Mapped[datetime | None] = mapped_column(Instant)  # an agent promised a call: tries count from then
+    promised_at: Mapped[datetime | None] = mapped_column(Instant)  # they were promised a call: tries count from then
     region: Mapped[str] = mapped_column(Text, default="", server_default="")  # ISO 3166-2, where it matters
     postcode: Mapped[str] = mapped_column(Text, default="", server_default="")
     time_zone: Mapped[str] = mapped_column(Text, default="", server_default="")  # of the address
@@ -642,7 +642,7 @@ class Callback(Base):
     taken_by: Mapped[int | None] = mapped_column(ForeignKey("agents.id"))
     taken_at: Mapped[datetime | None] = mapped_column(Instant)
     held_until: Mapped[datetime | None] = mapped_column(Instant)  # the contact's `kept_until`, where the watch looks
-    attempts_before: Mapped[int] = mapped_column(default=0, server_default=text("0"))  # of the contact, under the cap
+    attempts_before: Mapped[int] = mapped_column(default=0, server_default=text("0"))  # the release before reads it
     made_at: Mapped[datetime] = mapped_column(Instant)
     made_by: Mapped[str] = mapped_column(Text)
     called_at: Mapped[datetime | None] = mapped_column(Instant)  # the phone rang for it

@@ -12,9 +12,10 @@ from datetime import datetime, timedelta
 from sqlalchemy import or_, select
 from sqlalchemy.orm import Session
 
-from campaigns import callbacks, gate, ledger, reserving
+from campaigns import callbacks, gate, judging, ledger, putting_off, reserving
 from campaigns.db import ROW_LOCK, ROW_LOCK_OR_SKIP
 from campaigns.gate import Author, Claim, Lines, Passed
+from campaigns.judging import Known
 from campaigns.models import Agent, Attempt, Campaign, Contact, Offer
 from dialer.callbacks import pair
 from dialer.errors import BadInput, NotFound
@@ -98,7 +99,8 @@ def accept(
     refusal = made.refusal
     assert refusal is not None
     _end(session, found, agent, contact, "withdrawn", refusal.why, now=now, who=who, at=now)
-    gate.put_off(session, campaign, contact, contact.next_number or contact.phone, made)
+    known = Known.read(session, campaign, [contact], now, ring_seconds=timing.ring_limit)
+    putting_off.put_off(known, contact, judging.next_number(contact), made)
     return Refused(refusal.why)
 
 

@@ -13,10 +13,11 @@ from typing import Any
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from campaigns import callbacks, gate
 from campaigns.contact_numbers import following
+from campaigns.earlier_calls import since
 from campaigns.models import Attempt, Campaign, Contact
 from campaigns.models import Disposition as Row
+from campaigns.putting_off import next_allowed
 from dialer.abandonment import rule_pack
 from dialer.calls import CallState
 from dialer.dispositions import Disposition
@@ -76,8 +77,7 @@ def replan(
     """
     session.flush()  # what is being written of this attempt is part of the history
     earlier, rules = history(session, contact.id), rules_of(session, campaign)
-    before = 0 if contact.promised_at else callbacks.attempts_before(session, [contact.id]).get(contact.id, 0)
-    plan = _decide(attempt, contact, campaign, earlier, rules, word, now, before=before)
+    plan = _decide(attempt, contact, campaign, earlier, rules, word, now)
     if plan.at is None:
         contact.state, contact.closed_because, contact.next_at = "closed", plan.closed_because, None
         return plan
@@ -86,7 +86,7 @@ def replan(
         number = _other(contact, attempt.number) or number
     contact.state, contact.closed_because = "open", ""
     contact.next_number = None if number == contact.phone else number
-    contact.next_at = gate.next_allowed(session, campaign, contact, number, plan.at)
+    contact.next_at = next_allowed(session, campaign, contact, number, plan.at)
     return plan
 
 
@@ -98,17 +98,14 @@ def _decide(
     rules: RetryRules,
     word: Disposition | None,
     now: datetime,
-    *,
-    before: int,
 ) -> Next:
-    """`before`: attempts that were used up when the callback now open was promised."""
     past = [Past(one.number, one.end) for one in earlier]
     other = _other(contact, attempt.number)
     end = attempt.state if word is None else SAID + word.code
-    counted = sum(counts_against_cap(one.state) for one in earlier if gate.since(contact.promised_at, one.ordered_at))
+    counted = sum(counts_against_cap(one.state) for one in earlier if since(contact.promised_at, one.ordered_at))
     known: dict[str, Any] = {
         "now": now,
-        "attempt_no": max(1, counted - before),
+        "attempt_no": max(1, counted),
         "max_attempts": campaign.max_attempts,
         "rules": rules,
         "has_other_number": other is not None and not used_up(other, past, rules),

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,8 +16,9 @@ if TYPE_CHECKING:
     from alembic.config import Config
     from sqlalchemy import Engine
 
-# Any constant does; it keeps two hosts from migrating at once. Released with the transaction.
+# Any constant does; it keeps two hosts from migrating at once. Released with the transaction that took it.
 _MIGRATION_LOCK = 0x0D1A1E12
+_LOOK_AGAIN = 0.2  # seconds
 
 
 def alembic_config() -> Config:
@@ -54,8 +58,24 @@ def _run(engine: Engine, direction: str, revision: str) -> None:
     from alembic import command
 
     config = alembic_config()
-    with engine.begin() as connection:
-        connection.execute(text("SET LOCAL lock_timeout = '60s'"))
-        connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _MIGRATION_LOCK})
+    with _turn(engine), engine.connect() as connection:
         config.attributes["connection"] = connection
-        getattr(command, direction)(config, revision)
+        try:
+            getattr(command, direction)(config, revision)
+        finally:
+            connection.invalidate()  # its time-outs are a migration's, and no call's
+
+
+@contextmanager
+def _turn(engine: Engine) -> Iterator[None]:
+    """Wait until nobody else migrates, and keep it so. On a connection of its own: a migration may need no transaction.
+
+    An index that is built concurrently waits for every statement that began before it, so nobody here may wait in one,
+    and the last thing this transaction did must be something that sees no rows.
+    """
+    with engine.connect() as connection:
+        while not connection.execute(text("SELECT pg_try_advisory_xact_lock(:key)"), {"key": _MIGRATION_LOCK}).scalar():
+            connection.rollback()
+            time.sleep(_LOOK_AGAIN)
+        connection.execute(text("SET LOCAL idle_in_transaction_session_timeout = 0"))
+        yield

@@ -11,23 +11,21 @@ from typing import Any
 from sqlalchemy import select, text
 from sqlalchemy.orm import Session
 
-from campaigns import callbacks, capping, do_not_call, laws
-from campaigns.contact_filters import fields_of
-from campaigns.gate import last_called, since
+from campaigns import callbacks, capping, judging, laws
+from campaigns.earlier_calls import EarlierCalls
+from campaigns.judging import Known
 from campaigns.models import Attempt, Campaign, Contact, ContactList, Offer
 from dialer import gate as rules
 from dialer.abandonment import rule_pack
 from dialer.calling_rules import in_force
-from dialer.calls import CallState
+from dialer.caps import judge as judge_caps
 from dialer.caps import reach
-from dialer.contact_filter import Past, from_json
-from dialer.contact_filter import verdict as filter_verdict
 from dialer.errors import NotFound
 from dialer.gate import Verdict
-from dialer.modes import AGENTLESS, AUTOMATIC
+from dialer.modes import AGENTLESS
 from dialer.numbers import Number, country_prefix, normalise, zones_of
 from dialer.places import NO_ADDRESS, Place, place_of
-from dialer.retries import NEVER_RANG, counts_against_cap
+from dialer.retries import NEVER_RANG
 from dialer.windows import Hours, judge, zones_to_judge
 
 _MOST_ID = 2**63 - 1
@@ -280,11 +278,11 @@ def _capped(session: Session, campaign: Campaign, now: datetime) -> dict[int, da
     held: dict[int, datetime | None] = {}
     for ids in (found[n : n + 1_000] for n in range(0, len(found), 1_000)):
         contacts = session.scalars(select(Contact).where(Contact.id.in_(ids))).all()
-        counted = capping.Counted.read(session, campaign, contacts, now)
+        calls = EarlierCalls.read(session, contacts, called_since)
         for contact in contacts:
-            number = contact.next_number or contact.phone
+            number = judging.next_number(contact)
             zones = laws.zones(campaign, laws.place(campaign, contact, number))
-            verdicts = counted.judge(contact, number, now, zones)
+            verdicts = judge_caps(caps, now, calls.earlier(contact, number), zones)
             if not all(verdict.allowed for verdict in verdicts):
                 held[contact.id] = soonest(verdicts)
     return held
@@ -347,51 +345,18 @@ def find_contact(session: Session, campaign: Campaign, given: str) -> tuple[Cont
 def explain(session: Session, campaign: Campaign, given: str, *, now: datetime, ring_seconds: float) -> Explained:
     """Ask every rule of the gate about one contact."""
     contact, twins = find_contact(session, campaign, given)
-    number = contact.next_number or contact.phone
-    history = session.scalars(select(Attempt).where(Attempt.contact_id == contact.id).order_by(Attempt.id.desc())).all()
-    counted = sum(
-        counts_against_cap(CallState(attempt.state)) and since(contact.promised_at, attempt.ordered_at)
-        for attempt in history
-    )
-    before = callbacks.attempts_before(session, [contact.id]).get(contact.id, 0)
-    capped = capping.Counted.read(session, campaign, [contact], now)
-    entry = do_not_call.entries(session, [number], campaign.id).get(number)
-    packs = laws.Laws.read(session, campaign, [contact.list_id])
-    past = laws.History.read(session, [contact], [number], now - packs.reach())
-    verdicts: tuple[Verdict, ...] = (
-        rules.campaign_state(campaign.state),
-        _of_the_contact(session, contact),
-        rules.do_not_call(entry),
-        rules.attempt_cap(counted - before, campaign.max_attempts),
-        *laws.verdicts(
-            campaign,
-            contact,
-            number,
-            packs,
-            past,
-            now=now,
-            ring_seconds=ring_seconds,
-            hours=Hours.parse(campaign.hours),
-            with_agent=campaign.mode not in (*AUTOMATIC, AGENTLESS) or contact.due_date is not None,
-        ),
-        rules.number_gap(now, last_called(session, [number]).get(number), campaign.number_gap),
-        *capped.judge(contact, number, now, laws.zones(campaign, laws.place(campaign, contact, number))),
-        _number_open(session, contact, number),
-        rules.not_before(now, contact.next_at),
-        *_filter(campaign, contact, history, now),
-    )
+    number = judging.next_number(contact)
+    history = session.scalars(
+        select(Attempt).where(Attempt.contact_id == contact.id).order_by(Attempt.id.desc()).limit(5)
+    ).all()
+    known = Known.read(session, campaign, [contact], now, ring_seconds=ring_seconds)
+    with_agent = judging.agent_is_kept(campaign, contact)
+    verdicts: tuple[Verdict, ...] = tuple(judging.verdicts(known, contact, number, now, with_agent=with_agent))
+    verdicts = (verdicts[0], _of_the_contact(session, contact), *verdicts[1:])
     if contact.kept_for is not None:
         whose = callbacks.named(session, contact.kept_for)
         verdicts += (rules.kept_for_agent(now, 0, contact.kept_for, contact.kept_until, whose),)
-    return Explained(contact, number, verdicts, history[:5], twins)
-
-
-def _filter(campaign: Campaign, contact: Contact, newest_first: Sequence[Attempt], now: datetime) -> Sequence[Verdict]:
-    if not campaign.contact_filter or contact.due_date is not None:
-        return ()
-    last = newest_first[0] if newest_first else None
-    past = Past(len(newest_first), last.state if last else "", last.ordered_at if last else None)
-    return (filter_verdict(from_json(campaign.contact_filter), fields_of(contact), past, now),)
+    return Explained(contact, number, verdicts, history, twins)
 
 
 def _of_the_contact(session: Session, contact: Contact) -> Verdict:
@@ -407,16 +372,6 @@ def _of_the_contact(session: Session, contact: Contact) -> Verdict:
             return Verdict(False, "contact", f"the contact is offered to an agent until {until:%H:%M:%S} UTC")
         return Verdict(False, "contact", "the contact is being called, or spoken with, now")
     return Verdict(True, "contact", "the contact is open")
-
-
-def _number_open(session: Session, contact: Contact, number: str) -> Verdict:
-    query = select(Attempt.contact_id, Attempt.ordered_at).where(Attempt.number == number, Attempt.ended_at.is_(None))
-    row = session.execute(query).one_or_none()
-    if row is None:
-        return Verdict(True, "number_open", "no call to the number is open")
-    whose = "this contact" if row.contact_id == contact.id else "another contact"
-    since = f"{row.ordered_at:%H:%M:%S} UTC"
-    return Verdict(False, "number_open", f"a call to the number is open since {since}, for {whose}")
 
 
 def soonest(verdicts: Sequence[Verdict]) -> datetime | None:

@@ -25,7 +25,7 @@ ALWAYS = Hours.parse("always")
 class Reading:
     """Where one rule of a pack was read."""
 
-    rule: str  # hours, holidays, caps, rest, consent
+    rule: str  # hours, holidays, caps, rest, refusal, consent
     source: str
     sure: Sure
 
@@ -39,7 +39,7 @@ class CallingRules:
     holidays: str = ""  # the country whose public holidays are kept
     caps: tuple[Cap, ...] = ()
     consent: frozenset[str] = frozenset()  # modes in which a person must have agreed beforehand
-    rest_after_refusal: timedelta = timedelta(0)  # who said no is not called so long
+    rest_after_refusal: timedelta = timedelta(0)  # who said no to any campaign is not called for so many whole days
     rest_with_agent: bool = False  # the rest after an abandoned call holds even where an agent is kept for the next one
     readings: tuple[Reading, ...] = ()
     regions: Mapping[str, "CallingRules"] = field(default_factory=dict)  # besides, by ISO 3166-2
@@ -55,6 +55,8 @@ class InForce:
     timetables: tuple[Timetable, ...] = ()
     caps: tuple[Cap, ...] = ()
     consent: str = ""  # the pack that needs it; empty: none does
+    rest_after_refusal: timedelta = timedelta(0)
+    refusal_by: str = ""  # the pack that asks for that rest; empty: none does
 
 
 def in_force(packs: Sequence[tuple[str, CallingRules]], place: Place, mode: str) -> InForce:
@@ -62,6 +64,7 @@ def in_force(packs: Sequence[tuple[str, CallingRules]], place: Place, mode: str)
     timetables: list[Timetable] = []
     caps: list[Cap] = []
     consent = ""
+    refusal = (timedelta(0), "")
     for name, rules in _with_regions(packs, place.regions):
         if not rules.hours.always or rules.holidays:
             calendar: Container[date] = (
@@ -71,7 +74,8 @@ def in_force(packs: Sequence[tuple[str, CallingRules]], place: Place, mode: str)
         caps += rules.caps
         if mode in rules.consent and not consent:
             consent = name
-    return InForce(tuple(timetables), tuple(dict.fromkeys(caps)), consent)
+        refusal = max(refusal, (rules.rest_after_refusal, name if rules.rest_after_refusal else ""))
+    return InForce(tuple(timetables), tuple(dict.fromkeys(caps)), consent, *refusal)
 
 
 def _with_regions(
@@ -158,7 +162,8 @@ FR = CallingRules(
         Reading("hours", "Code de la consommation D. 223-9 (décret 2022-1313)", "read"),
         Reading("holidays", "the same, by Code du travail L. 3133-1", "read"),
         Reading("caps", "the same: four in thirty days; of one professional, which is taken for all campaigns", "read"),
-        Reading("rest", "the same: sixty days after a refusal", "read"),
+        Reading("refusal", "the same: sixty calendar days from a refusal in the conversation, for the professional, "
+                           "which is taken for all campaigns", "read"),
         Reading("consent", "Code de la consommation L. 223-1 (loi 2025-594), from 11 August 2026; a contract in "
                            "force is the exception: give it as the consent's source", "told"),
     ),

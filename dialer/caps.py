@@ -9,6 +9,7 @@ import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 from typing import Literal
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
@@ -144,13 +145,19 @@ def _judge(cap: Cap, now: datetime, earlier: Sequence[Call], zones: Sequence[str
 
 
 def _verdict(cap: Cap, counted: int, until: datetime | None) -> Verdict:
-    rule = f"{cap.per}_cap"
-    against: dict[str, Known] = {"cap": str(cap), "counted": counted}
+    rule, written, in_words = _words(cap)
+    against: dict[str, Known] = {"cap": written, "counted": counted}
     whom = "the number" if cap.per == "number" else "the contact"
     if until is None:
-        return Verdict(True, rule, f"{whom} has had {counted} of {cap.in_words}", against=against)
+        return Verdict(True, rule, f"{whom} has had {counted} of {in_words}", against=against)
     so_far = f"{whom} has had {counted}" if counted > cap.count else f"{whom} has had them all"
-    return Verdict(False, rule, f"at most {cap.in_words}: {so_far}", until=until, against=against)
+    return Verdict(False, rule, f"at most {in_words}: {so_far}", until=until, against=against)
+
+
+@lru_cache(maxsize=256)
+def _words(cap: Cap) -> tuple[str, str, str]:
+    """Return the rule a cap is, and the cap as it is written and said: asked of every contact at every gate."""
+    return f"{cap.per}_cap", str(cap), cap.in_words
 
 
 def _known(zones: Sequence[str]) -> list[ZoneInfo] | None:

@@ -104,7 +104,7 @@ def attempt_cap(counted: int, most: int) -> Verdict:
 def number_gap(now: datetime, last_called_at: datetime | None, gap: float) -> Verdict:
     """Refuse a number that any campaign called less than `gap` seconds ago."""
     if last_called_at is None:
-        return Verdict(True, "number_gap", "the number was not called before", against={"gap": gap})
+        return Verdict(True, "number_gap", "the number was not called lately", against={"gap": gap})
     until = last_called_at + timedelta(seconds=gap)
     against: dict[str, Known] = {"gap": gap, "last_called_at": last_called_at.astimezone(UTC).isoformat()}
     ago = seconds_in_words(max(0.0, (now - last_called_at).total_seconds()))
@@ -112,6 +112,14 @@ def number_gap(now: datetime, last_called_at: datetime | None, gap: float) -> Ve
         why = f"the number was called {ago} ago; {seconds_in_words(gap)} must lie between two calls"
         return Verdict(False, "number_gap", why, until=until, against=against)
     return Verdict(True, "number_gap", f"the number was last called {ago} ago", against=against)
+
+
+def number_open(now: datetime, since: datetime | None, whose: str, ring_seconds: float) -> Verdict:
+    """Refuse a number to which a call is open, of any campaign. `whose`: of which contact it is."""
+    if since is None:
+        return Verdict(True, "number_open", "no call to the number is open")
+    why = f"a call to the number is open since {since.astimezone(UTC):%H:%M:%S} UTC, for {whose}"
+    return Verdict(False, "number_open", why, until=now + timedelta(seconds=ring_seconds))
 
 
 def rest(now: datetime, abandoned_at: datetime | None, length: timedelta, whose: str) -> Verdict:

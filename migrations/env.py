@@ -7,22 +7,21 @@ from sqlalchemy import Connection, text
 
 from campaigns import models
 from campaigns.db import Base, engine_for
+from migrations import LOCK_TIMEOUT
 
 assert models.Base is Base  # importing the models fills the metadata
-
-# A migration that cannot get its lock at once gives up: calls must not queue behind it.
-LOCK_TIMEOUT = "2s"
 
 
 def run(connection: Connection) -> None:
     connection.execute(text(f"SET lock_timeout = '{LOCK_TIMEOUT}'"))
     connection.execute(text("SET statement_timeout = 0"))
+    connection.commit()  # each migration has a transaction of its own, or leaves it (migrations/concurrently.py)
     context.configure(
         connection=connection,
         target_metadata=Base.metadata,
         compare_type=True,
         compare_server_default=True,
-        transaction_per_migration=False,
+        transaction_per_migration=True,
     )
     with context.begin_transaction():
         context.run_migrations()
@@ -35,5 +34,5 @@ else:
     url = os.environ.get("DIALER_DATABASE_URL")
     if not url:
         raise SystemExit("set DIALER_DATABASE_URL, or use: dialer db upgrade")
-    with engine_for(url, application_name="migrations").begin() as connection:
+    with engine_for(url, application_name="migrations").connect() as connection:
         run(connection)

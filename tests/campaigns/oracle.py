@@ -83,6 +83,9 @@ HOURS: dict[str, Callable[[datetime], bool]] = {
     "07:00-22:00": lambda local: between(local, (7, 22)),
     "08:00-12:30 15:00-21:30": lambda local: between(local, (8, 12.5), (15, 21.5)),
 }
+# Packs under which a person who said no is left in peace, and for how many days.
+PEACE = {"fr-2026": 60}
+NO = ("refusal", "do-not-call")
 RESTS = {"it-2026": timedelta(days=5)}
 REST = timedelta(hours=72)
 
@@ -95,6 +98,7 @@ class History:
     ledger: list[Mapping[str, Any]]
     campaigns: dict[int, Mapping[str, Any]]
     packs: dict[int, str | None]
+    meanings: dict[int, str]
     gone: set[str]  # who asked to be forgotten: nothing in the tables can say
 
     @classmethod
@@ -107,6 +111,7 @@ class History:
             rows("SELECT * FROM ledger ORDER BY id"),
             {row["id"]: row for row in rows("SELECT * FROM campaigns")},
             {row["id"]: row["rule_pack"] for row in rows("SELECT id, rule_pack FROM lists")},
+            {row["id"]: row["meaning"] for row in rows("SELECT id, meaning FROM dispositions")},
             set(gone),
         )
 
@@ -158,12 +163,33 @@ class History:
         rest = max(RESTS.get(pack, REST) for pack in packs)
         if any(one["state"] == "abandoned" and one["ended_at"] and now < one["ended_at"] + rest for one in to_it):
             found.append("rest")
+        if self._said_no(packs, zones, earlier, contact["id"], numbers, now):
+            found.append("refusal")
         found += self._too_often(packs, where, to_it, to_them, now)
         needs = "fr-2026" in packs or campaign["needs_consent"]
         recorded = campaign["mode"] == "agentless" and any(pack != "default-2026" for pack in packs)
         if (needs or recorded) and not self.agreed(contact, now):
             found.append("consent")
         return found
+
+    def _said_no(
+        self,
+        packs: list[str],
+        zones: set[str],
+        earlier: list[Mapping[str, Any]],
+        contact: int,
+        numbers: set[str],
+        now: datetime,
+    ) -> bool:
+        """Whether the days of peace after a no last, on the calendar of any place the phone may be in."""
+        days = max((PEACE.get(pack, 0) for pack in packs), default=0)
+        for one in earlier:
+            no = self.meanings.get(one["disposition_id"]) in NO and one["ended_at"] is not None
+            if no and (one["contact_id"] == contact or one["number"] in numbers):
+                for zone in map(ZoneInfo, zones):
+                    if (now.astimezone(zone).date() - one["ended_at"].astimezone(zone).date()).days <= days > 0:
+                        return True
+        return False
 
     @staticmethod
     def _place(contact: Mapping[str, Any], number: str) -> tuple[set[str], set[str]]:

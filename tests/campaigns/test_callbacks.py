@@ -461,7 +461,7 @@ def test_a_promise_begins_the_count_of_attempts_anew(office: Desk) -> None:
         office.session, office.campaign, contact, in_seconds(office, -1.0), timing=TIMING,
         now=database_now(office.session), who="cli:ada",
     )  # fmt: skip
-    assert made.attempts_before == office.campaign.max_attempts
+    assert contact.promised_at == made.made_at
     office.agent()
     office.tick()
     attempt = office.session.scalars(select(Attempt).order_by(Attempt.id.desc()).limit(1)).one()

@@ -11,9 +11,9 @@ import pytest
 from sqlalchemy import select, text
 from sqlalchemy.orm import Session
 
-from campaigns import callback_tickets, callback_watch, callbacks, gate
+from campaigns import callback_tickets, callback_watch, callbacks, due_contacts
 from campaigns.callback_dates import When
-from campaigns.gate import Which
+from campaigns.due_contacts import Which
 from campaigns.models import Agent, Attempt, Callback, Campaign, Contact, Ledger
 from dialer.errors import DialerError
 from dialer.settings import TimingSettings
@@ -97,7 +97,7 @@ class Days:
         if not free:
             return
         which = self.rng.choice([Which.OWNED, Which.PROMISED])
-        found = gate._due(self.session, self.campaign, self.now, 1, which, (), free)
+        found = due_contacts.locked(self.session, self.campaign, self.now, 1, which, own=free)
         for contact in found:
             self._may_be_called(contact, free)
             outcome = self.rng.choice(["no_answer", "completed", "no_lines", "busy"])

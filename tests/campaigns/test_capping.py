@@ -13,7 +13,7 @@ from campaigns import capping, gate, why
 from campaigns.application import Application
 from campaigns.db import database_now, session_factory
 from campaigns.gate import Claim, Lines
-from campaigns.models import Attempt, Campaign, Contact, Installation, Ledger
+from campaigns.models import Attempt, Campaign, Installation, Ledger
 from dialer.calls import CallState
 from dialer.errors import BadInput
 from dialer.settings import CapsSettings, TimingSettings
@@ -188,22 +188,3 @@ def test_the_scheduler_writes_the_caps_of_its_settings_down(application: Applica
 def test_caps_nobody_can_read_stop_the_start() -> None:
     with pytest.raises(ValueError, match="write it as 3/day"):
         CapsSettings(number="three a day")
-
-
-def test_contacts_without_a_cap_ask_nothing_more(session: Session, running: Campaign) -> None:
-    contact = session.get_one(Contact, factories.contact(session, running, phone=ROME).id)
-    assert capping.Counted.read(session, running, [contact], NOW) == capping.Counted()
-
-
-def test_the_earlier_calls_are_found_by_index(session: Session, running: Campaign, elsewhere: Campaign) -> None:
-    factories.attempt(session, elsewhere, state=CallState.NO_ANSWER)
-    session.execute(text("SET LOCAL enable_seqscan = off"))
-    plan = "\n".join(
-        session.scalars(
-            text(
-                "EXPLAIN SELECT number FROM attempts WHERE number IN ('+1', '+2') AND ordered_at > now() "
-                "AND state NOT IN ('refused')"
-            )
-        )
-    )
-    assert "ix_attempts_number" in plan

@@ -43,6 +43,7 @@ def test_a_contact_is_called_for_the_agent_and_keeps_the_proof_of_every_rule(man
         "campaign",
         "do_not_call",
         "attempts",
+        "number_open",
         "hours",
         "number_gap",
         "not_before",
@@ -93,7 +94,9 @@ def test_a_number_that_is_in_a_call_elsewhere_is_refused(manual: Desk) -> None:
     agent, contact = manual.agent(), factories.contact(manual.session, manual.campaign)
     other = factories.campaign(manual.session)
     factories.attempt(manual.session, other, contact=factories.contact(manual.session, other, phone=contact.phone))
-    assert no(manual, agent, contact=str(contact.id)) == "5: a call to the number is open"
+    assert no(manual, agent, contact=str(contact.id)) == (
+        "5: a call to the number is open since 09:00:00 UTC, for another contact"
+    )
 
 
 @pytest.mark.parametrize("state", ["paused", "stopped", "draft"])

@@ -9,6 +9,7 @@ from sqlalchemy.orm import Session
 
 from campaigns import callbacks_view, disposing, dispositions, do_not_call, gate, offers, periods, reports, why
 from campaigns.disposing import Said
+from campaigns.due_contacts import Which
 from campaigns.endings import close_attempt
 from campaigns.gate import Claim, Lines
 from campaigns.models import Assignment, Campaign, ContactList, Disposition, Ledger, Offer
@@ -262,7 +263,7 @@ def test_who_asks_to_be_called_again_has_a_new_budget(desk: Desk, session: Sessi
     assert why.waterfall(session, desk.campaign, now=now, ring_seconds=30).dialable == 1
     allowed = gate.let_through(
         session, desk.campaign.id, 1, Claim(f"campaign:{desk.campaign.id}", "test", 1), now=now,
-        timing=TimingSettings(), which=gate.Which.PROMISED,
+        timing=TimingSettings(), which=Which.PROMISED,
     )  # fmt: skip
     assert [contact.id for contact, _, _ in allowed.contacts] == [desk.contact.id]
 

@@ -30,6 +30,7 @@ from campaigns.models import (
 from dialer.calls import CallState
 from dialer.clock import ManualClock
 from dialer.errors import BadInput, TryAgainLater
+from dialer.retries import DO_NOT_CALL
 from dialer.settings import TimingSettings
 from tests import factories
 
@@ -240,7 +241,7 @@ def test_who_slips_in_by_another_way_is_stopped_by_the_gate(
     session.commit()
     assert order(session, campaign) == []
     session.expire_all()
-    assert contact.closed_because == gate.DO_NOT_CALL
+    assert contact.closed_because == DO_NOT_CALL
 
 
 def test_without_the_digest_they_would_be_called(session: Session, campaign: Campaign, tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ import pytest
 from sqlalchemy import Engine, select
 from sqlalchemy.orm import Session
 
-from campaigns import gate, person
+from campaigns import gate, person, putting_off
 from campaigns.db import session_factory
 from campaigns.gate import Claim, Lines
 from campaigns.import_person import consent_of
@@ -126,7 +126,7 @@ def test_without_consent_nobody_is_called_where_it_is_needed_and_with_it_at_once
     contact = factories.contact(session, campaign, phone="+12125550123")
     noon = datetime(2026, 3, 2, 17, 0, tzinfo=UTC)
     assert order(session, campaign, noon).refused == {"consent": 1}
-    assert contact.next_at == noon + gate.ASK_AGAIN_FOR_CONSENT
+    assert contact.next_at == noon + putting_off.ASK_AGAIN_FOR_CONSENT
     person.set_consent(
         session, contact.phone, country="US", agreed=True, at=None, source="web form", who="cli:anna", now=noon
     )

@@ -10,6 +10,7 @@ from sqlalchemy.orm import Session
 
 from campaigns import contact_filters, contact_orders, gate, importing, lanes, why
 from campaigns.application import Application
+from campaigns.due_contacts import Which
 from campaigns.gate import Claim, Lines
 from campaigns.models import Attempt, Campaign, Contact, ContactList, Ledger
 from dialer.calls import CallState
@@ -139,7 +140,7 @@ def test_promised_callbacks_are_no_part_of_an_order(session: Session, running: C
     claim = Claim(f"campaign:{running.id}", "test", 1)
     other.state, other.next_at = "open", NOW
     session.query(Attempt).update({"ended_at": NOW, "state": "busy"})
-    allowed = gate.let_through(session, running.id, 9, claim, now=NOW, timing=TIMING, which=gate.Which.ALL)
+    allowed = gate.let_through(session, running.id, 9, claim, now=NOW, timing=TIMING, which=Which.ALL)
     assert [one.id for one, _, _ in allowed.contacts] == [promised.id, other.id]
 
 

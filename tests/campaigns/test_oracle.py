@@ -15,7 +15,7 @@ import pytest
 from sqlalchemy import select, text
 from sqlalchemy.orm import Session
 
-from campaigns import do_not_call, forgotten, gate, lifecycle, person
+from campaigns import dispositions, do_not_call, forgotten, gate, lifecycle, person
 from campaigns.gate import Claim, Lines
 from campaigns.models import Attempt, Campaign, Contact
 from dialer.calling_rules import InForce
@@ -38,6 +38,7 @@ CAMPAIGNS = {
                ["", "", "US-CA", "US-FL", "US-TN", "90210"]),
     "debts": ("US", "us-debt-2026", "always", "progressive", None, ["+1212", "+1312"], ["", "US-OK", "US-CA"]),
     "paris": ("FR", "fr-2026", "08:00-12:30 15:00-21:30", "progressive", None, ["+331"], ["", "97400", "67000"]),
+    "lyon": ("FR", "fr-2026", "always", "progressive", None, ["+331"], [""]),  # the people of paris, for another client
     "message": ("GB", "uk-2026", "always", "agentless", None, ["+4420"], [""]),
 }  # fmt: skip
 TAILS = {"+3906": "123450{:02}", "+331": "423456{:02}", "+4420": "712345{:02}"}
@@ -75,6 +76,8 @@ class Month:
                 self._somebody(made, of.id, heads[n % len(heads)], n, homes[n % len(homes)], start)
             self.campaigns.append(made)
         session.flush()
+        self.words = {made.id: [word.id for word in dispositions.all_of(session, made.id)] for made in self.campaigns}
+        self.noes = {made.id: dispositions.get(session, made, "refusal").id for made in self.campaigns}
 
     def _somebody(self, of: Campaign, list_id: int, head: str, n: int, home: str, start: datetime) -> None:
         agreed = n % 3 != 0
@@ -105,6 +108,9 @@ class Month:
             attempt.state = end
             attempt.sent_at = None if end == "expired" else attempt.ordered_at + timedelta(seconds=1)
             attempt.joined_at = attempt.ordered_at + timedelta(seconds=9) if end == "completed" else None
+            if attempt.joined_at is not None and self.random.random() < 0.8:  # every other word is a no
+                words = [self.noes[attempt.campaign_id], self.random.choice(self.words[attempt.campaign_id])]
+                attempt.disposition_id = self.random.choice(words)
             attempt.ended_at = min(now, attempt.ordered_at + timedelta(seconds=self.random.randint(10, 120)))
             contact = self.session.get_one(Contact, attempt.contact_id)
             contact.state, contact.next_at = "open", now
@@ -174,17 +180,25 @@ def test_gate_and_oracle_agree_on_every_contact_at_every_moment(session: Session
         world.seen.update(rule for refusals in wanted.values() for rule in refusals)
     print(f"\n{month}, seed {SEED}: {calls} calls allowed, {refused} refused; {dict(world.seen)}")
     assert calls > 50
-    rules = {"do_not_call", "hours", "number_gap", "rest", "consent"}
+    rules = {"do_not_call", "hours", "number_gap", "rest", "consent", "refusal"}
     if TICKS >= 1000:  # what a short month may miss
         rules |= {"campaign", "attempts", "number_open", "three a day", "seven in seven", "four in thirty"}
     assert rules <= set(world.seen), f"a month in which nobody met {rules - set(world.seen)} shows nothing"
 
 
+@pytest.mark.parametrize(
+    "broken",
+    [
+        ("campaigns.laws.in_force", lambda *_: InForce()),
+        ("campaigns.earlier_calls.EarlierCalls.refused_at", lambda *_: None),
+    ],
+    ids=["no laws", "deaf to a no"],
+)
 def test_the_oracle_finds_what_a_gate_without_a_rule_would_let_pass(
-    session: Session, monkeypatch: pytest.MonkeyPatch
+    session: Session, monkeypatch: pytest.MonkeyPatch, broken: tuple[str, Callable[..., object]]
 ) -> None:
-    """Sabotage: without the laws' hours and caps the same month ends in a disagreement."""
-    monkeypatch.setattr("campaigns.laws.in_force", lambda *_: InForce())
+    """Sabotage: without the laws' hours and caps, or deaf to a no, the same month ends in a disagreement."""
+    monkeypatch.setattr(*broken)
     with pytest.raises(AssertionError, match="the gate alone allows"):
         test_gate_and_oracle_agree_on_every_contact_at_every_moment(session, "spring")
 

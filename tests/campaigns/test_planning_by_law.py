@@ -5,12 +5,12 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from sqlalchemy.orm import Session
 
-from campaigns import gate, laws
+from campaigns import gate, judging, putting_off
 from campaigns.gate import Claim, Lines
+from campaigns.judging import Known
 from campaigns.models import Campaign, Contact
 from dialer.calls import CallState
 from dialer.settings import TimingSettings
-from dialer.windows import Hours
 from tests import factories
 
 ROME, PARIS, MIAMI = "+390612345678", "+33142278186", "+13055551234"
@@ -34,13 +34,9 @@ def called(session: Session, of: Campaign, number: str, *times: datetime, state:
 
 def planned(session: Session, of: Campaign, contact: Contact, asked: datetime) -> datetime:
     """The next time, of which the pack's and the campaign's rules are asked once more."""
-    found = gate.next_allowed(session, of, contact, contact.phone, asked)
-    packs = laws.Laws.read(session, of, [contact.list_id])
-    history = laws.History.read(session, [contact], [contact.phone], found - packs.reach())
-    verdicts = laws.verdicts(
-        of, contact, contact.phone, packs, history, now=found, ring_seconds=60, hours=Hours.parse(of.hours),
-        with_agent=False,
-    )  # fmt: skip
+    found = putting_off.next_allowed(session, of, contact, contact.phone, asked)
+    known = Known.read(session, of, [contact], found, ring_seconds=60)
+    verdicts = judging.of_the_time(known, contact, contact.phone, found, with_agent=False)
     assert [verdict.why for verdict in verdicts if not verdict.allowed and verdict.rule != "consent"] == []
     return found
 
@@ -100,4 +96,4 @@ def test_a_consent_nobody_has_keeps_no_plan_from_being_made(session: Session) ->
     person.next_at = now
     passed = gate.order(session, of.id, 5, Lines({"4": 5}), claim, now=now, timing=TimingSettings())
     assert dict(passed.refused) == {"consent": 1}
-    assert person.next_at == now + gate.ASK_AGAIN_FOR_CONSENT
+    assert person.next_at == now + putting_off.ASK_AGAIN_FOR_CONSENT

@@ -1,9 +1,12 @@
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
 import psycopg.errors
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from sqlalchemy import Engine, text
+from sqlalchemy import Engine, event, text
 from sqlalchemy.exc import DBAPIError
 
 from campaigns import schema
@@ -99,3 +102,106 @@ def test_the_database_refuses_goals_that_mean_nothing(engine: Engine, goal: str)
         connection.execute(text(CAMPAIGN), {"name": "spring", "mode": "predictive", "limit": 0.03})
     with pytest.raises(DBAPIError, match="ck_campaigns_goals"), engine.begin() as connection:
         connection.execute(text(f"UPDATE campaigns SET {goal}"))
+
+
+# While calls go on ---------------------------------------------------------------------------------------
+
+CONTACT = (
+    "INSERT INTO lists (campaign_id, name, kind) VALUES (1, 'x', 'contacts'); "
+    "INSERT INTO contacts (campaign_id, list_id, line, phone, first_name, last_name, company, description, custom) "
+    "VALUES (1, 1, 2, '+390612345678', '', '', '', '', '{}')"
+)
+
+
+def before_the_indexes(engine: Engine) -> None:
+    """A database of the release before, with somebody to call."""
+    schema.downgrade(engine, "0007")
+    with engine.begin() as connection:
+        connection.execute(text(CAMPAIGN), {"name": "spring", "mode": "predictive", "limit": 0.03})
+        connection.execute(text(CONTACT))
+
+
+def test_contacts_are_written_to_while_their_indexes_are_built(engine: Engine) -> None:
+    before_the_indexes(engine)
+    beside: list[str] = []
+
+    def write_beside(*args: Any) -> None:
+        statement = " ".join(args[2].split())
+        if " ix_contacts_" in statement and statement.startswith(("CREATE INDEX", "DROP INDEX")):
+            assert "CONCURRENTLY" in statement, f"{statement} keeps every call waiting"
+            with engine.begin() as calls:
+                calls.execute(text("SET LOCAL lock_timeout = '300ms'"))
+                calls.execute(text("UPDATE contacts SET next_at = now()"))
+            beside.append(statement)
+
+    event.listen(engine, "before_cursor_execute", write_beside)
+    schema.upgrade(engine)
+    event.remove(engine, "before_cursor_execute", write_beside)
+    assert len(beside) == 4, "nothing was seen, so nothing was shown"
+    assert differences(engine) == []
+
+
+def test_an_index_that_was_being_built_when_all_went_down_is_built_by_the_next_try(engine: Engine) -> None:
+    before_the_indexes(engine)
+
+    def power_cut(*args: Any) -> None:
+        if "ix_contacts_lanes" in args[2]:
+            raise RuntimeError("the power is gone")
+
+    event.listen(engine, "before_cursor_execute", power_cut)
+    with pytest.raises(RuntimeError, match="power"):
+        schema.upgrade(engine)
+    event.remove(engine, "before_cursor_execute", power_cut)
+    with engine.begin() as connection:  # what a build leaves that ended half-way
+        connection.execute(
+            text("UPDATE pg_index SET indisvalid = false WHERE indexrelid = to_regclass('ix_contacts_phone2')")
+        )
+    assert schema.current(engine) == "0007"
+    schema.upgrade(engine)
+    assert differences(engine) == []
+    with engine.connect() as connection:
+        invalid = connection.execute(text("SELECT indexrelid::regclass FROM pg_index WHERE NOT indisvalid")).all()
+    assert invalid == []
+
+
+def test_a_migration_leaves_no_time_outs_on_the_connections_that_calls_use(engine: Engine) -> None:
+    before_the_indexes(engine)
+    schema.upgrade(engine)
+    with engine.connect() as connection:
+        assert connection.execute(text("SHOW lock_timeout")).scalar_one() == "5s"
+        assert connection.execute(text("SHOW statement_timeout")).scalar_one() == "1min"
+
+
+def test_two_who_migrate_at_once_take_turns(engine: Engine) -> None:
+    before_the_indexes(engine)
+    with ThreadPoolExecutor(2) as pool:
+        list(pool.map(lambda _: schema.upgrade(engine), range(2)))
+    assert differences(engine) == []
+
+
+def test_promises_of_the_release_before_begin_the_count_anew(engine: Engine) -> None:
+    schema.downgrade(engine, "0008")
+    promise = (
+        "INSERT INTO callbacks (campaign_id, contact_id, due_date, zone, due_at, deadline_at, alarm_at, made_at, "
+        "made_by, attempts_before, result, closed_at) "
+        "SELECT 1, id, '2026-03-02', 'UTC', now(), now() + interval '1 h', now(), '2026-03-01', 'a', :before, :result, "
+        "CASE WHEN :result = '' THEN NULL ELSE now() END FROM contacts WHERE id = :id"
+    )
+    with engine.begin() as connection:
+        connection.execute(text(CAMPAIGN), {"name": "spring", "mode": "predictive", "limit": 0.03})
+        connection.execute(text(CONTACT))
+        for n in (2, 3, 4):
+            connection.execute(
+                text(
+                    "INSERT INTO contacts (campaign_id, list_id, line, phone, first_name, last_name, company, "
+                    "description, custom, promised_at) "
+                    "SELECT 1, 1, CAST(:n AS int), '+3906' || :n, '', '', '', '', '{}', CAST(:at AS timestamptz)"
+                ),
+                {"n": str(n), "at": "2026-02-01" if n == 4 else None},
+            )
+        for contact, before, result in ((1, 3, ""), (2, 0, ""), (3, 3, "kept"), (4, 3, "")):
+            connection.execute(text(promise), {"id": contact, "before": before, "result": result})
+    schema.upgrade(engine)
+    with engine.connect() as connection:
+        marks = connection.execute(text("SELECT promised_at::date::text FROM contacts ORDER BY id")).scalars().all()
+    assert marks == ["2026-03-01", None, None, "2026-02-01"]

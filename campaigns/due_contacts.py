@@ -1,0 +1,69 @@
+"""The contacts of a campaign that are due, in the order they are called, each locked by whoever asks.
+
+What the order and the pacer prefer is looked at without locks, through indexes; the rows are then locked and tested
+again, so one that somebody else is taking at this instant is passed over.
+"""
+
+from collections.abc import Collection, Sequence
+from datetime import datetime
+from enum import StrEnum
+
+from sqlalchemy import ARRAY, BigInteger, any_, literal, select
+from sqlalchemy.orm import Session
+
+from campaigns import callbacks, lanes, prospects
+from campaigns.db import ROW_LOCK_OR_SKIP
+from campaigns.models import Campaign, Contact
+from dialer.modes import AGENTLESS, AUTOMATIC
+
+
+class Which(StrEnum):
+    """Which of the due contacts are meant."""
+
+    ALL = "all"
+    PROMISED = "promised"  # callbacks with a due date that are anybody's: they are called with an agent reserved
+    OWNED = "owned"  # callbacks of certain agents, who are at hand
+    OTHERS = "others"  # everybody but those
+
+    @classmethod
+    def of_mode(cls, mode: str) -> "Which":
+        """Return what a mode orders without an agent reserved."""
+        return cls.OTHERS if mode in (*AUTOMATIC, AGENTLESS) else cls.ALL
+
+
+def locked(
+    session: Session,
+    campaign: Campaign,
+    now: datetime,
+    most: int,
+    which: Which,
+    *,
+    groups: Sequence[str] = (),
+    own: Collection[int] = (),
+) -> list[Contact]:
+    """Return up to `most` contacts due now, locked, those to be called first first.
+
+    `groups`: to take them from, dearest first. `own`: agents at hand who may be given the callbacks they own.
+    """
+    query = select(Contact).where(Contact.campaign_id == campaign.id, Contact.state == "open", Contact.next_at <= now)
+    if which is not Which.ALL:
+        query = query.where(Contact.due_date.is_(None) if which is Which.OTHERS else Contact.due_date.is_not(None))
+    if which is not Which.OTHERS:
+        theirs = (Contact.kept_as == callbacks.OWNER) & Contact.kept_for.in_(own)
+        anybodys = Contact.kept_until.is_(None) | (Contact.kept_until <= now)
+        wanted = {Which.ALL: anybodys | theirs, Which.PROMISED: anybodys, Which.OWNED: theirs & ~anybodys}
+        query = query.where(wanted[which])
+    query = query.with_for_update(**ROW_LOCK_OR_SKIP).execution_options(populate_existing=True)
+    in_turn = query.order_by(Contact.next_at, Contact.id).limit(most)
+    if campaign.contact_order and which is not Which.PROMISED:
+        # A person's order goes before the pacer's wish; a promise, where it is called at all, before both.
+        promised = session.scalars(in_turn.where(Contact.due_date.is_not(None))).all() if which is Which.ALL else ()
+        preferred = lanes.first_due(session, campaign, now, most - len(promised))
+    elif not groups:
+        return list(session.scalars(in_turn))
+    else:
+        promised, preferred = (), prospects.preferred(session, campaign.id, now, groups, most)
+    # One array and not a list of values: one statement however many there are, which the server prepares once.
+    rank = {contact_id: n for n, contact_id in enumerate(preferred)}
+    found = session.scalars(query.where(Contact.id == any_(literal(preferred, ARRAY(BigInteger)))).order_by(Contact.id))
+    return [*promised, *sorted(found, key=lambda contact: rank[contact.id])]

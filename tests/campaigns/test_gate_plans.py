@@ -1,0 +1,134 @@
+"""What the gate asks of the database is answered through indexes, however the server plans it.
+
+On tables so large that reading one pays for no planner; what PostgreSQL counts in the transaction is the judge.
+"""
+
+from collections import Counter
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+from sqlalchemy import Engine, event, text
+from sqlalchemy.orm import Session
+
+from campaigns import forgotten, gate
+from campaigns.gate import Claim
+from campaigns.models import Campaign
+from dialer.settings import TimingSettings
+from tests import factories
+from tests.factories import NOW
+
+ROWS = 20_000
+LARGE = ("contacts", "attempts", "do_not_call", "forgotten")
+FILL = (
+    "INSERT INTO contacts (campaign_id, list_id, line, phone, phone2, first_name, last_name, company, description, "
+    "custom, next_at, priority, tried, consent) SELECT :campaign, :list, n, '+3906' || lpad(n::text, 8, '0'), "
+    "CASE WHEN n % 3 = 0 THEN '+3902' || lpad(n::text, 8, '0') END, '', '', '', '', '{}', "
+    "CAST(:now AS timestamptz) - n * interval '1 s', n % 5, n % 3, true FROM generate_series(1, :rows) n",
+    "INSERT INTO attempts (campaign_id, contact_id, number, gateway, caller_id, attempt_no, fence, proof, "
+    "answer_limit, rule_pack, pbx, ref, state, ordered_at, not_after, ended_at, disposition_id) "
+    "SELECT :campaign, k.id, k.phone, '4', 'x', 1, 1, '{}', 2, 'p', 'main', 'r' || k.id || t, 'no_answer', "
+    "CAST(:now AS timestamptz) - t * interval '3 days', :now, :now, NULL "
+    "FROM contacts k, generate_series(1, 2) t",
+    "INSERT INTO do_not_call (number, source) SELECT '+3906' || lpad((n * 7)::text, 8, '0'), 'x' "
+    "FROM generate_series(1, :rows) n",
+    "INSERT INTO forgotten (digest) SELECT md5(n::text) || md5(n::text) FROM generate_series(1, 4 * :rows) n",
+)
+
+
+@pytest.fixture
+def large(session: Session) -> Iterator[Campaign]:
+    made = factories.campaign(
+        session, rule_pack="fr-2026", number_caps="3/day, 7/7d", contact_caps="9/7d", number_gap=600.0, max_attempts=9,
+        contact_filter=[], mode="progressive",
+    )  # fmt: skip
+    factories.lease(session, made)
+    of = factories.contact_list(session, made)
+    forgotten.key_of(session)
+    given = {"campaign": made.id, "list": of.id, "now": NOW, "rows": ROWS}
+    for statement in FILL:
+        session.execute(text(statement), given)
+    session.commit()
+    session.execute(text("ANALYZE " + ", ".join(LARGE)))
+    session.commit()
+    yield made
+    session.rollback()
+
+
+def read_whole(session: Session) -> dict[str, int]:
+    """Sequential scans of the large tables in this transaction."""
+    query = text("SELECT relname, seq_scan FROM pg_stat_xact_user_tables WHERE relname = ANY(:large) AND seq_scan > 0")
+    return {row.relname: row.seq_scan for row in session.execute(query, {"large": list(LARGE)})}
+
+
+def let_through(session: Session, of: Campaign, groups: tuple[str, ...] = ()) -> gate.Allowed:
+    claim = Claim(f"campaign:{of.id}", "test", 1)
+    return gate.let_through(session, of.id, 100, claim, now=NOW, timing=TimingSettings(), groups=groups)
+
+
+@pytest.mark.parametrize("mode", ["auto", "force_custom_plan"])
+@pytest.mark.parametrize("order", ["", "priority,freshest", "pacer"])
+def test_no_large_table_is_read_whole(session: Session, large: Campaign, order: str, mode: str) -> None:
+    large.contact_order = order if order != "pacer" else ""
+    session.commit()
+    groups = ("1/1",) if order == "pacer" else ()
+    session.execute(text(f"SET plan_cache_mode = {mode}"))
+    session.commit()
+    for _ in range(12):  # after five times a statement is prepared, after five more it may be planned for any values
+        allowed = let_through(session, large, groups)
+        session.flush()
+        assert len(allowed.contacts) == 100
+        assert read_whole(session) == {}
+        session.rollback()
+
+
+def test_reading_one_is_noticed(session: Session, large: Campaign) -> None:
+    session.execute(text("SELECT count(*) FROM attempts WHERE answered_at IS NULL"))
+    assert read_whole(session) == {"attempts": 1}
+
+
+def test_the_plans_name_the_indexes(engine: Engine, session: Session, large: Campaign) -> None:
+    asked: list[tuple[str, Any]] = []
+
+    def keep(*args: Any) -> None:
+        if args[2].lstrip().startswith(("SELECT", "WITH")):
+            asked.append((args[2], args[3]))
+
+    event.listen(engine, "before_cursor_execute", keep)
+    let_through(session, large)
+    event.remove(engine, "before_cursor_execute", keep)
+    session.rollback()
+    driver = session.connection().connection.cursor()
+    plans = []
+    for statement, values in asked:
+        driver.execute("EXPLAIN " + statement, values)
+        plans.append("\n".join(row[0] for row in driver.fetchall()))
+    together = "\n\n".join(plans)
+    for index in ("ix_contacts_due_in_order", "ix_attempts_contact", "ix_attempts_number",
+                  "uq_do_not_call_number", "pk_forgotten"):  # fmt: skip
+        assert index in together, together
+    assert not [table for table in LARGE if f"Seq Scan on {table}" in together], together
+    assert len(asked) <= 11, "questions asked one by one add up: each is a way to the server and back"
+
+
+def test_what_is_asked_does_not_grow_with_those_that_are_put_off(
+    engine: Engine, session: Session, large: Campaign
+) -> None:
+    """All were called three days ago, which is too lately: a handful of questions says so, and not some for each."""
+    asked: list[str] = []
+
+    def keep(*args: Any) -> None:
+        asked.append(args[2])
+
+    large.number_gap = 10 * 86_400.0
+    session.commit()
+    event.listen(engine, "before_cursor_execute", keep)
+    allowed = let_through(session, large)
+    session.flush()
+    event.remove(engine, "before_cursor_execute", keep)
+    assert allowed.passed.refused["number_gap"] > 100
+    assert len(asked) <= 14, Counter(one[:60] for one in asked)
+    assert session.scalar(text("SELECT min(next_at) FROM contacts WHERE next_at > :now"), {"now": NOW}) == datetime(
+        2026, 3, 9, 9, 0, tzinfo=UTC
+    )
