@@ -6,6 +6,7 @@ Only `+` and ASCII digits leave this module (`^\\+[0-9]{6,15}$`), whatever was t
 
 import re
 import unicodedata
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -16,6 +17,7 @@ from phonenumbers.phonemetadata import PhoneMetadata
 from dialer.errors import BadInput
 
 E164 = re.compile(r"\+[0-9]{6,15}")
+_HEAD = 4  # digits, with the country code: enough to tell the zone of most numbers, and mobiles from others
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,6 +162,27 @@ def zones_of(country: str) -> tuple[str, ...]:
     code = str(phonenumbers.country_code_for_region(country))
     found = {zone for head, there in TIMEZONE_DATA.items() if head.startswith(code) for zone in there}
     return tuple(sorted(found)) if code != "0" else ()
+
+
+@lru_cache(maxsize=1)
+def zone_heads() -> Mapping[int, tuple[str, ...]]:
+    """Return the heads of E.164 numbers, `+` and four digits, whose zone more digits decide; by how many decide it.
+
+    Valid numbers that share a head which is not named here have the same `zones`; so have those that share as many
+    characters as the key says: {8: ("+1850", ...)}.
+    """
+    from phonenumbers.timezone import TIMEZONE_DATA  # type: ignore[attr-defined]
+
+    below: dict[str, list[str]] = {}
+    for digits in TIMEZONE_DATA:
+        if len(digits) > _HEAD:
+            below.setdefault(digits[:_HEAD], []).append(digits)
+    found: dict[int, list[str]] = {}
+    for head, longer in sorted(below.items()):
+        own = next((TIMEZONE_DATA[head[:n]] for n in range(_HEAD, 0, -1) if head[:n] in TIMEZONE_DATA), None)
+        if any(TIMEZONE_DATA[digits] != own for digits in longer):
+            found.setdefault(1 + max(map(len, longer)), []).append(f"+{head}")
+    return {length: tuple(heads) for length, heads in found.items()}
 
 
 def country_prefix(country: str) -> str:
