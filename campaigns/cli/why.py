@@ -13,10 +13,9 @@ from campaigns.cli.tree import Command
 if TYPE_CHECKING:
     from datetime import datetime
 
-    from campaigns.models import Campaign, ContactList
-    from campaigns.pace_log import Decided
-    from campaigns.waterfall import Waterfall
+    from campaigns.models import Campaign
     from campaigns.why import Explained
+    from campaigns.why_campaign import CampaignWhy
 
 
 @click.command(
@@ -39,12 +38,9 @@ def why(context: CliContext, campaign: str, contact: str | None, of_list: str | 
     Without a contact: what holds the campaign, and how many contacts each rule takes away from those imported, in the
     order in which the gate asks. A contact is named by its id or its number; each rule of the gate is asked about it.
     """
-    from campaigns import lifecycle
+    from campaigns import lifecycle, why_campaign
     from campaigns import why as reasons
     from campaigns.db import database_now
-    from campaigns.lists_view import list_named
-    from campaigns.pace_log import last_decisions
-    from campaigns.waterfall import waterfall
 
     if contact is not None and of_list is not None:
         raise click.UsageError("a contact is on one list: name either the contact or the list")
@@ -53,42 +49,26 @@ def why(context: CliContext, campaign: str, contact: str | None, of_list: str | 
         found = lifecycle.get(session, campaign)
         ring = app.settings.timing.ring_limit
         if contact is not None:
-            told = reasons.explain(session, found, contact, now=now, ring_seconds=ring)
-            _contact(told, found, as_json)
+            _contact(reasons.explain(session, found, contact, now=now, ring_seconds=ring), found, as_json)
             return
-        holding = reasons.holding(session, found, now=now)
-        meant = list_named(session, found, of_list) if of_list is not None else None
-        counted = waterfall(session, found, now=now, ring_seconds=ring, contact_list=meant)
-        decided = last_decisions(session, found.name, 1)
-    newest = decided[0] if decided else None
+        told = why_campaign.ask(session, found, now=now, ring_seconds=ring, of_list=of_list)
     if as_json:
-        output.print_json(
-            {
-                "campaign": found.name, "list": meant.name if meant else None, "state": found.state,
-                **counted.as_json(), "holding": holding, "pace": newest.as_json() if newest else None,
-            }
-        )  # fmt: skip
+        output.print_json(told.as_json())
         return
-    _campaign(found, meant, counted, holding, newest, now)
+    _campaign(told, now)
 
 
-def _campaign(
-    found: Campaign,
-    meant: ContactList | None,
-    counted: Waterfall,
-    holding: list[str],
-    decided: Decided | None,
-    now: datetime,
-) -> None:
+def _campaign(told: CampaignWhy, now: datetime) -> None:
     from rich.text import Text
 
     out = output.console()
-    name = output.clean(found.name) + (f", list {output.clean(meant.name)}" if meant is not None else "")
-    head = Text(name, style="bold").append("  ").append_text(output.state(found.state))
+    counted, decided = told.fall, told.decided
+    name = output.clean(told.campaign) + (f", list {output.clean(told.list_name)}" if told.list_name else "")
+    head = Text(name, style="bold").append("  ").append_text(output.state(told.state))
     out.print(head)
-    for sentence in holding:
+    for sentence in told.holding:
         out.print(Text(f"✗ {output.clean(sentence)}", style="red"))
-    if decided is not None and found.state == "running":
+    if decided is not None and told.state == "running":
         out.print(
             output.plain(f"  last decision, {output.ago(decided.until_at, now)}: {decided.calls} calls, {decided.why}")
         )

@@ -15,6 +15,7 @@ from campaigns.event_log import EventLog, connection_string
 from campaigns.web.access import Access, say_on_console
 from campaigns.web.admission import Admission
 from campaigns.web.api import api_router
+from campaigns.web.api_why import why_api
 from campaigns.web.faults import add_fault_handlers
 from campaigns.web.gauges import campaign_numbers
 from campaigns.web.guard import Guard
@@ -95,6 +96,7 @@ def create_app(
     app.router.routes.insert(1, Route("/ivr/{pbx}/{secret}", IvrDesk(application, admission, metrics)))
     app.include_router(health_router(Readiness(application, queue_check), numbers))
     app.include_router(api_router(application, live, access))
+    app.include_router(why_api(application))
     app.include_router(pages_router(live, access))
     app.mount("/static", StaticFiles(directory=STATIC), name="static")
     add_fault_handlers(app)

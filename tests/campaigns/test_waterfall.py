@@ -42,6 +42,8 @@ KINDS = {
                      {"field": "attempts", "operator": "<", "values": ["2"]},
                      {"field": "days_since_call", "operator": ">=", "values": ["1"]},
                      {"field": "last_outcome", "operator": "!=", "values": ["busy"]}]}),
+    "capped": ("IT", "default-2026", None, "preview", ["+3906123{:05}"], [""],
+               {"hours": "always", "number_caps": "1/30d", "contact_caps": "2/30d", "number_gap": 0.0}),
     "untried": ("IT", "default-2026", None, "power", ["+3906123{:05}"], [""],
                 {"hours": "always", "contact_filter": [{"field": "attempts", "operator": ">", "values": ["0"]}]}),
 }  # fmt: skip
@@ -57,8 +59,8 @@ class World:
         # Some worlds are looked at when some of the phones may not ring.
         self.now = TUESDAY + timedelta(minutes=self.random.choice([0, 0, 0, -90, 240, 1130]))
         self.campaign = factories.campaign(
-            session, country=country, rule_pack=pack, mode=mode, time_zone=None, max_attempts=4, number_gap=7200.0,
-            **{"hours": "09:00-20:00", **more},
+            session, country=country, rule_pack=pack, mode=mode, time_zone=None, max_attempts=4,
+            **{"hours": "09:00-20:00", "number_gap": 7200.0, **more},
         )  # fmt: skip
         self.elsewhere = factories.campaign(session, country=country)
         factories.lease(session, self.campaign)

@@ -248,6 +248,8 @@ def test_the_api_describes_itself(browser: Browser) -> None:
         "/api/v1/campaigns",
         "/api/v1/campaigns/{name}",
         "/api/v1/campaigns/{name}/moments",
+        "/api/v1/campaigns/{name}/why",
+        "/api/v1/campaigns/{name}/why/{contact}",
         "/api/v1/live",
     }
 
