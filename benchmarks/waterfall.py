@@ -125,11 +125,10 @@ def prepare(url: str) -> None:
                 f"INSERT INTO do_not_call (number, source) SELECT {phone.format(n='(n * 50::bigint)')}, 'bench' "
                 "FROM generate_series(1, 20000) n"
             )
-            # The others are of the same country, and on no list.
+            # The others are of the same country, and no contact's.
+            others = phone.replace("% 1000000", "% 1000000 + 1000000").format(n="n::bigint")
             connection.execute(
-                f"INSERT INTO do_not_call (number, source) SELECT left(number, 6) || lpad(n::text, 6, '7'), 'bench' "
-                f"FROM generate_series(1, 313333) n, LATERAL (SELECT {phone.format(n='n::bigint')} AS number) x "
-                "ON CONFLICT DO NOTHING"
+                f"INSERT INTO do_not_call (number, source) SELECT {others}, 'bench' FROM generate_series(1, 313333) n"
             )
 
 

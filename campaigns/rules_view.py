@@ -35,11 +35,17 @@ class PackShown:
         return found + [(region, one) for region, own in law.regions.items() for one in own.readings]
 
     def by_sureness(self) -> dict[str, list[str]]:
-        """Return what is as sure as each word says: `{"told": ["hours", "hours in US-FL"]}`, the least sure first."""
-        found: dict[str, list[str]] = {}
+        """Return what is as sure as each word says: `{"told": ["hours", "caps in US-FL, US-OK"]}`, least sure first."""
+        regions: dict[tuple[str, str], list[str]] = {}
         for region, one in self.readings():
-            said = f"{one.rule} in {region}" if region else one.rule
-            found.setdefault(one.sure, []).append(said)
+            regions.setdefault((one.sure, one.rule), []).append(region)
+        found: dict[str, list[str]] = {}
+        for (sure, rule), where in regions.items():
+            named = [region for region in where if region]
+            if len(named) < len(where):
+                found.setdefault(sure, []).append(rule)
+            if named:
+                found.setdefault(sure, []).append(f"{rule} in {', '.join(named)}")
         return {sure: found[sure] for sure in SURENESS if sure in found}
 
     def as_json(self) -> dict[str, Any]:

@@ -20,7 +20,7 @@ from dialer.calling_rules import InForce, in_force
 from dialer.caps import Cap
 from dialer.gate import Verdict
 from dialer.modes import AUTOMATIC, MANUAL, PREVIEW
-from dialer.numbers import country_prefix, zone_heads, zones_of
+from dialer.numbers import ZONE_HEAD, ZONE_HEAD_AMERICA, country_prefix, zone_heads, zones_of
 from dialer.places import Address, Place, place_of
 from dialer.windows import Hours, judge
 
@@ -30,7 +30,8 @@ _WHEN_HEAD = " WHEN left({number}, 5) = ANY(:heads_{length}) THEN left({number},
 _NUMBER = "coalesce(k.next_number, k.phone)"
 _HEAD = (
     "CASE WHEN starts_with({number}, :own) THEN :own"
-    " WHEN left({number}, 5) = ANY(:longer_heads) THEN CASE{longer} END ELSE left({number}, 5) END"
+    " WHEN left({number}, 5) = ANY(:longer_heads) THEN CASE{longer} END"
+    " WHEN starts_with({number}, '+1') THEN left({number}, {america}) ELSE left({number}, {elsewhere}) END"
 )
 # Postcodes say where a phone is by their first letters, and in America only if they are whole.
 _ADDRESS = r"""
@@ -57,7 +58,9 @@ def columns(packs: "Packs", campaign: Campaign) -> Mapping[str, str]:
     )
     return {
         "pack": f"CASE{of_list} ELSE 0 END" if of_list else "0",
-        "head": "''" if anywhere else _HEAD.format(number=_NUMBER, longer=longer),
+        "head": "''"
+        if anywhere
+        else _HEAD.format(number=_NUMBER, longer=longer, america=ZONE_HEAD_AMERICA, elsewhere=ZONE_HEAD),
         "address": "''" if anywhere else _ADDRESS,
         "consent": _CONSENT if asks_consent else str(GIVEN),
     }

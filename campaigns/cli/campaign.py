@@ -220,7 +220,7 @@ def _print_campaign(row: CampaignRow, rules: RulesShown, agents: list[str]) -> N
         ("Caps", ", ".join(f"{cap} per {cap.per}" for cap in rules.caps) or "none but those of the rules"),
         ("Rules", " · ".join(pack_in_words(one) for one in rules.packs)),
         ("Consent", f"needed, by {rules.consent}" if rules.consent else "not asked for"),
-        ("Words", ", ".join(rules.dispositions)),
+        ("Words", " · ".join(rules.dispositions)),
         ("Limits", f"{output.percent(row.max_abandonment)} abandoned, {lines} lines, {row.answer_limit:g} s "
                    f"to an agent, {output.words(row.wrap_up_limit)} wrap-up"),
         ("Agents", f"{row.agents_at_work} of {row.agents} at work" + (f": {people}" if people else "")),

@@ -23,7 +23,7 @@ def pack_in_words(shown: PackShown) -> str:
     from campaigns.rules_view import SURENESS
 
     where = f" for {', '.join(map(output.clean, shown.lists))}" if shown.lists else ""
-    sure = "; ".join(f"{', '.join(dict.fromkeys(said))} {SURENESS[how]}" for how, said in shown.by_sureness().items())
+    sure = "; ".join(f"{', '.join(said)} {SURENESS[how]}" for how, said in shown.by_sureness().items())
     return f"{shown.pack.name}{where} ({sure})"
 
 

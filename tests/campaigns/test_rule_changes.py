@@ -85,7 +85,7 @@ def test_the_rules_are_shown_with_how_sure_we_are(session: Session, campaign: Ca
     campaign.number_caps, campaign.needs_consent = "3/day", True
     told = rules_view.of_campaign(session, campaign)
     assert [(one.pack.name, list(one.lists)) for one in told.packs] == [("it-2026", []), ("us-2026", ["paris"])]
-    assert told.packs[1].by_sureness()["unsure"] == ["hours in US-CT", "hours in US-TX"]
+    assert told.packs[1].by_sureness()["unsure"] == ["hours in US-CT, US-TX"]
     assert (told.consent, [str(cap) for cap in told.caps]) == ("the campaign itself", ["3/day"])
     assert told.as_json()["packs"][0]["readings"][0]["sure"] == "told"
     assert "Sale" in told.dispositions
