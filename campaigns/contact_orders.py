@@ -9,8 +9,9 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from campaigns import ledger
-from campaigns.models import Campaign, ContactList, Import
-from dialer.errors import BadInput, NotFound
+from campaigns.lists_view import list_named
+from campaigns.models import Campaign, ContactList
+from dialer.errors import BadInput
 from dialer.next_contact import parse_order
 
 
@@ -78,22 +79,6 @@ def _share_out(session: Session, campaign: Campaign, shares: Mapping[str, float]
     if shares and sum(shares.values()) > 1 + 1e-9:
         raise BadInput(f"the shares come to {sum(shares.values()):.0%}: 100 % is all there is")
     here = select(ContactList).where(ContactList.campaign_id == campaign.id, ContactList.undone_at.is_(None))
-    named = {name: _named(session, campaign, name) for name in shares}
+    named = {name: list_named(session, campaign, name) for name in shares}
     for one in session.scalars(here.with_for_update(key_share=True)):
         one.share = next((share for name, share in shares.items() if named[name].id == one.id), None)
-
-
-def _named(session: Session, campaign: Campaign, name: str) -> ContactList:
-    """Find a list by its name, or by the number of its import."""
-    query = select(ContactList).where(ContactList.campaign_id == campaign.id, ContactList.undone_at.is_(None))
-    found = session.scalars(query.where(ContactList.name == name)).all()
-    if not found and name.isascii() and name.isdecimal():
-        found = session.scalars(
-            query.join(Import, Import.list_id == ContactList.id).where(Import.id == int(name[:18]))
-        ).all()
-    if not found:
-        known = ", ".join(repr(one.name) for one in session.scalars(query.limit(12))) or "none"
-        raise NotFound(f"campaign {campaign.name} has no list {name!r} (there are: {known})")
-    if len(found) > 1:
-        raise BadInput(f"{len(found)} lists are named {name!r}: give the import's number from `dialer list show`")
-    return found[0]

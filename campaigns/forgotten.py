@@ -21,6 +21,16 @@ from dialer.errors import DialerError
 ERASED = "erased-"  # what stands in place of a number begins so: it is no number, and two of them can be compared
 
 
+_NOTE_WHO_SHARES = text("""
+    INSERT INTO shares_forgotten (contact_id)
+    SELECT id FROM contacts WHERE phone = ANY(:numbers)
+    UNION SELECT id FROM contacts WHERE phone2 = ANY(:numbers)
+    UNION SELECT id FROM contacts WHERE more_numbers && CAST(:numbers AS text[])
+    UNION SELECT id FROM contacts WHERE next_number = ANY(:numbers)
+    ON CONFLICT DO NOTHING
+""")
+
+
 def key_of(session: Session) -> bytes:
     """Return the database's key, drawing it the first time. Two who draw at once agree on one."""
     drawn = text("UPDATE installation SET forgotten_key = :key WHERE id = 1 AND forgotten_key IS NULL")
@@ -44,11 +54,17 @@ def stand_in(key: bytes, number: str) -> str:
 
 
 def remember(session: Session, numbers: Iterable[str], *, who: str, now: datetime) -> int:
-    """Put the digests of these numbers on the list; how many are new. They hold from the commit on."""
+    """Put the digests of these numbers on the list; how many are new. They hold from the commit on.
+
+    Other contacts that share one of the numbers stay, and are noted: whoever counts a million contacts cannot reckon a
+    digest for each. What an import brings later was judged by the list.
+    """
+    numbers = sorted(set(numbers))
     key = key_of(session)
-    rows = [{"digest": digest(key, number), "added_by": who, "added_at": now} for number in sorted(set(numbers))]
+    rows = [{"digest": digest(key, number), "added_by": who, "added_at": now} for number in numbers]
     if not rows:
         return 0
+    session.execute(_NOTE_WHO_SHARES, {"numbers": numbers})
     added = session.execute(insert(Forgotten).values(rows).on_conflict_do_nothing().returning(Forgotten.digest))
     return len(added.all())
 

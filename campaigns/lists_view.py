@@ -13,8 +13,8 @@ from sqlalchemy import select, text
 from sqlalchemy.orm import Session
 
 from campaigns.import_columns import OURS
-from campaigns.models import Campaign, Import
-from dialer.errors import NotFound
+from campaigns.models import Campaign, ContactList, Import
+from dialer.errors import BadInput, NotFound
 
 _MOST_ROWS_READ = 200_000  # of a reject file, to group its reasons
 
@@ -109,6 +109,22 @@ def reject_path(row: ListRow) -> Path:
             "lie on another host: web and workers must share one data folder"
         )
     return path
+
+
+def list_named(session: Session, campaign: Campaign, name: str) -> ContactList:
+    """Find a list by its name, or by the number of its import."""
+    query = select(ContactList).where(ContactList.campaign_id == campaign.id, ContactList.undone_at.is_(None))
+    found = session.scalars(query.where(ContactList.name == name)).all()
+    if not found and name.isascii() and name.isdecimal():
+        found = session.scalars(
+            query.join(Import, Import.list_id == ContactList.id).where(Import.id == int(name[:18]))
+        ).all()
+    if not found:
+        known = ", ".join(repr(one.name) for one in session.scalars(query.limit(12))) or "none"
+        raise NotFound(f"campaign {campaign.name} has no list {name!r} (there are: {known})")
+    if len(found) > 1:
+        raise BadInput(f"{len(found)} lists are named {name!r}: give the import's number from `dialer list show`")
+    return found[0]
 
 
 def import_to_undo(session: Session, campaign: Campaign, import_id: int | None) -> Import:

@@ -559,6 +559,14 @@ class Forgotten(Base):
     added_at: Mapped[datetime] = mapped_column(Instant, server_default=func.now())
 
 
+class SharesForgotten(Base):
+    """A contact that had a number when its owner asked to be forgotten: one of few whose digests must be looked up."""
+
+    __tablename__ = "shares_forgotten"
+    # No foreign key: a contact that is gone does no harm here, and an import is taken back without looking.
+    contact_id: Mapped[int] = mapped_column(BigInteger, primary_key=True, autoincrement=False)
+
+
 class Ledger(Base):
     """What happened and who said so, in order, for ever: the database refuses update and delete (I23)."""
 

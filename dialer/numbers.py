@@ -6,6 +6,7 @@ Only `+` and ASCII digits leave this module (`^\\+[0-9]{6,15}$`), whatever was t
 
 import re
 import unicodedata
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -16,6 +17,14 @@ from phonenumbers.phonemetadata import PhoneMetadata
 from dialer.errors import BadInput
 
 E164 = re.compile(r"\+[0-9]{6,15}")
+_HEAD = 4  # digits, with the country code: an American area code; elsewhere six are needed to tell what rings nowhere
+# Area codes of +1 outside the United States and Canada, where mobiles belong to no place, and one of Spain.
+_MIXED = (
+    "1242", "1246", "1264", "1268", "1284", "1345", "1441", "1473", "1649", "1658", "1664", "1721", "1758", "1767",
+    "1784", "1809", "1829", "1849", "1868", "1869", "1876", "3497",
+)  # fmt: skip
+_MIXED_DIGITS = 7
+ZONE_HEAD_AMERICA, ZONE_HEAD = 5, 7  # characters, with the +
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,6 +169,29 @@ def zones_of(country: str) -> tuple[str, ...]:
     code = str(phonenumbers.country_code_for_region(country))
     found = {zone for head, there in TIMEZONE_DATA.items() if head.startswith(code) for zone in there}
     return tuple(sorted(found)) if code != "0" else ()
+
+
+@lru_cache(maxsize=1)
+def zone_heads() -> Mapping[int, tuple[str, ...]]:
+    """Return the heads of E.164 numbers, `+` and four digits, whose zone more digits decide; by how many decide it.
+
+    Valid numbers that share as many characters as the key says, {8: ("+1850", ...)}, have the same `zones`; so have
+    others that share `ZONE_HEAD` characters, `ZONE_HEAD_AMERICA` where they begin with +1.
+    """
+    from phonenumbers.timezone import TIMEZONE_DATA  # type: ignore[attr-defined]
+
+    below: dict[str, list[str]] = {}
+    for digits in TIMEZONE_DATA:
+        if len(digits) > _HEAD:
+            below.setdefault(digits[:_HEAD], []).append(digits)
+    found: dict[int, list[str]] = {}
+    for head, longer in sorted(below.items()):
+        own = next((TIMEZONE_DATA[head[:n]] for n in range(_HEAD, 0, -1) if head[:n] in TIMEZONE_DATA), None)
+        if any(TIMEZONE_DATA[digits] != own for digits in longer):
+            length = 1 + max(map(len, longer))
+            found.setdefault(length if head[0] == "1" else max(length, ZONE_HEAD), []).append(f"+{head}")
+    found.setdefault(1 + _MIXED_DIGITS, []).extend(f"+{head}" for head in _MIXED)
+    return {length: tuple(heads) for length, heads in found.items()}
 
 
 def country_prefix(country: str) -> str:

@@ -9,6 +9,7 @@ import click
 from campaigns.cli import output
 from campaigns.cli.context import CliContext, who
 from campaigns.cli.params import Duration, Lines, Share
+from campaigns.cli.rules import pack_in_words
 from campaigns.cli.tree import Group
 from dialer.abandonment import PACKS
 from dialer.modes import MODES
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from campaigns.application import Application
     from campaigns.overview import CampaignRow
     from campaigns.roster import AgentsSpec
+    from campaigns.rules_view import RulesShown
     from dialer.pbx.base import PbxUser
 
 
@@ -59,7 +61,7 @@ def campaign() -> None:
 @click.option("--wrap-up", type=Duration(), default="30s", show_default=True, help="Longest rest after a conversation.")
 @click.option(
     "--rule-pack", "pack", type=click.Choice(sorted(PACKS)), default="default-2026", show_default=True,
-    help="Whose law it keeps, for good: abandoned calls, hours and holidays, how often, consent.",
+    help="Whose law it keeps: abandoned calls, hours and holidays, how often, consent.",
 )  # fmt: skip
 @click.option(
     "--needs-consent", is_flag=True, help="Call only who agreed to it, also where the rule pack does not ask."
@@ -182,11 +184,12 @@ def _rate(row: CampaignRow) -> Any:
 @click.pass_obj
 def show(context: CliContext, name: str, as_json: bool) -> None:
     """Show one campaign: its rules, its agents, and what it still needs."""
-    from campaigns import lifecycle, overview, roster
+    from campaigns import lifecycle, overview, roster, rules_view
     from campaigns.db import database_now
 
     with context.application() as app, app.transaction() as session:
         found = lifecycle.get(session, name)
+        rules = rules_view.of_campaign(session, found)
         row = overview.campaign_rows(session, database_now(session), name=found.name)[0]
         agents = roster.members(session, found)
         missing = lifecycle.shortcomings(session, found) if found.state != "archived" else []
@@ -194,14 +197,14 @@ def show(context: CliContext, name: str, as_json: bool) -> None:
         people = [
             {"user_id": one.user_id, "name": one.name, "extension": one.extension, "state": one.state} for one in agents
         ]
-        output.print_json({**row.as_json(), "agent_list": people, "missing": missing})
+        output.print_json({**row.as_json(), "rules": rules.as_json(), "agent_list": people, "missing": missing})
         return
-    _print_campaign(row, [one.name or f"user {one.user_id}" for one in agents])
+    _print_campaign(row, rules, [one.name or f"user {one.user_id}" for one in agents])
     for sentence in missing:
         output.note(f"  missing: {sentence}")
 
 
-def _print_campaign(row: CampaignRow, agents: list[str]) -> None:
+def _print_campaign(row: CampaignRow, rules: RulesShown, agents: list[str]) -> None:
     from rich.table import Table
 
     people = ", ".join(agents[:8]) + (f" and {len(agents) - 8} more" if len(agents) > 8 else "")
@@ -214,9 +217,12 @@ def _print_campaign(row: CampaignRow, agents: list[str]) -> None:
         ("Hours", f"{row.hours}, where each phone is" + (f" (else {row.time_zone})" if row.time_zone else "")),
         ("Numbers", f"read as {row.country}; {output.words(row.number_gap)} between two calls to one number"),
         ("Attempts", f"at most {row.max_attempts} per contact, {output.words(row.retry_delay)} after a failed one"),
-        ("Caps", _caps(row)),
+        ("Caps", ", ".join(f"{cap} per {cap.per}" for cap in rules.caps) or "none but those of the rules"),
+        ("Rules", " · ".join(pack_in_words(one) for one in rules.packs)),
+        ("Consent", f"needed, by {rules.consent}" if rules.consent else "not asked for"),
+        ("Words", " · ".join(rules.dispositions)),
         ("Limits", f"{output.percent(row.max_abandonment)} abandoned, {lines} lines, {row.answer_limit:g} s "
-                   f"to an agent, {output.words(row.wrap_up_limit)} wrap-up; {row.rule_pack}"),
+                   f"to an agent, {output.words(row.wrap_up_limit)} wrap-up"),
         ("Agents", f"{row.agents_at_work} of {row.agents} at work" + (f": {people}" if people else "")),
         ("Contacts", f"{row.contacts_left:,} of {row.contacts:,} left to call"),
         ("Last 24 h", f"{row.calls:,} calls, {row.joined:,} joined, {row.abandoned:,} abandoned "
@@ -227,11 +233,6 @@ def _print_campaign(row: CampaignRow, agents: list[str]) -> None:
     out = output.console()
     out.print(output.heading(row.name))
     out.print(grid)
-
-
-def _caps(row: CampaignRow) -> str:
-    own = [f"{caps} per {whom}" for caps, whom in ((row.number_caps, "number"), (row.contact_caps, "contact")) if caps]
-    return ", and ".join(own) or "none of its own"
 
 
 def _typed(name: str) -> str:

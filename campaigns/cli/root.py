@@ -57,10 +57,12 @@ _TREE = (
     ("campaign", "campaign:campaign", "Create campaigns; start, pause and stop them.", _CALLING),
     ("campaign retry", "calling_rules:retry", "When contacts are tried again after each outcome.", _CALLING),
     ("campaign caps", "calling_rules:caps", "How often anybody may be called, by all campaigns together.", _CALLING),
+    ("campaign rules", "rules:campaign_rules", "Whose law a campaign keeps, and how sure we are of it.", _CALLING),
     ("campaign script", "script:script", "What agents read to the people they speak with.", _CALLING),
     ("campaign form", "script:form", "What agents ask the people they speak with.", _CALLING),
     ("pace", "pace:pace", "How fast a campaign may dial, and at what risk.", _CALLING),
     ("list", "lists:lists", "Import contact lists, look at them, take them back.", _CALLING),
+    ("list rules", "rules:list_rules", "Whose law holds for one list besides its campaign's.", _CALLING),
     (
         "callbacks",
         "callbacks_work:callbacks",

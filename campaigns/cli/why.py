@@ -14,65 +14,61 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from campaigns.models import Campaign
-    from campaigns.pace_log import Decided
-    from campaigns.why import Explained, Waterfall
+    from campaigns.why import Explained
+    from campaigns.why_campaign import CampaignWhy
 
 
 @click.command(
     "why",
     cls=Command,
     example="""dialer why spring
+dialer why spring --list customers
 dialer why spring +390612345678""",
 )
 @click.argument("campaign")
 @click.argument("contact", required=False)
+@click.option(
+    "--list", "of_list", metavar="LIST", help="Only the contacts of this list: its name, or its import's number."
+)
 @output.json_option
 @click.pass_obj
-def why(context: CliContext, campaign: str, contact: str | None, as_json: bool) -> None:
+def why(context: CliContext, campaign: str, contact: str | None, of_list: str | None, as_json: bool) -> None:
     """Say why a CAMPAIGN, or one CONTACT of it, is not being called.
 
-    Without a contact: what holds the campaign, and how many contacts each rule takes away from those imported. A
-    contact is named by its id or its number; each rule of the gate is asked about it.
+    Without a contact: what holds the campaign, and how many contacts each rule takes away from those imported, in the
+    order in which the gate asks. A contact is named by its id or its number; each rule of the gate is asked about it.
     """
-    from campaigns import lifecycle
+    from campaigns import lifecycle, why_campaign
     from campaigns import why as reasons
     from campaigns.db import database_now
-    from campaigns.pace_log import last_decisions
 
+    if contact is not None and of_list is not None:
+        raise click.UsageError("a contact is on one list: name either the contact or the list")
     with context.application() as app, app.transaction() as session:
         now = database_now(session)
         found = lifecycle.get(session, campaign)
         ring = app.settings.timing.ring_limit
-        holding = reasons.holding(session, found, now=now)
         if contact is not None:
-            told = reasons.explain(session, found, contact, now=now, ring_seconds=ring)
-            _contact(told, found, as_json)
+            _contact(reasons.explain(session, found, contact, now=now, ring_seconds=ring), found, as_json)
             return
-        counted = reasons.waterfall(session, found, now=now, ring_seconds=ring)
-        decided = last_decisions(session, found.name, 1)
-    _campaign(found, counted, holding, decided[0] if decided else None, now, as_json)
-
-
-def _campaign(
-    found: Campaign, counted: Waterfall, holding: list[str], decided: Decided | None, now: datetime, as_json: bool
-) -> None:
+        told = why_campaign.ask(session, found, now=now, ring_seconds=ring, of_list=of_list)
     if as_json:
-        output.print_json(
-            {
-                "campaign": found.name, "state": found.state, "imported": counted.imported,
-                "dialable": counted.dialable, "steps": [step.as_json() for step in counted.steps],
-                "holding": holding, "pace": decided.as_json() if decided else None,
-            }
-        )  # fmt: skip
+        output.print_json(told.as_json())
         return
+    _campaign(told, now)
+
+
+def _campaign(told: CampaignWhy, now: datetime) -> None:
     from rich.text import Text
 
     out = output.console()
-    head = Text(output.clean(found.name), style="bold").append("  ").append_text(output.state(found.state))
+    counted, decided = told.fall, told.decided
+    name = output.clean(told.campaign) + (f", list {output.clean(told.list_name)}" if told.list_name else "")
+    head = Text(name, style="bold").append("  ").append_text(output.state(told.state))
     out.print(head)
-    for sentence in holding:
+    for sentence in told.holding:
         out.print(Text(f"✗ {output.clean(sentence)}", style="red"))
-    if decided is not None and found.state == "running":
+    if decided is not None and told.state == "running":
         out.print(
             output.plain(f"  last decision, {output.ago(decided.until_at, now)}: {decided.calls} calls, {decided.why}")
         )
@@ -96,17 +92,7 @@ def _contact(told: Explained, found: Campaign, as_json: bool) -> None:
 
     one, when = told.contact, soonest(told.verdicts)
     if as_json:
-        output.print_json(
-            {
-                "campaign": found.name, "contact": one.id, "number": told.number, "allowed": told.allowed,
-                "next_at": when, "rules": [verdict.as_json() for verdict in told.verdicts],
-                "attempts": [
-                    {"ordered_at": tried.ordered_at, "number": tried.number, "state": tried.state}
-                    for tried in told.attempts
-                ],
-                "same_number": told.twins,
-            }
-        )  # fmt: skip
+        output.print_json({"campaign": found.name, **told.as_json()})
         return
     from rich.text import Text
 

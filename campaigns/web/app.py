@@ -19,6 +19,7 @@ from campaigns.web.api import api_router
 from campaigns.web.api_callbacks import callbacks_api
 from campaigns.web.api_dispositions import dispositions_api
 from campaigns.web.api_lists import lists_api, templates_api
+from campaigns.web.api_why import why_api
 from campaigns.web.clients import ApiClients
 from campaigns.web.faults import add_fault_handlers
 from campaigns.web.forgery import Forgery
@@ -118,6 +119,7 @@ def create_app(
     app.include_router(dispositions_api(application, access))
     app.include_router(lists_pages(desk, access, forgery))
     app.include_router(callbacks_pages(application))
+    app.include_router(why_api(application))
     app.include_router(pages_router(live, access))
     app.mount("/static", StaticFiles(directory=STATIC), name="static")
     add_fault_handlers(app)

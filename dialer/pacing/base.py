@@ -82,7 +82,7 @@ class Snapshot:
     reserved_elsewhere: int = 0  # agents kept for calls of other campaigns; on no line of ours
     elsewhere: tuple[float, ...] = ()  # agents who talk to others' customers, each talk so far; on no line of ours
     others_ringing: tuple[float, ...] = ()  # calls that other campaigns have in the air for these agents
-    # Of the same calls, the chance with which each was launched; empty: their pacers have learnt none, ours stands for it.
+    # Of the same calls, the chance with which each was launched; empty: their pacers have learnt none yet.
     others_chances: tuple[float, ...] = ()
     others_waiting: int = 0
     inbound_waiting: int = 0  # people who called in and wait for one of these agents

@@ -9,7 +9,7 @@ import pytest
 from sqlalchemy import Engine, select, text
 from sqlalchemy.orm import Session
 
-from campaigns import capping, gate, why
+from campaigns import capping, gate, waterfall, why
 from campaigns.application import Application
 from campaigns.db import database_now, session_factory
 from campaigns.gate import Claim, Lines
@@ -149,7 +149,7 @@ def test_why_shows_the_cap_and_the_waterfall_adds_up(session: Session, running: 
     }
     assert [explained[one.id]["number_cap"] for one in (free, at_cap, by_other)] == [True, False, True]
     assert [explained[one.id]["contact_cap"] for one in (free, at_cap, by_other)] == [True, False, False]
-    fall = why.waterfall(session, running, now=NOW, ring_seconds=30)
+    fall = waterfall.waterfall(session, running, now=NOW, ring_seconds=30)
     (step,) = fall.steps
     assert (step.reason, step.contacts, step.until) == (
         "called as often as the caps allow", 2, NOW + timedelta(days=4)

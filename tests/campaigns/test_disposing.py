@@ -7,7 +7,18 @@ import pytest
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
-from campaigns import callbacks_view, disposing, dispositions, do_not_call, gate, offers, periods, reports, why
+from campaigns import (
+    callbacks_view,
+    disposing,
+    dispositions,
+    do_not_call,
+    gate,
+    offers,
+    periods,
+    reports,
+    waterfall,
+    why,
+)
 from campaigns.disposing import Said
 from campaigns.due_contacts import Which
 from campaigns.endings import close_attempt
@@ -260,7 +271,7 @@ def test_who_asks_to_be_called_again_has_a_new_budget(desk: Desk, session: Sessi
         v.rule: v for v in why.explain(session, desk.campaign, str(desk.contact.id), now=now, ring_seconds=30).verdicts
     }
     assert told["attempts"].why == "attempt 1 of 1"
-    assert why.waterfall(session, desk.campaign, now=now, ring_seconds=30).dialable == 1
+    assert waterfall.waterfall(session, desk.campaign, now=now, ring_seconds=30).dialable == 1
     allowed = gate.let_through(
         session, desk.campaign.id, 1, Claim(f"campaign:{desk.campaign.id}", "test", 1), now=now,
         timing=TimingSettings(), which=Which.PROMISED,

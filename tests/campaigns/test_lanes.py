@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from sqlalchemy import select, text
 from sqlalchemy.orm import Session
 
-from campaigns import contact_filters, contact_orders, gate, importing, lanes, why
+from campaigns import contact_filters, contact_orders, gate, importing, lanes, waterfall, why
 from campaigns.application import Application
 from campaigns.due_contacts import Which
 from campaigns.gate import Claim, Lines
@@ -208,8 +208,8 @@ def test_a_filter_closes_whom_it_does_not_want_and_opens_them_again(
     session.expire_all()
     assert {one.closed_because for one in rome} == {contact_filters.NOT_WANTED}
     assert [one.state for one in (milan, done, promised)] == ["open", "closed", "open"]
-    waterfall = why.waterfall(session, running, now=NOW, ring_seconds=30)
-    assert {step.reason: step.contacts for step in waterfall.steps}[contact_filters.NOT_WANTED] == 3
+    fall = waterfall.waterfall(session, running, now=NOW, ring_seconds=30)
+    assert {step.reason: step.contacts for step in fall.steps}[contact_filters.NOT_WANTED] == 3
     session.commit()
     assert set_filter(application, running, "city=Roma") == (1, 3)
     assert set_filter(application, running) == (0, 1)

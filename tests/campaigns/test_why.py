@@ -3,7 +3,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from sqlalchemy.orm import Session
 
-from campaigns import gate, leases, why
+from campaigns import gate, leases, waterfall, why
 from campaigns.gate import Claim, Lines
 from campaigns.models import Campaign, DoNotCall, PbxStatus
 from dialer.calls import CallState
@@ -23,7 +23,7 @@ def campaign(session: Session) -> Campaign:
 
 def counted(session: Session, campaign: Campaign, now: datetime = NOW) -> dict[str, int]:
     session.flush()
-    fall = why.waterfall(session, campaign, now=now, ring_seconds=RING)
+    fall = waterfall.waterfall(session, campaign, now=now, ring_seconds=RING)
     return {**{step.reason: step.contacts for step in fall.steps}, "imported": fall.imported, "dialable": fall.dialable}
 
 
@@ -52,7 +52,7 @@ def test_every_contact_imported_is_accounted_for_once(session: Session, campaign
         "being called, or spoken with, now": 1,
         "to be tried later": 1,
         "their number is in a call of another contact": 1,
-        "on the do-not-call list": 1,
+        "on the do-not-call list, or forgotten on request": 1,
         "all attempts used up": 1,
         "called too short a time ago": 1,
         "imported": 8,
@@ -65,7 +65,7 @@ def test_hours_are_those_where_each_phone_is(session: Session, campaign: Campaig
     for number in (ROME, "+390687654321", NEW_YORK):
         factories.contact(session, campaign, phone=number)
     assert counted(session, campaign)["dialable"] == 2  # 10:00 in Rome, 04:00 in New York
-    fall = why.waterfall(session, campaign, now=NOW, ring_seconds=RING)
+    fall = waterfall.waterfall(session, campaign, now=NOW, ring_seconds=RING)
     (step,) = fall.steps
     assert step.reason == "Mon 04:00 in America/New_York is outside 09:00-20:00"
     assert step.until == datetime(2026, 3, 2, 14, 0, tzinfo=UTC)
@@ -74,7 +74,7 @@ def test_hours_are_those_where_each_phone_is(session: Session, campaign: Campaig
 def test_the_first_that_comes_back_is_told(session: Session, campaign: Campaign) -> None:
     for hours in (3, 1, 2):
         factories.contact(session, campaign, phone=f"+3906{10000000 + hours}", next_at=NOW + timedelta(hours=hours))
-    (step,) = why.waterfall(session, campaign, now=NOW, ring_seconds=RING).steps
+    (step,) = waterfall.waterfall(session, campaign, now=NOW, ring_seconds=RING).steps
     assert (step.reason, step.contacts, step.until) == ("to be tried later", 3, NOW + timedelta(hours=1))
 
 
@@ -172,7 +172,7 @@ def test_what_is_said_is_what_the_gate_does(session: Session, campaign: Campaign
     factories.attempt(session, factories.campaign(session), number=numbers[4], state=CallState.PLACED)
     session.flush()
     said = {number: why.explain(session, campaign, number, now=NOW, ring_seconds=RING).allowed for number in numbers}
-    expected = why.waterfall(session, campaign, now=NOW, ring_seconds=RING).dialable
+    expected = waterfall.waterfall(session, campaign, now=NOW, ring_seconds=RING).dialable
     (fence,) = leases.claim(session, [f"campaign:{campaign.id}"], "test", 60).values()
     passed = gate.order(
         session, campaign.id, 20, Lines({"4": 20}), Claim(f"campaign:{campaign.id}", "test", fence), now=NOW,
@@ -219,28 +219,3 @@ def test_what_holds_a_campaign_is_told_until_nothing_does(session: Session, camp
     assert "no gateway of PBX main" in told()
     status.gateways = [{"id": "4", "name": "trunk", "enabled": True, "registered": True, "lines": 5, "busy_lines": 0}]
     assert told() == ""
-
-
-def test_both_ways_of_counting_say_the_same(
-    session: Session, campaign: Campaign, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """One zone for all is the quick way; where zones differ each head of a number is judged."""
-    campaign.number_gap, campaign.max_attempts = 3600.0, 1
-    elsewhere = factories.campaign(session)
-    for number in range(6):
-        one = factories.contact(session, campaign, phone=f"+39061234560{number}")
-        if number in (1, 2):
-            session.add(DoNotCall(number=one.phone, source="test", campaign_id=campaign.id if number == 1 else None))
-        if number in (2, 3):  # on the list, and called a moment ago by another campaign
-            twin = factories.contact(session, elsewhere, phone=one.phone)
-            factories.attempt(session, elsewhere, contact=twin, state=CallState.BUSY, ordered_at=NOW, sent_at=NOW)
-        if number == 4:
-            before = NOW - timedelta(days=2)
-            factories.attempt(session, campaign, contact=one, state=CallState.BUSY, ordered_at=before, sent_at=before)
-    session.flush()
-    quick = why.waterfall(session, campaign, now=NOW, ring_seconds=30)
-    monkeypatch.setattr(why, "_alike", lambda *_: "none")
-    careful = why.waterfall(session, campaign, now=NOW, ring_seconds=30)
-    assert quick == careful
-    assert [step.contacts for step in quick.steps] == [2, 1, 1]
-    assert quick.dialable == 2

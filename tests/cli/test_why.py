@@ -20,7 +20,14 @@ def campaign(session: Session) -> Campaign:
 def test_a_campaign_is_counted_down_to_whom_it_can_call_now(dialer: Dialer, campaign: Campaign) -> None:
     told = dialer.json("why", "spring")
     assert (told["imported"], told["dialable"]) == (2, 1)
-    assert told["steps"] == [{"reason": "on the do-not-call list", "contacts": 1, "until": None}]
+    assert told["steps"] == [
+        {
+            "rule": "do_not_call",
+            "reason": "on the do-not-call list, or forgotten on request",
+            "contacts": 1,
+            "until": None,
+        }
+    ]
     assert any("no agent is free" in sentence for sentence in told["holding"])
     shown = dialer.ok("why", "spring")
     assert "✗ no agent is free: none is assigned" in shown

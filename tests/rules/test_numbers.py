@@ -11,7 +11,19 @@ from phonenumbers.phonemetadata import PhoneMetadata
 
 from dialer.errors import BadInput
 from dialer.number_reader import NumberReader
-from dialer.numbers import E164, Number, NumberProblem, country_known, mask, normalise, require, zones
+from dialer.numbers import (
+    E164,
+    ZONE_HEAD,
+    ZONE_HEAD_AMERICA,
+    Number,
+    NumberProblem,
+    country_known,
+    mask,
+    normalise,
+    require,
+    zone_heads,
+    zones,
+)
 
 
 def e164(text: str, country: str = "IT") -> str:
@@ -241,3 +253,21 @@ def test_a_hostile_file_does_not_fill_the_memory() -> None:
             reader.read(f"+39{start}{middle:02d}12345")
     assert reader._size <= 50
     assert sum(len(known) for _, known in reader._known) <= 50
+
+
+def test_numbers_that_share_a_head_are_in_the_same_zones() -> None:
+    """The waterfall asks about one number for all that share as much as `zone_heads` says."""
+    chance = random.Random(7)
+    seen: dict[str, tuple[str, tuple[str, ...]]] = {}
+    for country in ("US", "CA", "DO", "JM", "IT", "FR", "ES", "GB", "BR", "AU", "RU", "MX", "PT", "ID"):
+        code = f"+{phonenumbers.country_code_for_region(country)}"
+        plain = ZONE_HEAD_AMERICA if code == "+1" else ZONE_HEAD
+        length = max(PhoneMetadata.metadata_for_region(country).general_desc.possible_length)
+        for _ in range(600):
+            number = code + "".join(chance.choice("0123456789") for _ in range(length))
+            if not phonenumbers.is_valid_number(phonenumbers.parse(number)):
+                continue
+            shared = next((length for length, heads in zone_heads().items() if number[:5] in heads), plain)
+            first, there = seen.setdefault(number[:shared], (number, zones(number)))
+            assert zones(number) == there, f"{number} and {first} share {number[:shared]}"
+    assert len(seen) > 500

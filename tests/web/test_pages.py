@@ -248,6 +248,7 @@ def test_the_api_describes_itself(browser: Browser) -> None:
     paths = browser.get("/api/v1/openapi.json").json()["paths"]
 
     assert {"/api/v1/campaigns", "/api/v1/live", "/api/v1/campaigns/{name}/moments"} < set(paths)
+    assert {"/api/v1/campaigns/{name}/why", "/api/v1/campaigns/{name}/why/{contact}"} < set(paths)
     assert all(path.startswith("/api/v1/") for path in paths)
     assert all(told.get("summary") for path in paths.values() for told in path.values())
 
