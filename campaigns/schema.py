@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from time import sleep
 from typing import TYPE_CHECKING
 
 from sqlalchemy import text
@@ -15,6 +18,7 @@ if TYPE_CHECKING:
 
 # Any constant does; it keeps two hosts from migrating at once. Released with the transaction.
 _MIGRATION_LOCK = 0x0D1A1E12
+_ASK_AGAIN = 0.2
 
 
 def alembic_config() -> Config:
@@ -54,8 +58,26 @@ def _run(engine: Engine, direction: str, revision: str) -> None:
     from alembic import command
 
     config = alembic_config()
-    with engine.begin() as connection:
-        connection.execute(text("SET LOCAL lock_timeout = '60s'"))
-        connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _MIGRATION_LOCK})
+    with _alone(engine), engine.connect() as connection:
         config.attributes["connection"] = connection
-        getattr(command, direction)(config, revision)
+        try:
+            getattr(command, direction)(config, revision)
+        finally:
+            connection.invalidate()  # what is set on it for migrating does not go back to the pool
+
+
+@contextmanager
+def _alone(engine: Engine) -> Iterator[None]:
+    """Let nobody else migrate meanwhile.
+
+    The lock is a transaction's, for behind a pooler a session's would outlive us. An index that is built concurrently
+    waits for every statement that began before it: who waits for this lock asks again and again, and does not stand
+    in one.
+    """
+    with engine.connect() as guard:
+        ask = text("SELECT pg_try_advisory_xact_lock(:key)")
+        while not guard.execute(ask, {"key": _MIGRATION_LOCK}).scalar_one():
+            guard.rollback()
+            sleep(_ASK_AGAIN)
+        guard.execute(text("SET LOCAL idle_in_transaction_session_timeout = 0"))
+        yield

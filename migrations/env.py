@@ -17,6 +17,7 @@ LOCK_TIMEOUT = "2s"
 def run(connection: Connection) -> None:
     connection.execute(text(f"SET lock_timeout = '{LOCK_TIMEOUT}'"))
     connection.execute(text("SET statement_timeout = 0"))
+    connection.commit()  # Alembic begins its own: a migration may end it, to build an index while calls go on
     context.configure(
         connection=connection,
         target_metadata=Base.metadata,
@@ -35,5 +36,5 @@ else:
     url = os.environ.get("DIALER_DATABASE_URL")
     if not url:
         raise SystemExit("set DIALER_DATABASE_URL, or use: dialer db upgrade")
-    with engine_for(url, application_name="migrations").begin() as connection:
+    with engine_for(url, application_name="migrations").connect() as connection:
         run(connection)
