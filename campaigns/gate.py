@@ -17,6 +17,7 @@ from sqlalchemy.orm import Session
 
 from campaigns import (
     callbacks,
+    caller_ids,
     capping,
     contact_filters,
     do_not_call,
@@ -28,6 +29,7 @@ from campaigns import (
     prospects,
     reserving,
 )
+from campaigns.caller_ids import Showable
 from campaigns.db import ROW_LOCK_OR_SKIP
 from campaigns.matching import attempt_ref
 from campaigns.models import Agent, Attempt, Campaign, Contact, Installation
@@ -179,6 +181,7 @@ class Allowed:
     passed: Passed
     contacts: list[tuple[Contact, str, Proof]] = field(default_factory=list)
     tried: Mapping[int, int] = field(default_factory=dict)  # contact -> attempts so far
+    caller_ids: Showable = field(default_factory=Showable)
 
 
 def let_through(
@@ -208,6 +211,10 @@ def let_through(
     if not state.allowed:
         passed.refused[state.rule] += 1
         return allowed
+    if wanted <= 0:
+        return allowed
+    allowed.caller_ids = caller_ids.showable(session, campaign, now)
+    wanted = allowed.caller_ids.keep(wanted, passed.held_back)
     if wanted <= 0:
         return allowed
     if which is None:
@@ -263,6 +270,7 @@ def order_one(
     """
     session.refresh(campaign, with_for_update={"read": True})
     number = contact.next_number or contact.phone
+    showable = caller_ids.showable(session, campaign, now)
     lock_numbers(session, capping.numbers_of(contact))
     known = _Known.read(session, campaign, [contact], [number], now)
     proof = _judge(campaign, contact, number, known, now=now, ring_seconds=timing.ring_limit, with_agent=True)
@@ -273,9 +281,11 @@ def order_one(
     if number in known.ringing:
         busy = Verdict(False, "number_open", "a call to the number is open", now + timedelta(seconds=timing.ring_limit))
         proof = Proof(now, (*proof.verdicts, busy))
+    if showable.refusal is not None:
+        proof = Proof(now, (*proof.verdicts, showable.refusal))
     if not proof.allowed:
         return proof
-    allowed = Allowed(campaign, Passed(), tried=known.tried)
+    allowed = Allowed(campaign, Passed(), tried=known.tried, caller_ids=showable)
     (number_id,) = new_ids(session, 1)
     return write(
         session, allowed, number_id, contact, number, proof, lines, author, now=now, timing=timing, agent=agent
@@ -522,7 +532,7 @@ def write(
         pbx=campaign.pbx,
         number=number,
         gateway=lines.take(),
-        caller_id=campaign.caller_id,
+        caller_id=allowed.caller_ids.pool.take(number),
         attempt_no=attempt_no,
         answer_group=prospects.group_of(contact.list_id, attempt_no),
         fence=author.fence,

@@ -17,6 +17,7 @@ from campaigns import (
     reports_agents,
     reports_attempts,
     reports_callbacks,
+    reports_caller_ids,
     reports_dispositions,
     reports_outcomes,
     reports_records,
@@ -41,6 +42,7 @@ REPORTS: Mapping[str, Kind] = {
     "agents": Kind(reports_agents.agents, "each agent's time and conversations"),
     "attempts": Kind(reports_attempts.attempts, "every attempt, one row each"),
     "callbacks": Kind(reports_callbacks.callbacks, "promised callbacks by day: kept, late, lost"),
+    "caller-ids": Kind(reports_caller_ids.caller_ids, "each number people were shown: calls, and the share answered"),
     "records": Kind(reports_records.records, "every call sent, with what a regulator asks of its record"),
 }
 

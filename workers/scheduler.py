@@ -18,7 +18,18 @@ import structlog
 from apscheduler.schedulers.background import BackgroundScheduler  # type: ignore[import-untyped]
 from sqlalchemy import delete, select
 
-from campaigns import agents, callback_watch, capping, importing, leases, offers, pulling, reserving, retention
+from campaigns import (
+    agents,
+    callback_watch,
+    caller_id_watch,
+    capping,
+    importing,
+    leases,
+    offers,
+    pulling,
+    reserving,
+    retention,
+)
 from campaigns.application import Application
 from campaigns.db import database_now
 from campaigns.gate import Claim, LeaseLost
@@ -26,6 +37,7 @@ from campaigns.models import AgentLeg, Campaign, ProcessBeat
 from campaigns.ordering import Pacing, tick
 from campaigns.pbx_status import poll, watch_wrap_ups
 from campaigns.sweeping import sweep
+from dialer.numbers import mask
 from dialer.settings import Settings
 from workers.beat import Beat
 from workers.broker import PatientDoorbell, QueueDoorbell
@@ -35,6 +47,8 @@ from workers.wiring import settle_memory, wire
 FORGOTTEN = timedelta(minutes=1)
 # A callback that was promised or settled without its other half being written is found within this.
 MEND_CALLBACKS = timedelta(seconds=15)
+# Whether a caller id shall rest is no question of seconds; its cap is the gate's.
+LOOK_AT_CALLER_IDS = timedelta(minutes=5)
 log = structlog.get_logger(__name__)
 
 
@@ -172,6 +186,7 @@ class Scheduler:
             self._loop(stop, f"sweep {name}", self._timing.sweep, partial(self.sweep, name))
         self._loop(stop, "people", 0.5, self.people)
         self._loop(stop, "callbacks", 1.0, self.callbacks)
+        self._loop(stop, "caller ids", LOOK_AT_CALLER_IDS.total_seconds(), self.caller_ids)
         for name, settings in self._application.settings.pulls.items():
             self._loop(stop, f"pull {name}", max(1.0, min(30.0, settings.every / 4)), partial(self.pull, name))
 
@@ -208,6 +223,13 @@ class Scheduler:
         done.mended = mended
         if done.alarmed or done.broken:
             log.warning("callbacks are not kept", remedy="dialer callbacks list --alarms", **done.as_json())
+
+    def caller_ids(self) -> None:
+        """Let caller ids rest that need it. Each scheduler does: no harm in it."""
+        with self._application.transaction() as session:
+            rested = caller_id_watch.watch(session, now=database_now(session))
+        if rested:
+            log.info("caller ids rest", caller_ids=[mask(number) for number in rested], remedy="dialer caller-id list")
 
     def pull(self, name: str) -> None:
         """Look for a file of a scheduled pull, if that is due and nobody else does."""

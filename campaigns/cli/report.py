@@ -15,7 +15,7 @@ from campaigns.cli.tree import Command
 if TYPE_CHECKING:
     from campaigns.report_shape import Report
 
-_NAMES = ("outcomes", "dispositions", "abandonment", "agents", "attempts", "callbacks", "records")
+_NAMES = ("outcomes", "dispositions", "abandonment", "agents", "attempts", "callbacks", "caller-ids", "records")
 
 
 @click.command(
@@ -46,6 +46,7 @@ def report(
     agents        each agent's time and conversations
     attempts      every attempt, one row each
     callbacks     promised callbacks by the day they were due: kept, late, lost
+    caller-ids    each number people were shown: calls, and the share answered with its range
     records       every call sent, with what a regulator asks of its record
     """
     from campaigns import reports
