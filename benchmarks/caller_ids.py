@@ -2,9 +2,9 @@
 
     python benchmarks/caller_ids.py --database-url postgresql://... [--times 200] [--json FILE]
 
-A campaign with a pool of 1, 20 and 200 numbers of as many areas as there are, without a cap and with one of 200 a day;
 A campaign with a pool of 1, 20 and 200 numbers in ten areas, without a cap and with one of 200 a day; half a million
 attempts, of which every number made 150 in the last day. Pools are read and a hundred calls take a number
+each, over and over, each time rolled back.
 """
 
 import argparse

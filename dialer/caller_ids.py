@@ -16,7 +16,7 @@ import phonenumbers
 from dialer.numbers import E164, calling_code
 
 # So often shown, caller ids count as equally used: whoever was shown longest ago comes next, and nobody counts farther.
-ALIKE_FROM = 100
+ALIKE_FROM = 30
 _LONGEST_AREA_CODE = 6
 _Place = tuple[str, str]  # a country, and how a number of it begins: ("IT", "+3902")
 _ANYWHERE: _Place = ("", "")
