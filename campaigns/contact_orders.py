@@ -8,10 +8,10 @@ from typing import Any
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from campaigns import ledger
+from campaigns import best_times, ledger
 from campaigns.models import Campaign, ContactList, Import
 from dialer.errors import BadInput, NotFound
-from dialer.next_contact import parse_order
+from dialer.next_contact import BEST_TIME, parse_order
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +49,8 @@ def set_order(
     before = order_of(session, campaign)
     if order is not None:
         campaign.contact_order = ",".join(parse_order(order))
+        if BEST_TIME in parse_order(order):
+            best_times.keep(session, campaign.id, best_times.learn(session, campaign, now), now)
     if shares is not None:
         _share_out(session, campaign, shares)
     session.flush()

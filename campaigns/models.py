@@ -548,6 +548,16 @@ class Forecast(Base):
     forecast: Mapped[dict[str, Any]] = mapped_column(JSONB)
 
 
+class LearntTimes(Base):
+    """When a campaign's people answer, as it was last learnt from the attempts; the gate orders contacts by it."""
+
+    __tablename__ = "learnt_times"
+    campaign_id: Mapped[int] = mapped_column(ForeignKey("campaigns.id"), primary_key=True)
+    learnt_at: Mapped[datetime] = mapped_column(Instant)
+    learnt: Mapped[dict[str, Any]] = mapped_column(JSONB)  # `dialer.best_times.BestTimes`
+    put_off_at: Mapped[datetime | None] = mapped_column(Instant)  # when contacts were last put off to a better hour
+
+
 class Lease(Base):
     """Who schedules what: a row on database time with a rising fence (I8)."""
 

@@ -20,6 +20,7 @@ from sqlalchemy import delete, select
 
 from campaigns import (
     agents,
+    best_times,
     callback_watch,
     caller_id_watch,
     capping,
@@ -47,6 +48,8 @@ from workers.wiring import settle_memory, wire
 FORGOTTEN = timedelta(minutes=1)
 # A callback that was promised or settled without its other half being written is found within this.
 MEND_CALLBACKS = timedelta(seconds=15)
+# What is old is learnt anew (`best_times.LEARN_EVERY`), a campaign at a time.
+LOOK_AT_BEST_TIMES = timedelta(minutes=1)
 # Whether a caller id shall rest is no question of seconds; its cap is the gate's.
 LOOK_AT_CALLER_IDS = timedelta(minutes=5)
 log = structlog.get_logger(__name__)
@@ -186,6 +189,7 @@ class Scheduler:
             self._loop(stop, f"sweep {name}", self._timing.sweep, partial(self.sweep, name))
         self._loop(stop, "people", 0.5, self.people)
         self._loop(stop, "callbacks", 1.0, self.callbacks)
+        self._loop(stop, "best times", LOOK_AT_BEST_TIMES.total_seconds(), self.best_times)
         self._loop(stop, "caller ids", LOOK_AT_CALLER_IDS.total_seconds(), self.caller_ids)
         for name, settings in self._application.settings.pulls.items():
             self._loop(stop, f"pull {name}", max(1.0, min(30.0, settings.every / 4)), partial(self.pull, name))
@@ -223,6 +227,18 @@ class Scheduler:
         done.mended = mended
         if done.alarmed or done.broken:
             log.warning("callbacks are not kept", remedy="dialer callbacks list --alarms", **done.as_json())
+
+    def best_times(self) -> None:
+        """Learn anew when people answer, for the campaigns we lead that are ordered by it."""
+        with self._application.transaction() as session:
+            overdue = best_times.overdue(session, database_now(session))
+        for campaign_id in overdue:
+            if campaign_id not in self._claims:
+                continue
+            with self._application.transaction() as session:
+                now = database_now(session)
+                campaign = session.get_one(Campaign, campaign_id)
+                best_times.keep(session, campaign_id, best_times.learn(session, campaign, now), now)
 
     def caller_ids(self) -> None:
         """Let caller ids rest that need it. Each scheduler does: no harm in it."""

@@ -1,4 +1,4 @@
-"""caller ids"""
+"""caller ids and best times"""
 
 import sqlalchemy as sa
 from alembic import op
@@ -38,6 +38,15 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("campaign_id", "number", name=op.f("pk_campaign_caller_ids")),
     )
     op.create_index(op.f("ix_campaign_caller_ids_number"), "campaign_caller_ids", ["number"])
+    op.create_table(
+        "learnt_times",
+        sa.Column("campaign_id", sa.BigInteger(), nullable=False),
+        sa.Column("learnt_at", INSTANT, nullable=False),
+        sa.Column("learnt", postgresql.JSONB(), nullable=False),
+        sa.Column("put_off_at", INSTANT, nullable=True),
+        sa.ForeignKeyConstraint(["campaign_id"], ["campaigns.id"], name=op.f("fk_learnt_times_campaign_id_campaigns")),
+        sa.PrimaryKeyConstraint("campaign_id", name=op.f("pk_learnt_times")),
+    )
     # Each campaign begins with a pool of its one number. One that a process of the release before writes meanwhile
     # has none, and shows its `caller_id` as it always did.
     op.execute("INSERT INTO caller_ids (number, added_by) SELECT DISTINCT caller_id, 'migration' FROM campaigns")
@@ -53,5 +62,6 @@ def upgrade() -> None:
 
 def downgrade() -> None:
     op.drop_index("ix_attempts_caller_id", table_name="attempts")
+    op.drop_table("learnt_times")
     op.drop_table("campaign_caller_ids")
     op.drop_table("caller_ids")
