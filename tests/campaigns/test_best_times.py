@@ -6,7 +6,7 @@ import pytest
 from sqlalchemy import select, text
 from sqlalchemy.orm import Session
 
-from campaigns import best_times, contact_orders, gate, lanes, reports
+from campaigns import best_time_order, best_times, contact_orders, gate, lanes, reports
 from campaigns.gate import Claim, Lines
 from campaigns.models import Attempt, Campaign, Contact, ContactList, LearntTimes
 from dialer.best_times import Who
@@ -101,14 +101,18 @@ def test_those_put_off_come_back_at_their_hour(session: Session, running: Campai
     assert len(waiting) > 100
     assert {contact.id for contact in waiting} <= set(made[MOBILE])
     assert all(MORNING < contact.next_at < EVENING + timedelta(hours=2) for contact in waiting if contact.next_at)
-    # Ten seconds have to pass, and nobody is chosen who waits.
-    again = session.get_one(Contact, waiting[0].id)
+    # Ten seconds have to pass before others are put off, and nobody is chosen who waits.
+    again = waiting[0]
     again.next_at = NOW - timedelta(days=1)
     session.flush()
-    assert not set(lanes.first_due(session, running, MORNING + timedelta(seconds=5), 300)) & {
-        contact.id for contact in waiting[1:]
-    }
-    later = max(contact.next_at for contact in waiting[1:] if contact.next_at)
+    soon = MORNING + timedelta(seconds=5)
+    assert not set(lanes.first_due(session, running, soon, 5)) & {contact.id for contact in waiting}
+    session.refresh(again)
+    assert again.next_at < soon  # type: ignore[operator]
+    lanes.first_due(session, running, MORNING + timedelta(seconds=10), 5)
+    session.refresh(again)
+    assert again.next_at > soon  # type: ignore[operator]
+    later = max(contact.next_at for contact in waiting if contact.next_at)
     assert set(lanes.first_due(session, running, later, 20)) <= set(made[MOBILE])
 
 
@@ -174,3 +178,13 @@ def test_the_report_tells_the_best_hours_of_each_kind_first(session: Session, ru
     assert all(row["least"] < row["chance"] < row["most"] for row in made.rows)
     with pytest.raises(BadInput, match="--campaign"):
         reports.make(session, "best-times", campaign=None, since=None, until=None, now=NOW)
+
+
+def test_a_promise_made_meanwhile_is_not_put_off(session: Session, running: Campaign) -> None:
+    """Between the look and the putting off an agent may promise a call: the locked row is asked again."""
+    promised = factories.contact(session, running, next_at=NOW, due_date=NOW.date())
+    open_one = factories.contact(session, running, next_at=NOW)
+    ids = [promised.id, open_one.id]
+    session.execute(best_time_order._PUT_OFF, {"ids": ids, "untils": [EVENING, EVENING], "now": MORNING})
+    session.expire_all()
+    assert [session.get_one(Contact, one).next_at for one in ids] == [NOW, EVENING]
