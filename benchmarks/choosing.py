@@ -5,7 +5,7 @@
 For each size a campaign of that many contacts on 20 lists (five priorities, up to three attempts), a tenth of them
 due, with caps, hours, 300,000 past attempts, and a million numbers on the do-not-call list: every fiftieth contact's.
 100 contacts are then chosen, locked and asked every rule about, over and over, each time rolled back: by due time
-alone, by an order of priority and freshness, and by a mix of two lists. PostgreSQL counts sequential scans meanwhile.
+alone, by an order of priority and freshness, by a mix of two lists, and by best time. PostgreSQL counts sequential scans meanwhile.
 """
 
 import argparse
@@ -31,6 +31,7 @@ PATHS = {
     "due time": ("", ()),
     "priority, freshest": ("priority,freshest", ()),
     "mix 70/30": ("due", ((1, 0.7), (2, 0.3))),
+    "best time": ("best-time", ()),
 }
 FILL = """
     INSERT INTO contacts (campaign_id, list_id, line, phone, first_name, last_name, company, description, custom,
