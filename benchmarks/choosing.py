@@ -5,7 +5,8 @@
 For each size a campaign of that many contacts on 20 lists (five priorities, up to three attempts), a tenth of them
 due, with caps, hours, 300,000 past attempts, and a million numbers on the do-not-call list: every fiftieth contact's.
 100 contacts are then chosen, locked and asked every rule about, over and over, each time rolled back: by due time
-alone, by an order of priority and freshness, by a mix of two lists, and by best time. PostgreSQL counts sequential scans meanwhile.
+alone, by an order of priority and freshness, by a mix of two lists, and by best time. PostgreSQL counts sequential
+scans meanwhile.
 """
 
 import argparse
