@@ -5,8 +5,8 @@
 For each size a campaign of that many contacts on 20 lists (five priorities, up to three attempts), a tenth of them
 due, under Italy's rule pack, with four caps, 300,000 past attempts and more of those who are due first, and a million
 numbers on the do-not-call list: every fiftieth contact's. 100 contacts are then chosen, locked and asked every rule
-about, over and over, each time rolled back: by due time alone, by an order of priority and freshness, and by a mix of
-two lists. PostgreSQL counts sequential scans meanwhile.
+about, over and over, each time rolled back: by due time alone, by an order of priority and freshness, by a mix of
+two lists, and by best time. PostgreSQL counts sequential scans meanwhile.
 
 Between any two of these the ceiling is taken: 100 contacts known beforehand are locked with their numbers, and their
 attempts written and committed, with no rule asked. Beside the time on the clock stands the work: CPU time of this
@@ -36,6 +36,7 @@ PATHS = {
     "due time": ("", ()),
     "priority, freshest": ("priority,freshest", ()),
     "mix 70/30": ("due", ((1, 0.7), (2, 0.3))),
+    "best time": ("best-time", ()),
 }
 FILL = """
     INSERT INTO contacts (campaign_id, list_id, line, phone, first_name, last_name, company, description, custom,

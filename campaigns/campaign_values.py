@@ -56,12 +56,16 @@ def checked_caller_id(caller_id: str, country: str) -> str:
     A PBX may show an internal number, or map what it is given: that is its business. What must never be shown,
     an emergency or a premium number, is refused like on a list.
     """
-    from dialer.numbers import Number, normalise
+    from dialer.caller_id_laws import CALLING_RANGES
+    from dialer.numbers import Number, country_prefix, normalise
 
     number = normalise(caller_id, country)
     if isinstance(number, Number):
         return number.e164
     digits = re.sub(r"[\s().\-/]+", "", caller_id)
+    abroad = f"{country_prefix(country)}{digits}" if not digits.startswith("+") else digits
+    if re.fullmatch(r"\+[0-9]{9,15}", abroad) and abroad.startswith(CALLING_RANGES):
+        return abroad
     if number.code in _UNKNOWN_TO_THE_PLAN and re.fullmatch(r"\+?[0-9]{3,15}", digits):
         return digits
     raise BadInput(f"the caller id {_printable(caller_id)!r} cannot be used: {number}")
@@ -69,9 +73,12 @@ def checked_caller_id(caller_id: str, country: str) -> str:
 
 def caller_id_doubt(caller_id: str, country: str) -> str:
     """Say why a caller id may be refused on its way; empty when it is a number of its country."""
+    from dialer.caller_id_laws import CALLING_RANGES
     from dialer.numbers import Number, normalise
 
     number = normalise(caller_id, country)
+    if caller_id.startswith(CALLING_RANGES):
+        return ""
     return "" if isinstance(number, Number) else number.reason
 
 

@@ -8,11 +8,11 @@ from typing import Any
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from campaigns import ledger
+from campaigns import best_times, ledger
 from campaigns.lists_view import list_named
 from campaigns.models import Campaign, ContactList
 from dialer.errors import BadInput
-from dialer.next_contact import parse_order
+from dialer.next_contact import BEST_TIME, parse_order
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +50,8 @@ def set_order(
     before = order_of(session, campaign)
     if order is not None:
         campaign.contact_order = ",".join(parse_order(order))
+        if BEST_TIME in parse_order(order):
+            best_times.keep(session, campaign.id, best_times.learn(session, campaign, now), now)
     if shares is not None:
         _share_out(session, campaign, shares)
     session.flush()

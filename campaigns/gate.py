@@ -17,6 +17,7 @@ from sqlalchemy.orm.attributes import flag_modified
 
 from campaigns import (
     callbacks,
+    caller_ids,
     due_contacts,
     gateway_rates,
     judging,
@@ -26,6 +27,7 @@ from campaigns import (
     putting_off,
     reserving,
 )
+from campaigns.caller_ids import Showable
 from campaigns.contact_numbers import numbers_of
 from campaigns.due_contacts import Which
 from campaigns.earlier_calls import EarlierCalls
@@ -163,6 +165,7 @@ class Allowed:
     passed: Passed
     contacts: list[tuple[Contact, str, Proof]] = field(default_factory=list)
     calls: EarlierCalls = field(default_factory=EarlierCalls)  # those that are allowed among them
+    caller_ids: Showable = field(default_factory=Showable)
 
     def allow(self, contact: Contact, number: str, proof: Proof) -> None:
         """Let one pass, and count its call for whatever is judged after it."""
@@ -197,6 +200,10 @@ def let_through(
     if not state.allowed:
         passed.refused[state.rule] += 1
         return allowed
+    if wanted <= 0:
+        return allowed
+    allowed.caller_ids = caller_ids.showable(session, campaign, now)
+    wanted = allowed.caller_ids.keep(wanted, passed.held_back)
     if wanted <= 0:
         return allowed
     which = which or Which.of_mode(campaign.mode)
@@ -240,6 +247,7 @@ def order_one(
     """
     session.refresh(campaign, with_for_update={"read": True})
     number = judging.next_number(contact)
+    showable = caller_ids.showable(session, campaign, now)
     lock_numbers(session, numbers_of(contact))
     known = Known.read(session, campaign, [contact], now, ring_seconds=timing.ring_limit)
     proof = Proof(now, tuple(judging.verdicts(known, contact, number, now, with_agent=True)))
@@ -247,9 +255,11 @@ def order_one(
         whose = callbacks.named(session, contact.kept_for)
         kept = rules.kept_for_agent(now, agent.id, contact.kept_for, contact.kept_until, whose)
         proof = Proof(now, (*proof.verdicts, kept))
+    if showable.refusal is not None:
+        proof = Proof(now, (*proof.verdicts, showable.refusal))
     if not proof.allowed:
         return proof
-    allowed = Allowed(campaign, Passed(), calls=known.calls)
+    allowed = Allowed(campaign, Passed(), calls=known.calls, caller_ids=showable)
     allowed.allow(contact, number, proof)
     (number_id,) = new_ids(session, 1)
     return write(
@@ -302,7 +312,7 @@ def write(
         pbx=campaign.pbx,
         number=number,
         gateway=lines.take(),
-        caller_id=campaign.caller_id,
+        caller_id=allowed.caller_ids.pool.take(number),
         attempt_no=attempt_no,
         answer_group=prospects.group_of(contact.list_id, attempt_no),
         fence=author.fence,

@@ -5,7 +5,8 @@ found by jumping through the index from one to the next, and contacts are read o
 list of ten million costs what one of thousands does. Every bound is a row comparison on the index's own columns, in
 its own order, so no other index serves the statement, whatever the planner believes of the lists.
 
-Nothing is locked here: what is found is judged on locked rows by the gate.
+Nothing is locked here: what is found is judged on locked rows by the gate. By best time it is besides put off
+(`best_time_order`).
 """
 
 from collections import Counter
@@ -17,11 +18,13 @@ from operator import itemgetter
 from sqlalchemy import text
 from sqlalchemy.orm import Session
 
+from campaigns import best_time_order
 from campaigns.models import Campaign
-from dialer.next_contact import Lane, mixed, parse_order, rank
+from dialer.next_contact import BEST_TIME, Lane, mixed, parse_order, rank
 
 MOST_LANES = 2_000
 _AT_ONCE = 16  # lanes read with one question
+_A_FEW = 5  # contacts of each lane, where some of every lane are wanted
 _RECENT = 200  # calls by which the mix of lists is judged
 
 _OPEN = "campaign_id = :campaign AND state = 'open' AND due_date IS NULL"
@@ -59,28 +62,46 @@ def first_due(session: Session, campaign: Campaign, now: datetime, most: int) ->
     """Return the ids of up to `most` contacts due now, in the campaign's order and mix. Promised callbacks are not
     among them."""
     order = parse_order(campaign.contact_order)
+    by_hour = BEST_TIME in order
     rows = session.execute(_LANES, {"campaign": campaign.id, "now": now}).all()
     lanes = [Lane(row.list_id, row.priority, row.tried, row.created_at) for row in rows]
     shares = {row.list_id: row.share for row in rows if row.share}
+
+    def queue(of: Sequence[Lane], wanted: int) -> list[int]:
+        if by_hour:
+            looked_at = _in_order(session, campaign.id, of, order, now, max(wanted, best_time_order.LOOKED_AT), by_hour)
+            return best_time_order.in_order(session, campaign, now, looked_at, wanted)
+        return [contact_id for _, contact_id in _in_order(session, campaign.id, of, order, now, wanted)]
+
     if not shares:
-        return _in_order(session, campaign.id, lanes, order, now, most)
+        return queue(lanes, most)
     queues = {
-        list_id: _in_order(session, campaign.id, [lane for lane in lanes if lane.list_id == list_id], order, now, most)
+        list_id: queue([lane for lane in lanes if lane.list_id == list_id], most)
         for list_id in {lane.list_id for lane in lanes if lane.list_id in shares}
     }
     short = most - sum(map(len, queues.values()))
     if short > 0:
         others = [lane for lane in lanes if lane.list_id not in shares]
-        queues[0] = _in_order(session, campaign.id, others, order, now, short)
+        queues[0] = queue(others, short)
     recent = Counter(session.scalars(_RECENTLY, {"campaign": campaign.id}))
     return mixed(queues, shares, recent, most)
 
 
 def _in_order(
-    session: Session, campaign_id: int, lanes: Sequence[Lane], order: Sequence[str], now: datetime, most: int
-) -> list[int]:
-    """Return the first contacts of these lanes; lanes of one rank are taken together."""
-    found: list[int] = []
+    session: Session,
+    campaign_id: int,
+    lanes: Sequence[Lane],
+    order: Sequence[str],
+    now: datetime,
+    most: int,
+    of_each: bool = False,
+) -> list[tuple[int, int]]:
+    """Return the first contacts of these lanes, each behind its rank; lanes of one rank are taken together.
+
+    `of_each`: some of every lane of a rank rather than the longest due of all.
+    """
+    found: list[tuple[int, int]] = []
+    ranks = 0
     ranked = sorted(((rank(lane, order), at) for at, lane in enumerate(lanes)))
     groups = [[lanes[at] for _, at in group] for _, group in groupby(ranked, key=itemgetter(0))]
     while groups and len(found) < most:
@@ -92,11 +113,13 @@ def _in_order(
         given = {
             "campaign": campaign_id,
             "now": now,
-            "most": most - len(found),
+            "most": max(_A_FEW, (most - len(found)) // len(these)) if of_each and these else most - len(found),
             "lists": [lane.list_id for lane in these],
             "priorities": [lane.priority for lane in these],
             "tries": [lane.tried for lane in these],
         }
         rows = session.execute(_CONTACTS, given).all()
-        found += [row.id for row in sorted(rows, key=lambda row: (place[row.place - 1], row.next_at, row.id))]
+        in_turn = sorted(rows, key=lambda row: (place[row.place - 1], row.next_at, row.id))
+        found += [(ranks + place[row.place - 1], row.id) for row in in_turn]
+        ranks += len(part)
     return found[:most]

@@ -15,9 +15,8 @@ from sqlalchemy import func, select, text
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
-from campaigns import goals, ledger
+from campaigns import caller_id_pools, caller_ids, goals, ledger
 from campaigns.campaign_values import (
-    caller_id_doubt,
     checked_caller_id,
     checked_country,
     checked_hours,
@@ -28,7 +27,7 @@ from campaigns.campaign_values import (
 from campaigns.models import Agent, Attempt, Campaign, CampaignAgent, Contact, ContactList, PbxStatus, ProcessBeat
 from dialer import modes
 from dialer.abandonment import rule_pack
-from dialer.errors import BadInput, DialerError, NotFound
+from dialer.errors import BadInput, DialerError, NotFound, RefusedByRule
 from dialer.pbx.base import Feature
 
 RULE_PACK = "default-2026"
@@ -151,6 +150,9 @@ def create(
     twin = session.scalar(select(Campaign).where(func.lower(Campaign.name) == name.lower()))
     if twin is not None:
         raise BadInput(f"there is already a campaign named {twin.name!r} ({twin.state}): choose another name")
+    shown = checked_caller_id(caller_id, country)
+    if why_not := caller_ids.barred(shown, rules.name, (), mode):
+        raise RefusedByRule(f"campaign {name}: {why_not}")
     campaign = Campaign(
         name=name,
         pbx=pbx,
@@ -158,7 +160,7 @@ def create(
         country=country,
         time_zone=checked_time_zone(time_zone),
         hours=checked_hours(hours),
-        caller_id=checked_caller_id(caller_id, country),
+        caller_id=shown,
         max_attempts=max_attempts,
         number_gap=number_gap,
         retry_delay=retry_delay,
@@ -177,6 +179,7 @@ def create(
         session.flush()
     except IntegrityError as exc:
         raise BadInput(f"there is already a campaign named {name!r}: choose another name") from exc
+    caller_id_pools.begin(session, campaign, who=who, now=now)
     settings: dict[str, Any] = {
         "mode": mode,
         "hours": campaign.hours,
@@ -308,8 +311,7 @@ def shortcomings(session: Session, campaign: Campaign) -> list[str]:
     )
     if not alive:
         missing.append("no scheduler is running: start `dialer scheduler`, or everything with `dialer up`")
-    if doubt := caller_id_doubt(campaign.caller_id, campaign.country):
-        missing.append(f"the caller id {campaign.caller_id} may be refused by the PBX or its carrier: {doubt}")
+    missing += caller_id_pools.shortcomings(session, campaign)
     status = session.get(PbxStatus, campaign.pbx)
     if status is not None and status.trouble:
         missing.append(f"PBX {campaign.pbx}: {status.trouble}; `dialer pbx check {campaign.pbx}` says more")

@@ -71,7 +71,7 @@ class Campaign(Base):
     country: Mapped[str] = mapped_column(Text)  # ISO 3166 alpha-2: how bare numbers are read
     time_zone: Mapped[str | None] = mapped_column(Text)  # for numbers that name no zone
     hours: Mapped[str] = mapped_column(Text)  # "always" or "09:00-20:00", local to the phone
-    caller_id: Mapped[str] = mapped_column(Text)
+    caller_id: Mapped[str] = mapped_column(Text)  # the first of its pool (`campaign_caller_ids`)
     max_attempts: Mapped[int] = mapped_column(default=3)  # per contact
     number_gap: Mapped[float] = mapped_column(default=600.0)  # seconds between two calls to one number
     retry_delay: Mapped[float] = mapped_column(default=3600.0)  # seconds after an attempt that reached nobody
@@ -101,6 +101,33 @@ class Campaign(Base):
     script: Mapped[str] = mapped_column(Text, default="", server_default="")  # what the agent reads, with {fields}
     form: Mapped[list[Any]] = mapped_column(JSONB, default=list, server_default=text("'[]'::jsonb"))  # what they ask
     needs_consent: Mapped[bool] = mapped_column(default=False, server_default=text("false"))  # whatever the pack says
+
+
+class CallerId(Base):
+    """A number of ours that people are shown, with what spares it. One row, however many campaigns show it."""
+
+    __tablename__ = "caller_ids"
+    __table_args__ = (
+        CheckConstraint("daily_cap > 0", name="daily_cap"),
+        CheckConstraint("rest >= 0", name="rest"),
+        CheckConstraint("(resting_until IS NULL) = (resting_because = '')", name="resting"),
+    )
+    number: Mapped[str] = mapped_column(Text, primary_key=True)  # E.164, or the digits a PBX maps itself
+    daily_cap: Mapped[int | None]  # calls in any 24 hours, by all campaigns; null: any number
+    rest: Mapped[float] = mapped_column(default=86_400.0, server_default=text("86400"))  # seconds; 0: never by itself
+    # Shown to nobody before that. Stays when the rest is over: the answers before it are not counted again.
+    resting_until: Mapped[datetime | None] = mapped_column(Instant)
+    resting_because: Mapped[str] = mapped_column(Text, default="", server_default="")
+    added_by: Mapped[str] = mapped_column(Text, default="", server_default="")
+    added_at: Mapped[datetime] = mapped_column(Instant, server_default=func.now())
+
+
+class CampaignCallerId(Base):
+    """A caller id of a campaign's pool. A campaign without any shows its `caller_id`."""
+
+    __tablename__ = "campaign_caller_ids"
+    campaign_id: Mapped[int] = mapped_column(ForeignKey("campaigns.id"), primary_key=True)
+    number: Mapped[str] = mapped_column(ForeignKey("caller_ids.number"), primary_key=True, index=True)
 
 
 class Agent(Base):
@@ -337,6 +364,8 @@ class Attempt(PlacedCall, Base):
         Index("ix_attempts_contact", "contact_id"),
         Index("ix_attempts_campaign", "campaign_id", "ordered_at"),
         Index("ix_attempts_call_id", "pbx", "pbx_call_id"),
+        # How often a caller id was shown, by any campaign.
+        Index("ix_attempts_caller_id", "caller_id", "ordered_at"),
         Index("ix_attempts_answered", "campaign_id", "answered_at", postgresql_where=text("answered_at IS NOT NULL")),
         Index("ix_attempts_ended", "campaign_id", "ended_at"),
         # Found abandoned by the PBX's report alone: few, and looked for at every count of the rate.
@@ -517,6 +546,16 @@ class Forecast(Base):
     horizon: Mapped[float]  # seconds from then on
     inputs: Mapped[dict[str, Any]] = mapped_column(JSONB)
     forecast: Mapped[dict[str, Any]] = mapped_column(JSONB)
+
+
+class LearntTimes(Base):
+    """When a campaign's people answer, as it was last learnt from the attempts; the gate orders contacts by it."""
+
+    __tablename__ = "learnt_times"
+    campaign_id: Mapped[int] = mapped_column(ForeignKey("campaigns.id"), primary_key=True)
+    learnt_at: Mapped[datetime] = mapped_column(Instant)
+    learnt: Mapped[dict[str, Any]] = mapped_column(JSONB)  # `dialer.best_times.BestTimes`
+    put_off_at: Mapped[datetime | None] = mapped_column(Instant)  # when contacts were last put off to a better hour
 
 
 class Lease(Base):

@@ -6,17 +6,20 @@ rows. Days are those of the campaign's time zone.
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from datetime import date, datetime, time
+from datetime import date, datetime, time, timedelta
 from zoneinfo import ZoneInfo
 
 from sqlalchemy.orm import Session
 
 from campaigns import (
+    best_times,
     lifecycle,
     reports_abandonment,
     reports_agents,
     reports_attempts,
+    reports_best_times,
     reports_callbacks,
+    reports_caller_ids,
     reports_dispositions,
     reports_outcomes,
     reports_records,
@@ -32,6 +35,7 @@ class Kind:
 
     make: Callable[[Session, Period], Report]
     tells: str
+    back: timedelta = timedelta(0)  # where it begins unless somebody says: so long before today
 
 
 REPORTS: Mapping[str, Kind] = {
@@ -41,6 +45,10 @@ REPORTS: Mapping[str, Kind] = {
     "agents": Kind(reports_agents.agents, "each agent's time and conversations"),
     "attempts": Kind(reports_attempts.attempts, "every attempt, one row each"),
     "callbacks": Kind(reports_callbacks.callbacks, "promised callbacks by day: kept, late, lost"),
+    "caller-ids": Kind(reports_caller_ids.caller_ids, "each number people were shown: calls, and the share answered"),
+    "best-times": Kind(
+        reports_best_times.best_times, "when people answer, by kind of number and hour of their day", best_times.REACH
+    ),
     "records": Kind(reports_records.records, "every call sent, with what a regulator asks of its record"),
 }
 
@@ -57,16 +65,22 @@ def make(
     """Make report `name`. Without `since` it begins today, without `until` it ends now."""
     if name not in REPORTS:
         raise NotFound(f"there is no report {name!r}; there are {', '.join(REPORTS)}")
-    return REPORTS[name].make(session, period(session, campaign, since, until, now))
+    kind = REPORTS[name]
+    return kind.make(session, period(session, campaign, since, until, now, back=kind.back))
 
 
 def period(
-    session: Session, campaign: str | None, since: date | datetime | None, until: date | datetime | None, now: datetime
+    session: Session,
+    campaign: str | None,
+    since: date | datetime | None,
+    until: date | datetime | None,
+    now: datetime,
+    back: timedelta = timedelta(0),
 ) -> Period:
     """Put a campaign and two moments, as typed, into a period; days and bare times are the campaign's."""
     found = lifecycle.get(session, campaign) if campaign else None
     zone = ZoneInfo(usual_time_zone(found.country, found.time_zone) if found else "UTC")
-    start = _moment(since if since is not None else now.astimezone(zone).date(), zone)
+    start = _moment(since if since is not None else now.astimezone(zone).date() - back, zone)
     end = _moment(until, zone) if until is not None else now.astimezone(zone)
     if start >= end:
         raise BadInput(

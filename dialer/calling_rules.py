@@ -1,4 +1,4 @@
-"""What a rule pack says about calling somebody at all: hours, holidays, how often, rests, consent, by region.
+"""What a rule pack says about calling somebody at all: hours, holidays, how often, consent, caller ids, by region.
 
 Dated readings of the rules as data, each with where it was read and how sure we are of it. None of it is legal advice.
 "Read" was read in the text of the rule or of its authority; "told" in what others write about it; "unsure" is to be
@@ -11,9 +11,10 @@ from dataclasses import dataclass, field
 from datetime import date, timedelta
 from typing import Literal
 
+from dialer.caller_id_laws import CallerIdRule
 from dialer.caps import Cap
 from dialer.holiday_calendars import HolidayCalendar
-from dialer.modes import AGENTLESS, MODES
+from dialer.modes import AGENTLESS, AUTOMATIC, MODES
 from dialer.places import Place
 from dialer.windows import Hours, Timetable
 
@@ -25,7 +26,7 @@ ALWAYS = Hours.parse("always")
 class Reading:
     """Where one rule of a pack was read."""
 
-    rule: str  # hours, holidays, caps, rest, refusal, consent
+    rule: str  # hours, holidays, caps, rest, refusal, consent, caller ids
     source: str
     sure: Sure
 
@@ -41,6 +42,7 @@ class CallingRules:
     consent: frozenset[str] = frozenset()  # modes in which a person must have agreed beforehand
     rest_after_refusal: timedelta = timedelta(0)  # who said no to any campaign is not called for so many whole days
     rest_with_agent: bool = False  # the rest after an abandoned call holds even where an agent is kept for the next one
+    caller_ids: tuple[CallerIdRule, ...] = ()
     readings: tuple[Reading, ...] = ()
     regions: Mapping[str, "CallingRules"] = field(default_factory=dict)  # besides, by ISO 3166-2
 
@@ -94,6 +96,9 @@ _RECORDED = frozenset({AGENTLESS})
 _EIGHT_TO_EIGHT = Hours.parse("08:00-20:00")
 _THREE_A_DAY = Cap(3, _DAY)
 
+# Every law here wants a number that is ours and can be called back. Whether somebody answers there we cannot know.
+_GENUINE = CallerIdRule(genuine=True)
+
 
 def _state(source: str, sure: Sure, hours: str, *caps: Cap) -> CallingRules:
     rules = ("hours", "caps") if caps else ("hours",)
@@ -102,11 +107,17 @@ def _state(source: str, sure: Sure, hours: str, *caps: Cap) -> CallingRules:
 
 _US_HOURS = Reading("hours", "16 CFR 310.4(c); 47 CFR 64.1200(c)(1): 8 to 21 where the called person is", "read")
 _US_RECORDED = Reading("consent", "16 CFR 310.4(b)(1)(v); 47 CFR 64.1200(a)(2) and (3), for recorded messages", "read")
+_US_CALLER_ID = Reading(
+    "caller ids",
+    "47 CFR 64.1601(e); 16 CFR 310.4(a)(8): shown, and it takes do-not-call requests in office hours",
+    "told",
+)
 
 US = CallingRules(
     hours=Hours.parse("08:00-21:00"),
     consent=_RECORDED,
-    readings=(_US_HOURS, _US_RECORDED),
+    caller_ids=(_GENUINE,),
+    readings=(_US_HOURS, _US_RECORDED, _US_CALLER_ID),
     regions={
         "US-FL": _state("Florida Statutes 501.616(6): 8 to 20, three in 24 h", "told", "08:00-20:00", _THREE_A_DAY),
         "US-OK": _state("Oklahoma HB 3168 of 2022: 8 to 20, three in 24 h", "told", "08:00-20:00", _THREE_A_DAY),
@@ -125,18 +136,27 @@ US_DEBT = CallingRules(
         Cap(1, 7 * _DAY, "number", "talks"), Cap(1, 7 * _DAY, "contact", "talks"),
     ),
     consent=_RECORDED,
+    caller_ids=(_GENUINE,),
     readings=(
         Reading("hours", "12 CFR 1006.6(b)(1): before 8 and after 21 are presumed inconvenient", "read"),
         Reading("caps", "12 CFR 1006.14(b)(2): seven in seven days about one debt; we count every call", "read"),
         _US_RECORDED,
+        _US_CALLER_ID,
     ),
 )  # fmt: skip
 UK = CallingRules(
     hours=Hours.parse("mon-fri 08:00-21:00, sat-sun 09:00-21:00"),
     consent=_RECORDED,
+    caller_ids=(_GENUINE,),
     readings=(
         Reading("hours", "no law names them: what the industry's codes hold reasonable", "ours"),
         Reading("consent", "Privacy and Electronic Communications Regulations 2003, 19: automated calls", "told"),
+        Reading(
+            "caller ids",
+            "Ofcom, General Condition C6 and its guidance, and the policy of March 2017: a valid number "
+            "that identifies the caller and can be called back",
+            "told",
+        ),
     ),
 )
 IT = CallingRules(
@@ -145,19 +165,37 @@ IT = CallingRules(
     holidays="IT",
     consent=_RECORDED,
     rest_with_agent=True,
+    # 0843 is for statistics and 0844 for selling; whoever can be called back need not use them.
+    caller_ids=(_GENUINE,),
     readings=(
         Reading("hours", "code of conduct for telemarketing, Garante 148 of 7 March 2024; binds who joined it", "told"),
         Reading("holidays", "the same: none on Sundays and holidays, Saturday's hours before them", "told"),
         Reading("consent", "Codice privacy, art. 130(1): calls without an operator", "told"),
         Reading("rest", "Garante 83/2014, five days", "told"),
+        Reading(
+            "caller ids",
+            "legge 5/2018, art. 2, and AGCOM 156/18/CONS: 0843 or 0844, or a number that identifies the "
+            "caller and can be called back",
+            "told",
+        ),
     ),
 )
+_BY_MACHINE = frozenset((*AUTOMATIC, AGENTLESS))
+_FR_VERIFIED = tuple(
+    f"+33{head}" for head in ("162", "163", "270", "271", "377", "378", "424", "425", "568", "569", "948", "949",
+                              "9475", "9476", "9477", "9478", "9479")
+)  # fmt: skip
 FR = CallingRules(
     hours=Hours.parse("mon-fri 10:00-13:00 14:00-20:00"),
     holidays="FR",
     caps=(Cap(4, 30 * _DAY, "number"), Cap(4, 30 * _DAY, "contact")),
     consent=_ALL,
     rest_after_refusal=60 * _DAY,
+    caller_ids=(
+        _GENUINE,
+        CallerIdRule(barred=("+336", "+337"), modes=_BY_MACHINE, instead=f"a verified one: {', '.join(_FR_VERIFIED)}"),
+        CallerIdRule(asked_for=_FR_VERIFIED, of="+33", modes=_BY_MACHINE),
+    ),
     readings=(
         Reading("hours", "Code de la consommation D. 223-9 (décret 2022-1313)", "read"),
         Reading("holidays", "the same, by Code du travail L. 3133-1", "read"),
@@ -166,6 +204,9 @@ FR = CallingRules(
                            "which is taken for all campaigns", "read"),
         Reading("consent", "Code de la consommation L. 223-1 (loi 2025-594), from 11 August 2026; a contract in "
                            "force is the exception: give it as the consent's source", "told"),
+        Reading("caller ids", "ARCEP 2022-1583, since 2023: automated systems show no 06 or 07, and others "
+                              "only of the verified ranges; that a predictive dialer with agents is one is our "
+                              "stricter reading", "told"),
     ),
 )  # fmt: skip
 NONE = CallingRules(readings=(Reading("hours", "the campaign's own hours and limits alone", "ours"),))

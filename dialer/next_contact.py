@@ -18,8 +18,10 @@ ORDERS = {
     "oldest": "the list imported first first",
     "fewest": "fewest attempts so far first",
     "most": "most attempts so far first",
+    "best-time": "who answers now nearly as likely as at their best hour first",
     "due": "longest due first: always the last word",
 }
+BEST_TIME = "best-time"  # of each contact, and not of a lane
 _AGAINST = (("freshest", "oldest"), ("fewest", "most"))
 T = TypeVar("T")
 K = TypeVar("K", bound=Hashable)
@@ -46,6 +48,8 @@ def parse_order(text: str) -> tuple[str, ...]:
     for one, other in _AGAINST:
         if one in words and other in words:
             raise BadInput(f"the order {text!r} asks for {one} and for {other}: which?")
+    if BEST_TIME in words and words.index(BEST_TIME) != len(words) - 1 - ("due" in words):
+        raise BadInput(f"the order {text!r}: best-time decides between contacts alike for the others, so it comes last")
     if "due" in words and words[-1] != "due":
         raise BadInput(f"the order {text!r}: due decides between whatever is still equal, so it comes last")
     return words
@@ -62,7 +66,7 @@ _PLACES: Mapping[str, Callable[[Lane], float]] = {
 
 def rank(lane: Lane, order: Sequence[str]) -> tuple[float, ...]:
     """Return where a lane stands; equal ranks are taken together, whoever is due longest first."""
-    return tuple(_PLACES[word](lane) for word in order if word != "due")
+    return tuple(_PLACES[word](lane) for word in order if word in _PLACES)
 
 
 def mixed(queues: Mapping[K, Sequence[T]], shares: Mapping[K, float], recent: Mapping[K, int], wanted: int) -> list[T]:

@@ -18,7 +18,19 @@ import structlog
 from apscheduler.schedulers.background import BackgroundScheduler  # type: ignore[import-untyped]
 from sqlalchemy import delete, select
 
-from campaigns import agents, callback_watch, capping, importing, leases, offers, pulling, reserving, retention
+from campaigns import (
+    agents,
+    best_times,
+    callback_watch,
+    caller_id_watch,
+    capping,
+    importing,
+    leases,
+    offers,
+    pulling,
+    reserving,
+    retention,
+)
 from campaigns.application import Application
 from campaigns.db import database_now
 from campaigns.gate import Claim, LeaseLost
@@ -26,6 +38,7 @@ from campaigns.models import AgentLeg, Campaign, ProcessBeat
 from campaigns.ordering import Pacing, tick
 from campaigns.pbx_status import poll, watch_wrap_ups
 from campaigns.sweeping import sweep
+from dialer.numbers import mask
 from dialer.settings import Settings
 from workers.beat import Beat
 from workers.broker import PatientDoorbell, QueueDoorbell
@@ -35,6 +48,10 @@ from workers.wiring import settle_memory, wire
 FORGOTTEN = timedelta(minutes=1)
 # A callback that was promised or settled without its other half being written is found within this.
 MEND_CALLBACKS = timedelta(seconds=15)
+# What is old is learnt anew (`best_times.LEARN_EVERY`), a campaign at a time.
+LOOK_AT_BEST_TIMES = timedelta(minutes=1)
+# Whether a caller id shall rest is no question of seconds; its cap is the gate's.
+LOOK_AT_CALLER_IDS = timedelta(minutes=5)
 log = structlog.get_logger(__name__)
 
 
@@ -172,6 +189,8 @@ class Scheduler:
             self._loop(stop, f"sweep {name}", self._timing.sweep, partial(self.sweep, name))
         self._loop(stop, "people", 0.5, self.people)
         self._loop(stop, "callbacks", 1.0, self.callbacks)
+        self._loop(stop, "best times", LOOK_AT_BEST_TIMES.total_seconds(), self.best_times)
+        self._loop(stop, "caller ids", LOOK_AT_CALLER_IDS.total_seconds(), self.caller_ids)
         for name, settings in self._application.settings.pulls.items():
             self._loop(stop, f"pull {name}", max(1.0, min(30.0, settings.every / 4)), partial(self.pull, name))
 
@@ -208,6 +227,25 @@ class Scheduler:
         done.mended = mended
         if done.alarmed or done.broken:
             log.warning("callbacks are not kept", remedy="dialer callbacks list --alarms", **done.as_json())
+
+    def best_times(self) -> None:
+        """Learn anew when people answer, for the campaigns we lead that are ordered by it."""
+        with self._application.transaction() as session:
+            overdue = best_times.overdue(session, database_now(session))
+        for campaign_id in overdue:
+            if campaign_id not in self._claims:
+                continue
+            with self._application.transaction() as session:
+                now = database_now(session)
+                campaign = session.get_one(Campaign, campaign_id)
+                best_times.keep(session, campaign_id, best_times.learn(session, campaign, now), now)
+
+    def caller_ids(self) -> None:
+        """Let caller ids rest that need it. Each scheduler does: no harm in it."""
+        with self._application.transaction() as session:
+            rested = caller_id_watch.watch(session, now=database_now(session))
+        if rested:
+            log.info("caller ids rest", caller_ids=[mask(number) for number in rested], remedy="dialer caller-id list")
 
     def pull(self, name: str) -> None:
         """Look for a file of a scheduled pull, if that is due and nobody else does."""

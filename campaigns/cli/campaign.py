@@ -77,8 +77,7 @@ def campaign() -> None:
 @click.pass_obj
 def create(context: CliContext, /, as_json: bool, **given: Any) -> None:
     """Write a new campaign NAME as a draft."""
-    from campaigns import lifecycle, overview, roster
-    from campaigns.campaign_values import caller_id_doubt
+    from campaigns import caller_id_pools, lifecycle, overview, roster
     from campaigns.db import database_now
 
     with context.application() as app:
@@ -95,11 +94,11 @@ def create(context: CliContext, /, as_json: bool, **given: Any) -> None:
             made = lifecycle.create(session, pbx=pbx.name, features=pbx.features, **given)
             change = roster.assign(session, made, spec, users, now=now, who=who()) if spec else None
             row = overview.campaign_rows(session, now, name=made.name)[0]
+            doubts = caller_id_pools.doubts(made, made.caller_id, ())
     if as_json:
-        output.print_json({**row.as_json(), "warnings": [unseen] if unseen else []})
+        output.print_json({**row.as_json(), "warnings": [told for told in (unseen, *doubts) if told]})
         return
-    doubt = caller_id_doubt(made.caller_id, made.country)
-    for warning in (told for told in (unseen, doubt) if told):
+    for warning in (told for told in (unseen, *doubts) if told):
         output.note(f"warning: {warning}")
     click.echo(
         f"campaign {row.name} is written as a draft, with {output.count(change.total if change else 0, 'agent')}"
@@ -184,12 +183,13 @@ def _rate(row: CampaignRow) -> Any:
 @click.pass_obj
 def show(context: CliContext, name: str, as_json: bool) -> None:
     """Show one campaign: its rules, its agents, and what it still needs."""
-    from campaigns import lifecycle, overview, roster, rules_view
+    from campaigns import caller_id_pools, lifecycle, overview, roster, rules_view
     from campaigns.db import database_now
 
     with context.application() as app, app.transaction() as session:
         found = lifecycle.get(session, name)
         rules = rules_view.of_campaign(session, found)
+        pool = caller_id_pools.numbers_of(session, found)
         row = overview.campaign_rows(session, database_now(session), name=found.name)[0]
         agents = roster.members(session, found)
         missing = lifecycle.shortcomings(session, found) if found.state != "archived" else []
@@ -197,23 +197,25 @@ def show(context: CliContext, name: str, as_json: bool) -> None:
         people = [
             {"user_id": one.user_id, "name": one.name, "extension": one.extension, "state": one.state} for one in agents
         ]
-        output.print_json({**row.as_json(), "rules": rules.as_json(), "agent_list": people, "missing": missing})
+        shown = {"rules": rules.as_json(), "caller_ids": pool, "agent_list": people, "missing": missing}
+        output.print_json({**row.as_json(), **shown})
         return
-    _print_campaign(row, rules, [one.name or f"user {one.user_id}" for one in agents])
+    _print_campaign(row, pool, rules, [one.name or f"user {one.user_id}" for one in agents])
     for sentence in missing:
         output.note(f"  missing: {sentence}")
 
 
-def _print_campaign(row: CampaignRow, rules: RulesShown, agents: list[str]) -> None:
+def _print_campaign(row: CampaignRow, pool: list[str], rules: RulesShown, agents: list[str]) -> None:
     from rich.table import Table
 
     people = ", ".join(agents[:8]) + (f" and {len(agents) - 8} more" if len(agents) > 8 else "")
     grid = Table.grid(padding=(0, 2))
     since = f" since {output.local(row.state_at)}"
     lines = "unlimited" if row.max_lines is None else str(row.max_lines)
+    shown = ", ".join(pool[:4]) + (f" and {len(pool) - 4} more: dialer caller-id list" if len(pool) > 4 else "")
     facts: list[tuple[str, Any]] = [
         ("State", output.state(row.state).append(since, style="dim")),
-        ("Calls", f"{row.mode} through PBX {row.pbx}, as {row.caller_id}"),
+        ("Calls", f"{row.mode} through PBX {row.pbx}, as {shown}"),
         ("Hours", f"{row.hours}, where each phone is" + (f" (else {row.time_zone})" if row.time_zone else "")),
         ("Numbers", f"read as {row.country}; {output.words(row.number_gap)} between two calls to one number"),
         ("Attempts", f"at most {row.max_attempts} per contact, {output.words(row.retry_delay)} after a failed one"),

@@ -15,7 +15,17 @@ from campaigns.cli.tree import Command
 if TYPE_CHECKING:
     from campaigns.report_shape import Report
 
-_NAMES = ("outcomes", "dispositions", "abandonment", "agents", "attempts", "callbacks", "records")
+_NAMES = (
+    "outcomes",
+    "dispositions",
+    "abandonment",
+    "agents",
+    "attempts",
+    "callbacks",
+    "caller-ids",
+    "best-times",
+    "records",
+)
 
 
 @click.command(
@@ -46,6 +56,8 @@ def report(
     agents        each agent's time and conversations
     attempts      every attempt, one row each
     callbacks     promised callbacks by the day they were due: kept, late, lost
+    caller-ids    each number people were shown: calls, and the share answered with its range
+    best-times    when people answer, by kind of number and hour of their day, with the range; of 90 days
     records       every call sent, with what a regulator asks of its record
     """
     from campaigns import reports

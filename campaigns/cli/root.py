@@ -70,6 +70,7 @@ _TREE = (
         _CALLING,
     ),
     ("dnc", "dnc:dnc", "Numbers that nobody calls.", _CALLING),
+    ("caller-id", "caller_id:caller_id", "The numbers people are shown, and when they rest.", _CALLING),
     ("disposition", "disposition:disposition", "The words agents have for what came of a call.", _CALLING),
     ("person", "person:person", "What is known about a person; their consent; erase them.", _CALLING),
     ("agent", "agent:agent", "Who is at work: log in, pause, be ready.", _CALLING),

@@ -46,8 +46,9 @@ class Level:
 class Factor:
     """How much likelier than the level something is: answers over what the level expected, with forgetting."""
 
-    def __init__(self, half_life: float = 400.0) -> None:
+    def __init__(self, half_life: float = 400.0, worth: float = _FACTOR_WORTH) -> None:
         self._keep = 0.5 ** (1.0 / half_life)
+        self._worth = worth
         self._yes = self._expected = 0.0
 
     def observe(self, answered: float, expected: float) -> None:
@@ -55,9 +56,14 @@ class Factor:
         self._yes = self._yes * self._keep + answered
         self._expected = self._expected * self._keep + expected
 
+    def add(self, answered: float, expected: float) -> None:
+        """Learn from many calls at once, which whoever brings them has weighed by their age."""
+        self._yes += answered
+        self._expected += expected
+
     @property
     def value(self) -> float:
-        return (_FACTOR_WORTH + self._yes) / (_FACTOR_WORTH + self._expected)
+        return (self._worth + self._yes) / (self._worth + self._expected)
 
 
 class Answers:

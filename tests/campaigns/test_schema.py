@@ -1,4 +1,5 @@
 from concurrent.futures import ThreadPoolExecutor
+from time import sleep
 from typing import Any
 
 import psycopg.errors
@@ -205,3 +206,55 @@ def test_promises_of_the_release_before_begin_the_count_anew(engine: Engine) -> 
     with engine.connect() as connection:
         marks = connection.execute(text("SELECT promised_at::date::text FROM contacts ORDER BY id")).scalars().all()
     assert marks == ["2026-03-01", None, None, "2026-02-01"]
+
+
+def test_every_campaign_of_the_release_before_begins_with_a_pool_of_its_number(engine: Engine) -> None:
+    schema.downgrade(engine, "0010")
+    with engine.begin() as connection:
+        for name in ("one", "two"):
+            connection.execute(
+                text(
+                    "INSERT INTO campaigns (name, pbx, mode, country, hours, caller_id, max_attempts, number_gap, "
+                    "retry_delay, max_abandonment, answer_limit, wrap_up_limit, rule_pack, agents_spec) VALUES "
+                    "(:name, 'main', 'manual', 'IT', 'always', '+390612345678', 3, 600, 3600, 0.03, 2, 30, "
+                    "'default-2026', '')"
+                ),
+                {"name": name},
+            )
+    schema.upgrade(engine)
+    with engine.connect() as connection:
+        assert connection.execute(text("SELECT number, daily_cap FROM caller_ids")).all() == [("+390612345678", None)]
+        assert connection.execute(text("SELECT count(*) FROM campaign_caller_ids")).scalar_one() == 2
+
+
+def test_hosts_that_migrate_at_once_wait_for_each_other_and_the_index_is_whole(engine: Engine) -> None:
+    schema.downgrade(engine, "0010")
+    with ThreadPoolExecutor(3) as threads:
+        for done in [threads.submit(schema.upgrade, engine) for _ in range(3)]:
+            done.result(timeout=60)
+    assert differences(engine) == []
+    with engine.connect() as connection:
+        valid = "SELECT indisvalid FROM pg_index WHERE indexrelid = 'ix_attempts_caller_id'::regclass"
+        assert connection.execute(text(valid)).scalar_one()
+
+
+def test_an_index_is_built_while_calls_go_on(engine: Engine) -> None:
+    """A call that is being ordered keeps the build waiting, and the build keeps no call from being ordered."""
+    schema.downgrade(engine, "0010")
+    with ThreadPoolExecutor(1) as threads, engine.connect() as calling, engine.connect() as next_call:
+        calling.execute(text("LOCK TABLE attempts IN ROW EXCLUSIVE MODE"))
+        migrating = threads.submit(schema.upgrade, engine)
+        with engine.connect() as looking:
+            waits = (
+                "SELECT count(*) FROM pg_stat_activity WHERE query LIKE 'CREATE INDEX%' AND wait_event_type = 'Lock'"
+            )
+            while not looking.execute(text(waits)).scalar_one():
+                looking.rollback()
+                assert not migrating.done()
+                sleep(0.02)
+        next_call.execute(text("SET lock_timeout = '1s'"))
+        next_call.execute(text("LOCK TABLE attempts IN ROW EXCLUSIVE MODE"))
+        next_call.rollback()
+        calling.rollback()
+        migrating.result(timeout=60)
+    assert differences(engine) == []

@@ -1,0 +1,109 @@
+"""The order `best-time`: of the contacts that come first, those whose hour this is, and the others put off to theirs.
+
+A few hundred contacts are looked at, through the index of the lanes; which of them go first is said by
+`dialer.best_time_choice`. Those it puts off get a later `next_at`, so the next look finds others: no list is read
+whole. That is done every few seconds, on locked rows, and only while enough others are due.
+"""
+
+from collections.abc import Callable, Sequence
+from datetime import datetime, timedelta
+
+from sqlalchemy import text
+from sqlalchemy.orm import Session
+
+from campaigns import best_times
+from campaigns.models import Campaign
+from campaigns.prospects import group_of
+from dialer.abandonment import rule_pack
+from dialer.best_time_choice import PATIENCE, Due, Outlook
+from dialer.best_times import Who, kind_of, zone_of
+from dialer.calling_rules import in_force
+from dialer.places import Place
+from dialer.windows import Hours, judge
+
+LOOKED_AT = 400
+PUT_OFF_EVERY = timedelta(seconds=10)
+_RING = 60.0  # seconds a phone may ring
+_COUNTED = 50_000  # contacts due, at most: no better hour is farther than they last
+_SHORTEST = timedelta(minutes=10)  # from which on calls an hour can be told
+
+_CONTACTS = text("""
+    SELECT k.id, k.list_id, k.tried, coalesce(k.next_number, k.phone) AS number, k.time_zone,
+           k.tried = 0 OR NOT EXISTS (SELECT FROM attempts a WHERE a.contact_id = k.id)
+               OR (SELECT max(a.ordered_at) FROM attempts a WHERE a.contact_id = k.id) > :patient_since AS patient
+    FROM contacts k WHERE k.id = ANY(CAST(:ids AS bigint[]))
+""")
+_MY_TURN = text("""
+    UPDATE learnt_times SET put_off_at = :now
+    WHERE campaign_id = :campaign AND (put_off_at IS NULL OR put_off_at <= :before) RETURNING campaign_id
+""")
+_DUE = text(f"""
+    SELECT count(*) FROM (SELECT FROM contacts WHERE campaign_id = :campaign AND state = 'open' AND next_at <= :now
+                          LIMIT {_COUNTED}) AS due
+""")  # noqa: S608 (a number of our own)
+_LATELY = text(f"""
+    SELECT count(*) AS calls, min(ordered_at) AS since
+    FROM (SELECT ordered_at FROM attempts WHERE campaign_id = :campaign AND ordered_at > :since
+          ORDER BY ordered_at DESC LIMIT {_COUNTED}) AS lately
+""")  # noqa: S608
+_PUT_OFF = text("""
+    UPDATE contacts SET next_at = locked.until
+    FROM (SELECT k.id, later.until
+          FROM unnest(CAST(:ids AS bigint[]), CAST(:untils AS timestamptz[])) AS later(id, until)
+          JOIN contacts k ON k.id = later.id
+          WHERE k.state = 'open' AND k.next_at <= :now AND k.due_date IS NULL
+          FOR NO KEY UPDATE OF k SKIP LOCKED) AS locked
+    WHERE contacts.id = locked.id
+""")
+
+
+def in_order(
+    session: Session, campaign: Campaign, now: datetime, ranked: Sequence[tuple[int, int]], wanted: int
+) -> list[int]:
+    """Return up to `wanted` of these contacts, each given behind its rank, as they are to be called now."""
+    if not ranked:
+        return []
+    ranks = {contact_id: rank for rank, contact_id in ranked}
+    zone = best_times.zone_of_campaign(campaign)
+    rows = session.execute(_CONTACTS, {"ids": list(ranks), "patient_since": now - PATIENCE}).all()
+    by_id = {row.id: row for row in rows}
+    due = [
+        Due(
+            row.id,
+            Who(group_of(row.list_id, row.tried + 1), kind_of(row.number)),
+            row.time_zone or zone_of(row.number, zone),
+            ranks[row.id],
+            row.patient,
+        )
+        for row in (by_id[contact_id] for _, contact_id in ranked if contact_id in by_id)
+    ]
+    outlook = Outlook(best_times.kept(session, campaign.id), now, _opening(campaign))
+    first = outlook.in_order(due)
+    _put_off(session, campaign, now, outlook, first[wanted:])
+    return [one.id for one in first[:wanted]]
+
+
+def _put_off(session: Session, campaign: Campaign, now: datetime, outlook: Outlook, others: Sequence[Due]) -> None:
+    turn = {"campaign": campaign.id, "now": now, "before": now - PUT_OFF_EVERY}
+    if not others or session.execute(_MY_TURN, turn).first() is None:
+        return
+    lately = session.execute(_LATELY, {"campaign": campaign.id, "since": now - timedelta(hours=1)}).one()
+    if not lately.calls:
+        return  # nobody can say how fast contacts are used up
+    an_hour = lately.calls / (max(_SHORTEST, now - lately.since) / timedelta(hours=1))
+    staying = session.scalar(_DUE, {"campaign": campaign.id, "now": now}) or 0
+    later = outlook.put_off(others, staying=staying, an_hour=an_hour)
+    if later:
+        ids, untils = zip(*later, strict=True)
+        session.execute(_PUT_OFF, {"ids": list(ids), "untils": list(untils), "now": now})
+
+
+def _opening(campaign: Campaign) -> Callable[[str, datetime], bool]:
+    """Whether the campaign's hours and its pack's allow a call to phones of a zone at a moment."""
+    pack, hours = rule_pack(campaign.rule_pack), Hours.parse(campaign.hours)
+
+    def is_open(zone: str, at: datetime) -> bool:
+        law = in_force([(pack.name, pack.calling)], Place((), (zone,)), campaign.mode)
+        return judge(at, hours, (zone,), ring_seconds=_RING, also=law.timetables).allowed
+
+    return is_open
