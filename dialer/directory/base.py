@@ -14,6 +14,7 @@ from typing import Any, Protocol
 from dialer.errors import OutcomeUnknown, PbxNonsense, PbxRefused, PbxUnavailable
 from dialer.pbx.base import Finding, Presence
 
+Look = Callable[[], None]  # the last act before the first byte of a change; what it raises stops it
 Told = Callable[[int, int], None]  # how many of how many have been read
 
 
@@ -157,13 +158,13 @@ class Directory(Protocol):
     def look(self, step: Step) -> Made | None:
         """Return the thing as it is there now, or None when the directory itself says that it is not."""
 
-    def make(self, step: Step) -> Made:
+    def make(self, step: Step, *, before_send: Look | None = None) -> Made:
         """Send the step's one request, once."""
 
     def way_back(self, step: Step, made: Made) -> Request | None:
         """Return the request that takes a thing back; None when only a person can."""
 
-    def take_back(self, step: Step, made: Made) -> bool:
+    def take_back(self, step: Step, made: Made, *, before_send: Look | None = None) -> bool:
         """Take a thing back, unless somebody else has changed it since; False when it was gone already."""
 
     def close(self) -> None: ...

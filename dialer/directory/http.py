@@ -17,7 +17,7 @@ from urllib.parse import quote, unquote, urlencode, urljoin, urlsplit
 import httpx
 
 from dialer.clock import Clock, SystemClock
-from dialer.directory.base import DirectoryNonsense, DirectoryUnavailable, DirectoryUnknown
+from dialer.directory.base import DirectoryNonsense, DirectoryUnavailable, DirectoryUnknown, Look
 from dialer.errors import PbxError, SettingsError
 from dialer.pbx.foreign import inert
 from dialer.pbx.http import Answer, Fault, Kind, PbxHttp, SecretMissing, Unreadable, Wire
@@ -77,12 +77,12 @@ class DirectoryHttp(PbxHttp):
         """Ask for something; asked again, at most twice, when it could not be reached or is in trouble."""
         return self._again(lambda: self._asked(path, query or {}, method))
 
-    def change(self, method: str, path: str, body: Mapping[str, Any]) -> Answer:
-        """Change something, once."""
+    def change(self, method: str, path: str, body: Mapping[str, Any], look: Look | None = None) -> Answer:
+        """Change something, once. `look` is the last act before the first byte; it may raise."""
         content = json.dumps(body).encode() if method != "DELETE" else None
         headers = {"Content-Type": "application/json"} if content is not None else {}
         self._spacing.wait()
-        return self._answer(Kind.COMMAND, self._sealed({}), Wire(method, path, content, headers=headers))
+        return self._answer(Kind.COMMAND, self._sealed(look=look), Wire(method, path, content, headers=headers))
 
     def shown(self, text: str, limit: int = 200) -> str:
         """Return text of the directory as it may be shown, without our password and its coded form."""
@@ -111,7 +111,7 @@ class DirectoryHttp(PbxHttp):
         self._spacing.wait()
         path, _, more = path.partition("?")
         told = urlencode(dict(query), quote_via=quote, safe="")
-        sealed = self._sealed({}, "&".join(part for part in (more, told) if part))
+        sealed = self._sealed("&".join(part for part in (more, told) if part))
         got = self._answer(Kind.READ, sealed, Wire(method, path, headers={"Accept": "application/hal+json"}))
         if got.status >= 500 or got.status == 429:
             told = self.shown(got.body[:2000].decode("utf-8", "replace"), 200)
@@ -119,8 +119,8 @@ class DirectoryHttp(PbxHttp):
             raise DirectoryUnavailable(self.name, f"{why} (HTTP {got.status}; received: {told!r}); try again later")
         return got
 
-    def _sealed(self, headers: Mapping[str, str], query: str = "") -> Sealed:
-        return Sealed(query, None, {"Authorization": f"Basic {self._credentials()}", **headers})
+    def _sealed(self, query: str = "", look: Look | None = None) -> Sealed:
+        return Sealed(query, look, {"Authorization": f"Basic {self._credentials()}"})
 
     def _credentials(self) -> str:
         """Return user and password as HTTP wants them; read anew, for a file can be changed while we run."""

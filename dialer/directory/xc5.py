@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from dialer.directory import xc5_check, xc5_provisioning, xc5_undoing
-from dialer.directory.base import Creates, Made, Request, Step, Wish
+from dialer.directory.base import Creates, Look, Made, Request, Step, Wish
 from dialer.directory.xc5_reads import Xc5Reads
 from dialer.pbx.base import Finding
 
@@ -25,14 +25,14 @@ class Xc5Directory(Xc5Reads):
         """Return the thing as it is there now."""
         return xc5_provisioning.look(self, step)
 
-    def make(self, step: Step) -> Made:
+    def make(self, step: Step, *, before_send: Look | None = None) -> Made:
         """Send the step's one request."""
-        return xc5_provisioning.make(self, step)
+        return xc5_provisioning.make(self, step, before_send)
 
     def way_back(self, step: Step, made: Made) -> Request | None:
         """Return the request that takes it back."""
         return xc5_undoing.way_back(self, step, made)
 
-    def take_back(self, step: Step, made: Made) -> bool:
+    def take_back(self, step: Step, made: Made, *, before_send: Look | None = None) -> bool:
         """Take it back, unless it was changed since."""
-        return xc5_undoing.take_back(self, step, made)
+        return xc5_undoing.take_back(self, step, made, before_send)

@@ -10,7 +10,7 @@ from typing import Any
 from urllib.parse import quote
 
 from dialer.directory import hal
-from dialer.directory.base import DirectoryNonsense, DirectoryRefused, DirectoryUnknown, NotThere
+from dialer.directory.base import DirectoryNonsense, DirectoryRefused, DirectoryUnknown, Look, NotThere
 from dialer.directory.hal import Page, Record
 from dialer.directory.http import DirectoryHttp
 from dialer.pbx.http import Answer, Unreadable
@@ -105,14 +105,14 @@ class Xc5Client:
 
     # changes ------------------------------------------------------------------------------------------
 
-    def put(self, path: str, body: Mapping[str, Any]) -> Record:
+    def put(self, path: str, body: Mapping[str, Any], look: Look | None = None) -> Record:
         """Create or change, once; return the record as it is now."""
-        page = self._change("PUT", path, body)
+        page = self._change("PUT", path, body, look)
         return page.records[0] if page.records else {}
 
-    def delete(self, path: str) -> None:
+    def delete(self, path: str, look: Look | None = None) -> None:
         """Delete, once."""
-        self._change("DELETE", path, {})
+        self._change("DELETE", path, {}, look)
 
     def record_path(self, record: Record, parent: str) -> str:
         """Return where a record is found: by its own link, or by its guid under `parent`."""
@@ -137,8 +137,8 @@ class Xc5Client:
         got = self.http.get(path, query, method=method)
         return self._understood(f"{method} {path.partition('?')[0] or '/'}", got, DirectoryNonsense)
 
-    def _change(self, method: str, path: str, body: Mapping[str, Any]) -> Page:
-        got = self.http.change(method, path, body)
+    def _change(self, method: str, path: str, body: Mapping[str, Any], look: Look | None) -> Page:
+        got = self.http.change(method, path, body, look)
         where = f"{method} {path}"
         if got.status >= 500 or got.status in (408, 425):
             raise DirectoryUnknown(self.name, f"{where}: HTTP {got.status}{self._received(got)}: it may have been done")

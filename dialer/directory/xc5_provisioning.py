@@ -7,11 +7,22 @@ is one that OPTIONS tells of, and every account named must be there.
 import re
 from collections.abc import Iterator
 
-from dialer.directory.base import Creates, DirectoryRefused, DirectoryUnknown, Made, OwnNumber, Request, Step, Wish
+from dialer.directory.base import (
+    Creates,
+    DirectoryRefused,
+    DirectoryUnknown,
+    Look,
+    Made,
+    OwnNumber,
+    Request,
+    Step,
+    Wish,
+)
 from dialer.directory.hal import Record
 from dialer.directory.xc5_client import address
 from dialer.directory.xc5_reads import Xc5Reads
 from dialer.directory.xc5_records import ASKS_FIRST, flag, own_number, same, text, whole
+from dialer.errors import PbxError
 from dialer.pbx.foreign import inert, is_number
 
 MADE_BY = "made by dialer"
@@ -56,9 +67,9 @@ def look(at: Xc5Reads, step: Step) -> Made | None:
     return None
 
 
-def make(at: Xc5Reads, step: Step) -> Made:
+def make(at: Xc5Reads, step: Step, before_send: Look | None = None) -> Made:
     """Send the request, once, and return what is there then."""
-    record = at.client.put(step.request.path, step.request.body)
+    record = at.client.put(step.request.path, step.request.body, before_send)
     if record and _is_it(step, record):
         parent = "account" if step.creates is Creates.GROUP else step.request.path
         if step.creates is Creates.NUMBER:
@@ -67,9 +78,14 @@ def make(at: Xc5Reads, step: Step) -> Made:
         if made.path:
             return made
     # A reply that does not tell what was made: it is looked for, as after a reply that was lost.
-    found = look(at, step)
+    why = "and it is not there"
+    try:
+        found = look(at, step)
+    except PbxError as exc:
+        # What this look met says nothing about the request, which has been sent.
+        found, why = None, f"and then: {exc.why}"
     if found is None:
-        raise DirectoryUnknown(at.name, f"{step.what}: the request was answered, and it is not there")
+        raise DirectoryUnknown(at.name, f"{step.what}: the request was answered, {why[:300]}")
     return found
 
 
@@ -175,7 +191,11 @@ def _listed(at: Xc5Reads, path: str) -> list[Record]:
 
 
 def _made(at: Xc5Reads, record: Record, parent: str) -> Made:
-    shown = {name: value for name, value in record.items() if not name.startswith("_")}
+    shown = {
+        inert(name, 60): inert(value) if isinstance(value, str) else value
+        for name, value in record.items()
+        if isinstance(value, str | int | float | bool | None) and not name.startswith("_")
+    }
     return Made(text(record, "guid", 64), at.client.record_path(record, parent), shown)
 
 

@@ -1,6 +1,6 @@
 """Taking back on an XC5 what was made there: one request each, and never what somebody else has changed since."""
 
-from dialer.directory.base import Creates, DirectoryRefused, Made, Request, Step
+from dialer.directory.base import Creates, DirectoryRefused, Look, Made, Request, Step
 from dialer.directory.hal import Record
 from dialer.directory.xc5_client import address
 from dialer.directory.xc5_provisioning import look
@@ -22,7 +22,7 @@ def way_back(at: Xc5Reads, step: Step, made: Made) -> Request | None:
     return Request("DELETE", made.path)
 
 
-def take_back(at: Xc5Reads, step: Step, made: Made) -> bool:
+def take_back(at: Xc5Reads, step: Step, made: Made, before_send: Look | None = None) -> bool:
     """Take a thing back; False when it was gone already. DirectoryRefused when it is not ours any more."""
     now = look(at, step)
     if now is None:
@@ -42,9 +42,9 @@ def take_back(at: Xc5Reads, step: Step, made: Made) -> bool:
             f"{step.what}: directory.{at.name}.release is by-hand: give it back on XC5's own page, then undo again",
         )
     if request.method == "DELETE":
-        at.client.delete(request.path)
+        at.client.delete(request.path, before_send)
     else:
-        at.client.put(request.path, request.body)
+        at.client.put(request.path, request.body, before_send)
     return True
 
 
