@@ -250,8 +250,10 @@ def _claim(app: Application, name: str, step: Step, *, label: str, campaign_id: 
             if row is None:
                 row = DirectoryChange(directory=name, key=step.key, who=who, written_at=now)
                 session.add(row)
-            row.label, row.campaign_id, row.creates, row.what = label, campaign_id, step.creates.value, step.what
-            row.method, row.path, row.body = step.request.method, step.request.path, dict(step.request.body)
+            if not again or step.there is None:
+                # What is there was made by the request that is written already, and is taken back by what that says.
+                row.label, row.campaign_id, row.creates, row.what = label, campaign_id, step.creates.value, step.what
+                row.method, row.path, row.body = step.request.method, step.request.path, dict(step.request.body)
             row.state, row.claimed_until = "sent", now + life
             session.flush()
             return _Claim(row.id, again, began + send_within)

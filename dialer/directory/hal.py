@@ -5,7 +5,7 @@ Pure: bytes in, records out. `Unreadable` says what is wrong.
 
 import json
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from dialer.pbx.http import Unreadable
@@ -19,11 +19,14 @@ Record = Mapping[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """Records, the link to more of them, and the text of an error when the answer is one."""
+    """Records, the link to more of them, and the text of an error when the answer is one.
 
-    records: tuple[Record, ...]
-    next: str = ""
-    error: str = ""
+    Its repr shows none of it: an error may repeat what we sent.
+    """
+
+    records: tuple[Record, ...] = field(repr=False)
+    next: str = field(default="", repr=False)
+    error: str = field(default="", repr=False)
 
 
 def page(body: bytes) -> Page:
