@@ -110,9 +110,10 @@ def agents(context: CliContext, name: str, as_json: bool) -> None:
 
     quiet_retries()
     with context.application() as app:
-        pbx, people = pbx_of(app.settings, name), _people(app, name)
+        people, pbx = _people(app, name), pbx_of(app.settings, name)
         with app.transaction() as session:
-            states = dict(session.execute(select(Agent.user_id, Agent.state).where(Agent.pbx == pbx)).tuples())
+            listed = session.execute(select(Agent.user_id, Agent.state).where(Agent.pbx == pbx))
+            states = {user_id: state for user_id, state in listed}  # noqa: C416 - rows are not pairs to the type checker
     if as_json:
         told = [
             {**asdict(one.account), "presence": one.account.presence, "user_id": one.user.id if one.user else None,
@@ -144,6 +145,7 @@ def sync(context: CliContext, name: str, campaign: str, group: str, dry_run: boo
 
     quiet_retries()
     with context.application() as app:
+        app.directory(name)
         pbx = directory_people.pbx_of(app.settings, name)
         with app.transaction() as session:
             theirs = lifecycle.get(session, campaign).pbx
