@@ -1,6 +1,6 @@
 """What the web, the command line and the actors are given: settings, database, clock, PBXs and a doorbell."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -80,12 +80,16 @@ class Application:
 
     def directory(self, name: str) -> Directory:
         """Return the adapter of directory `name`; NotFound names the ones there are."""
-        try:
-            return self.directories[name]
-        except KeyError:
-            known = ", ".join(self.directories) or "none: add a [directory.NAME] section to the settings"
-            raise NotFound(f"there is no directory named {name!r} in the settings (there are: {known})") from None
+        if name not in self.directories:
+            raise no_directory(name, self.directories)
+        return self.directories[name]
 
     @property
     def data_dir(self) -> Path:
         return self.settings.data_dir
+
+
+def no_directory(name: str, known: Iterable[str]) -> NotFound:
+    """Return the error for a directory that is not in the settings."""
+    told = ", ".join(known) or "none: add a [directory.NAME] section to the settings"
+    return NotFound(f"there is no directory named {name!r} in the settings (there are: {told})")

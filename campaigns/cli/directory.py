@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from contextlib import contextmanager
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
@@ -14,10 +15,11 @@ from campaigns.cli.pbx import print_findings, quiet_retries
 from campaigns.cli.tree import Group
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
+    from campaigns.application import Application
     from campaigns.directory_people import Comparison, Person
-    from dialer.directory.base import Told
+    from dialer.directory.base import Directory, Told
 
 
 @click.group(cls=Group)
@@ -53,8 +55,7 @@ def list_directories(context: CliContext, as_json: bool) -> None:
 def show(context: CliContext, name: str, as_json: bool) -> None:
     """Show the groups, the numbers and the free numbers of directory NAME."""
     quiet_retries()
-    with context.application() as app:
-        found = app.directory(name)
+    with _opened(context, name) as found:
         groups = found.groups(_progress("account"))
         numbers, free = found.numbers(_progress("account")), found.free_numbers()
     if as_json:
@@ -82,8 +83,8 @@ def show(context: CliContext, name: str, as_json: bool) -> None:
 def check(context: CliContext, name: str, as_json: bool) -> None:
     """Look at the set-up of directory NAME: rights, fields, agents' accounts, numbers, blocks. Nothing is changed."""
     quiet_retries()
-    with context.application() as app:
-        findings = list(app.directory(name).check())
+    with _opened(context, name) as found:
+        findings = list(found.check())
     faults = sum(not one.ok and one.fatal for one in findings)
     if as_json:
         output.print_json({"directory": name, "ok": not faults, "findings": [asdict(one) for one in findings]})
@@ -176,8 +177,8 @@ def numbers(context: CliContext, name: str, as_json: bool) -> None:
     from campaigns.directory_numbers import candidates
 
     quiet_retries()
-    with context.application() as app:
-        judged = candidates(app.directory(name).numbers(_progress("account")))
+    with _opened(context, name) as found:
+        judged = candidates(found.numbers(_progress("account")))
     if as_json:
         told = [{**asdict(one.number), "caller_id": not one.why_not, "why_not": one.why_not or None} for one in judged]
         output.print_json({"directory": name, "numbers": told})
@@ -195,11 +196,28 @@ def numbers(context: CliContext, name: str, as_json: bool) -> None:
 # helpers -------------------------------------------------------------------------------------------------
 
 
-def _people(app: Any, name: str, group: str = "") -> list[Person]:
+@contextmanager
+def _opened(context: CliContext, name: str) -> Iterator[Directory]:
+    """Open a directory without a database: what only reads it needs none."""
+    from campaigns.application import no_directory
+    from dialer.directory.registry import open_directory
+
+    sections = context.settings.directory
+    if name not in sections:
+        raise no_directory(name, sections)
+    found = open_directory(name, sections[name])
+    try:
+        yield found
+    finally:
+        found.close()
+
+
+def _people(app: Application, name: str, group: str = "") -> list[Person]:
     from campaigns import directory_people
     from dialer.errors import NotFound
 
     found = app.directory(name)
+    users = app.pbx(directory_people.pbx_of(app.settings, name)).users()
     accounts = found.accounts(_progress("account"))
     if group:
         groups = {one.name.casefold(): one for one in found.groups()}
@@ -209,7 +227,7 @@ def _people(app: Any, name: str, group: str = "") -> list[Person]:
             raise NotFound(f"directory {name} has no group {group!r}; it has {known}")
         members = {one.casefold() for one in wanted.members}
         accounts = [one for one in accounts if one.name.casefold() in members]
-    return directory_people.match(accounts, app.pbx(directory_people.pbx_of(app.settings, name)).users())
+    return directory_people.match(accounts, users)
 
 
 def _row(one: Person, states: dict[str, str]) -> list[Any]:

@@ -148,8 +148,8 @@ class Directory(Protocol):
 
     def groups(self, told: Told | None = None) -> Sequence[Group]: ...
 
-    def check(self) -> Sequence[Finding]:
-        """Look at the whole set-up and say in plain words what would go wrong."""
+    def check(self, *, short: bool = False) -> Sequence[Finding]:
+        """Look at the whole set-up and say in plain words what would go wrong; `short` reads no lists of people."""
 
     # provisioning -----------------------------------------------------------------------------------
     def plan(self, wish: Wish) -> Sequence[Step]:

@@ -13,9 +13,9 @@ class Xc5Directory(Xc5Reads):
 
     creates = frozenset(Creates)
 
-    def check(self) -> Sequence[Finding]:
-        """Look at rights, fields, accounts and numbers; nothing is changed."""
-        return xc5_check.check(self)
+    def check(self, *, short: bool = False) -> Sequence[Finding]:
+        """Look at rights and fields, and unless `short` at accounts and numbers; nothing is changed."""
+        return xc5_check.check(self, short=short)
 
     def plan(self, wish: Wish) -> Sequence[Step]:
         """Return what must be there; see `xc5_provisioning`."""

@@ -49,7 +49,8 @@ def campaign(session: Session, pbx: ListedPbx) -> Campaign:
 
 
 @pytest.fixture
-def dialer(app: Application, server: ScriptedServer) -> Iterator[Dialer]:
+def dialer(app: Application, server: ScriptedServer, monkeypatch: pytest.MonkeyPatch) -> Iterator[Dialer]:
+    monkeypatch.setenv("XC5_PASSWORD", PASSWORD)
     section = settings_for(server)
     office = Xc5Directory("office", section, environ=ENVIRON)
     settings = app.settings.model_copy(update={"directory": {"office": section}})
