@@ -56,6 +56,16 @@ def pbx_of(settings: Settings, name: str) -> str:
     raise SettingsError(f"directory.{name}.pbx must say on which PBX its accounts' phones ring ({known})")
 
 
+def same_pbx(settings: Settings, name: str, campaign: Campaign) -> None:
+    """Refuse a campaign of another PBX: extensions there are other people's."""
+    pbx = pbx_of(settings, name)
+    if campaign.pbx != pbx:
+        raise BadInput(
+            f"campaign {campaign.name} calls through PBX {campaign.pbx}, and directory {name} is PBX {pbx}'s: "
+            "extensions there are other people's"
+        )
+
+
 def match(accounts: Sequence[Account], users: Sequence[PbxUser]) -> list[Person]:
     """Find each account's PBX user: by extension, else by id (the account's name, whole or before the @).
 

@@ -286,8 +286,9 @@ def _not_claimed(row: DirectoryChange, now: datetime) -> None:
 
 def _times(app: Application, name: str) -> tuple[timedelta, float]:
     """Return how long a claim lasts, and within how many seconds its request must leave, to be over with it."""
-    timeout = app.settings.directory[name].timeout
-    return timedelta(seconds=4 * timeout), 3 * timeout
+    section = app.settings.directory[name]
+    life = 4 * section.timeout + 10 / section.requests_per_second
+    return timedelta(seconds=life), life - section.timeout
 
 
 def _not_after(app: Application, claim: _Claim) -> Callable[[], None]:

@@ -142,16 +142,12 @@ def sync(context: CliContext, name: str, campaign: str, group: str, dry_run: boo
     """
     from campaigns import directory_people, lifecycle
     from campaigns.db import database_now
-    from dialer.errors import BadInput
 
     quiet_retries()
     with context.application() as app:
         app.directory(name)
-        pbx = directory_people.pbx_of(app.settings, name)
         with app.transaction() as session:
-            theirs = lifecycle.get(session, campaign).pbx
-        if theirs != pbx:
-            raise BadInput(f"campaign {campaign} calls through PBX {theirs}, and directory {name} is PBX {pbx}'s")
+            directory_people.same_pbx(app.settings, name, lifecycle.get(session, campaign))
         people = _people(app, name, group)
         with app.transaction() as session:
             found = lifecycle.get(session, campaign, lock=True)

@@ -188,6 +188,8 @@ def _wish(
 
     chosen = list(members)
     if not members:
+        with app.transaction() as session:
+            directory_people.same_pbx(app.settings, name, lifecycle.get(session, campaign))
         accounts = app.directory(name).accounts()
         with app.transaction() as session:
             found = lifecycle.get(session, campaign)

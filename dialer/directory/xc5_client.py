@@ -5,6 +5,7 @@ is tolerant.
 """
 
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import quote
@@ -33,6 +34,10 @@ NOTHING_KNOWN = PathAbout(frozenset(), None)
 def address(*parts: str) -> str:
     """Put a path together; names hold `@` and are foreign text."""
     return "/".join(quote(part, safe="*") for part in parts)
+
+
+class Denied(DirectoryRefused):
+    """XC5 itself says that this right does not reach so far."""
 
 
 class Xc5Client:
@@ -115,12 +120,10 @@ class Xc5Client:
         self._change("DELETE", path, {}, look)
 
     def record_path(self, record: Record, parent: str) -> str:
-        """Return where a record is found: by its own link, or by its guid under `parent`."""
-        try:
-            if own := hal.link(record):
+        """Return where a record is found: by its own link, or by its guid under `parent` when that leads elsewhere."""
+        if own := hal.link(record):
+            with suppress(Unreadable):
                 return self.http.place(own).partition("?")[0]
-        except Unreadable as exc:
-            raise DirectoryNonsense(self.name, f"{parent}: {exc}; check directory.{self.name}.url") from None
         guid = str(record.get("guid") or "")
         return f"{parent}/{address(guid)}" if guid else ""
 
@@ -174,7 +177,7 @@ class Xc5Client:
                 f"({place}.user, {place}.password_env), or that account is disabled, or it lacks the resource "
                 "api_access=user on this tenant"
             )
-            return DirectoryRefused(self.name, why)
+            return Denied(self.name, why) if status == 403 and told else DirectoryRefused(self.name, why)
         if status == 404:
             return NotThere(self.name, f"{where}: there is no such thing{said}")
         if status == 405:

@@ -13,13 +13,14 @@ from dialer.directory.base import (
     DirectoryUnknown,
     Look,
     Made,
+    NotThere,
     OwnNumber,
     Request,
     Step,
     Wish,
 )
 from dialer.directory.hal import Record
-from dialer.directory.xc5_client import address
+from dialer.directory.xc5_client import Denied, address
 from dialer.directory.xc5_reads import Xc5Reads
 from dialer.directory.xc5_records import ASKS_FIRST, flag, own_number, same, text, whole
 from dialer.errors import PbxError
@@ -37,15 +38,16 @@ def plan(at: Xc5Reads, wish: Wish) -> list[Step]:
     _sensible(at, wish)
     tenant = at.tenant()
     group = _group_account(at, tenant, wish.group)
-    people = {text(one, "username").casefold(): text(one, "username") for one in at.children()}
+    children = at.children()
+    people = {text(one, "username").casefold(): text(one, "username") for one in children}
     strangers = [name for name in wish.members if name.casefold() not in people]
     if strangers:
         known = ", ".join(sorted(people.values())[:8]) or "nobody"
         raise DirectoryRefused(at.name, f"there is no account {', '.join(strangers)} under the tenant; it has {known}")
     members = [people[name.casefold()] for name in wish.members]
-    first = _group(at, tenant, group)
-    there = at.client.records(f"{_path(first, group)}/number") if first.there else []
-    routes = at.client.records(f"{_path(first, group)}/route") if first.there else []
+    first = _group(at, tenant, group, children)
+    there = at.client.records(f"{first.there.path}/number") if first.there else []
+    routes = at.client.records(f"{first.there.path}/route") if first.there else []
     steps = [first]
     steps += [_number(at, group, number, there) for number in dict.fromkeys(wish.numbers)]
     steps += _members(at, group, members, wish.ring_seconds, routes)
@@ -56,12 +58,14 @@ def plan(at: Xc5Reads, wish: Wish) -> list[Step]:
 
 def look(at: Xc5Reads, step: Step) -> Made | None:
     """Return the thing as it is there now; None only when XC5 itself says that it is not."""
-    kind, group = step.creates, _group_of(step)
-    if kind is Creates.GROUP:
-        record = at.client.found(address("account", group))
+    group = _found(_group_of(step), at.children())
+    if group is None:
+        return None
+    if step.creates is Creates.GROUP:
+        record = at.client.found(at.path_of(group))
         return _made(at, record, "account") if record is not None else None
-    parent = address("account", group, "number" if kind is Creates.NUMBER else "route")
-    for record in _listed(at, parent):
+    parent = f"{at.path_of(group)}/{'number' if step.creates is Creates.NUMBER else 'route'}"
+    for record in at.client.records(parent):
         if _is_it(step, record):
             return _made(at, record, parent)
     return None
@@ -92,7 +96,9 @@ def make(at: Xc5Reads, step: Step, before_send: Look | None = None) -> Made:
 # the steps ---------------------------------------------------------------------------------------------------
 
 
-def _group(at: Xc5Reads, tenant: Record, group: str) -> Step:
+def _group(at: Xc5Reads, tenant: Record, group: str, children: list[Record]) -> Step:
+    if _found(group, children) is None:
+        _nowhere_else(at, group)
     path = f"{at.path_of(tenant)}/child"
     wanted = {"username": group, "description": MADE_BY}
     body, left_out = at.client.fitting("account/*/child", wanted, ("username",))
@@ -175,19 +181,25 @@ def _free(at: Xc5Reads, number: str) -> OwnNumber | None:
     """Return the free number of these digits; an installation without a pool has none."""
     try:
         listed = at.free_numbers(number[1:])
-    except DirectoryRefused:
+    except NotThere:
         return None
     return next((one for one in listed if one.number == number and one.id), None)
 
 
-def _listed(at: Xc5Reads, path: str) -> list[Record]:
-    """Return a list below an account; nothing where the account itself is not there."""
+def _found(group: str, children: list[Record]) -> Record | None:
+    """The tenant's own list says whether an account is there. A right that ends at the tenant may answer a name
+    that does not exist by "access denied", so asking for it proves nothing."""
+    return next((one for one in children if same(group, one.get("username"))), None)
+
+
+def _nowhere_else(at: Xc5Reads, group: str) -> None:
+    """PUT on a name that exists elsewhere on the platform would change that account."""
     try:
-        return at.client.records(path)
-    except DirectoryRefused:
-        if at.client.found(path.rpartition("/")[0]) is None:
-            return []
-        raise
+        there = at.client.found(address("account", group))
+    except Denied:
+        return
+    if there is not None:
+        raise DirectoryRefused(at.name, f"{group} exists elsewhere on the platform: choose another name")
 
 
 def _made(at: Xc5Reads, record: Record, parent: str) -> Made:
@@ -201,10 +213,6 @@ def _made(at: Xc5Reads, record: Record, parent: str) -> Made:
 
 def _with_there(step: Step, there: Made | None) -> Step:
     return Step(step.creates, step.key, step.what, step.request, there, step.remark)
-
-
-def _path(first: Step, group: str) -> str:
-    return first.there.path if first.there is not None and first.there.path else address("account", group)
 
 
 def _group_of(step: Step) -> str:

@@ -174,8 +174,9 @@ def test_sync_of_one_group_takes_its_members_only(dialer: Dialer, campaign: Camp
 def test_sync_of_a_campaign_on_another_pbx_is_refused(dialer: Dialer, session: Session) -> None:
     factories.campaign(session, name="other", pbx="second")
     session.commit()
-    result = dialer("directory", "sync", "office", "other")
-    assert (result.exit_code, "calls through PBX second" in result.stderr) == (2, True)
+    for verb in ("sync", "provision"):
+        result = dialer("directory", verb, "office", "other", "--dry-run")
+        assert (result.exit_code, "calls through PBX second" in result.stderr) == (2, True)
 
 
 # Set up and taken back -----------------------------------------------------------------------------------

@@ -71,12 +71,16 @@ def test_a_link_that_leaves_our_address_is_not_followed(
     assert all(one.path.startswith("/api-sys/account/") for one in server.requests)
 
 
-def test_a_record_s_own_link_that_leads_away_is_not_deleted(xc5: Xc5Directory, world: Xc5World) -> None:
+@pytest.mark.parametrize("href", ["/admin/all", "https://xc5.internal/api-sys/account/1", "http://169.254.169.254/"])
+def test_a_record_whose_own_link_leads_away_is_found_by_its_guid(
+    xc5: Xc5Directory, world: Xc5World, server: ScriptedServer, href: str
+) -> None:
     step = xc5.plan(Wish("spring"))[0]
-    xc5.make(step)
-    world._long = lambda guid: {**world.accounts[guid], "_links": {"self": {"href": "/admin/all"}}}  # type: ignore[method-assign]
-    with pytest.raises(DirectoryNonsense, match="out of /api-sys/"):
-        xc5.look(step)
+    world._long = lambda guid: {**world.accounts[guid], "_links": {"self": {"href": href}}}  # type: ignore[method-assign]
+    made = xc5.make(step)
+    assert made.path == f"account/{made.id}"
+    assert xc5.take_back(step, made)
+    assert all(one.path.startswith("/api-sys/account/") for one in server.requests)
 
 
 def test_pages_without_end_are_noticed(xc5: Xc5Directory, world: Xc5World, server: ScriptedServer) -> None:
@@ -295,6 +299,35 @@ def test_an_installation_that_does_not_describe_itself_is_taken_by_the_document(
 
 
 # Provisioning's own ------------------------------------------------------------------------------------------
+
+
+def test_a_name_that_exists_elsewhere_on_the_platform_is_not_taken_over(
+    open_xc5: Open, world: Xc5World, server: ScriptedServer
+) -> None:
+    world.right = "system"
+    world.account(f"spring@{TENANT}", world.find("example.net"))
+    with pytest.raises(DirectoryRefused, match="exists elsewhere"):
+        open_xc5().plan(Wish("spring"))
+
+
+def test_a_right_that_denies_what_does_not_exist_denies_no_group(xc5: Xc5Directory, world: Xc5World) -> None:
+    """To somebody whose right ends at the tenant, a name that is nowhere may be told as one that is forbidden."""
+    find = world.find
+    world.find = lambda text: find(text) or ("nobody" if "spring" in text else "")  # type: ignore[method-assign]
+    may = world._may
+    world._may = lambda guid: guid != "nobody" and may(guid)  # type: ignore[method-assign]
+    steps = xc5.plan(Wish("spring", (ANNA,)))
+    assert [step.there for step in steps] == [None, None]
+    assert xc5.look(steps[0]) is None
+    assert xc5.look(steps[1]) is None
+
+
+def test_a_pool_that_cannot_be_read_is_not_taken_for_an_empty_one(xc5: Xc5Directory, world: Xc5World) -> None:
+    world.refuses["GET numberallocate"] = (403, [{"error": "access denied"}])
+    with pytest.raises(DirectoryRefused, match="numberallocate: does not let us in"):
+        xc5.plan(Wish("spring", numbers=("+6499290100",)))
+    world.refuses["GET numberallocate"] = (404, [{"error": "invalid path"}])
+    assert "as a new one" in xc5.plan(Wish("spring", numbers=("+6499290555",)))[1].what
 
 
 def test_a_number_of_somebody_else_s_is_refused_with_who_has_it(xc5: Xc5Directory) -> None:
