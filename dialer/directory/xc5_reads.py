@@ -66,11 +66,13 @@ class Xc5Reads:
 
     def numbers(self, told: Told | None = None) -> Sequence[OwnNumber]:
         """Return the tenant's numbers and those of everybody under it, each once."""
-        tenant = self.tenant()
+        holders = [(self.tenant_path(), self.settings.account)]
+        holders += [(self.path_of(one), text(one, "username")) for one in self.children()]
         found: dict[str, OwnNumber] = {}
-        for record in [tenant, *self._each(told, whole_records=False)]:
-            name = text(record, "username")
-            for number in self.client.records(f"{self.path_of(record)}/number"):
+        for at, (path, name) in enumerate(holders):
+            if told is not None:
+                told(at, len(holders))
+            for number in self.client.records(f"{path}/number"):
                 one = own_number(number, name)
                 found.setdefault(one.id or f"{one.number} {one.account}", one)
         return [one for one in found.values() if one.number]
@@ -95,16 +97,19 @@ class Xc5Reads:
         """Return the tenant's own record; DirectoryRefused says which name was looked for."""
         name = self.settings.account
         try:
-            return self.client.record(address("account", name))
+            record = self.client.record(address("account", name))
         except NotThere as exc:
             why = str(exc.why)
+        else:
+            self._tenant_path = self.path_of(record)
+            return record
         remedy = f"directory.{self.name}.account must name the tenant, as XC5 writes its user name"
         raise DirectoryRefused(self.name, f"there is no account {name} ({why}); {remedy}")
 
     def tenant_path(self) -> str:
         """Return the tenant's path by guid; it is read once."""
         if not self._tenant_path:
-            self._tenant_path = self.path_of(self.tenant())
+            self.tenant()
         return self._tenant_path
 
     def children(self) -> list[Record]:
