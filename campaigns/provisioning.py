@@ -29,7 +29,6 @@ from dialer.directory.base import (
     Made,
     Request,
     Step,
-    Wish,
 )
 from dialer.errors import BadInput, NotFound, PbxError, TryAgainLater
 
@@ -63,9 +62,8 @@ class _Claim:
 # Setting up ----------------------------------------------------------------------------------------------
 
 
-def preview(app: Application, name: str, wish: Wish, *, existing: bool = False) -> list[Outcome]:
-    """Say what `provision` would do, request by request. Only reads."""
-    steps = app.directory(name).plan(wish)
+def preview(app: Application, name: str, steps: Sequence[Step], *, existing: bool = False) -> list[Outcome]:
+    """Say what `provision` would do with the steps of the directory's plan, request by request. Sends nothing."""
     with app.transaction() as session:
         ours = _open_rows(session, name)
     _may_use(steps[0], ours, existing)
@@ -75,20 +73,21 @@ def preview(app: Application, name: str, wish: Wish, *, existing: bool = False) 
 def provision(
     app: Application,
     name: str,
-    wish: Wish,
+    steps: Sequence[Step],
     *,
+    label: str,
     who: str,
     tell: Tell,
     campaign_id: int | None = None,
     existing: bool = False,
 ) -> list[Outcome]:
-    """Make what is missing, one thing after the other; what is there stays as it is.
+    """Make what is missing of the directory's plan, one thing after the other; what is there stays as it is.
 
-    Raises at the first thing that cannot be made; run again, it goes on from there. `existing`: the group may be one
-    that was not made from here.
+    The plan may be some minutes old: each thing is looked for again before it is made. Raises at the first thing
+    that cannot be made; planned and run again, it goes on from there. `label` is what `undo` calls it by.
+    `existing`: the group may be one that was not made from here.
     """
     directory = app.directory(name)
-    steps = directory.plan(wish)
     with app.transaction() as session:
         ours = _open_rows(session, name)
     _may_use(steps[0], ours, existing)
@@ -96,7 +95,9 @@ def provision(
     for step in steps:
         outcome = _before(step, ours)
         if outcome.end == "make":
-            outcome = _make(app, directory, step, label=wish.group, campaign_id=campaign_id, who=who)
+            outcome = _make(app, directory, step, label=label, campaign_id=campaign_id, who=who)
+            if outcome.end == "there" and step.creates is Creates.GROUP and not existing:
+                raise _not_made_here(step)  # somebody made it since the plan
         tell(outcome)
         done.append(outcome)
     return done
@@ -105,10 +106,14 @@ def provision(
 def _may_use(group: Step, ours: Sequence[DirectoryChange], existing: bool) -> None:
     known = any(row.key == group.key for row in ours)
     if group.there is not None and not known and not existing:
-        raise BadInput(
-            f"{group.what} is there already and was not made from here: choose another name with --group, or add to it "
-            "with --existing (what was not made from here is never taken back)"
-        )
+        raise _not_made_here(group)
+
+
+def _not_made_here(group: Step) -> BadInput:
+    return BadInput(
+        f"{group.what} is there already and was not made from here: choose another name with --group, or add to it "
+        "with --existing (what was not made from here is never taken back)"
+    )
 
 
 def _before(step: Step, ours: Sequence[DirectoryChange]) -> Outcome:

@@ -84,6 +84,7 @@ def check(context: CliContext, name: str, as_json: bool) -> None:
     """Look at the set-up of directory NAME: rights, fields, agents' accounts, numbers, blocks. Nothing is changed."""
     quiet_retries()
     with _opened(context, name) as found:
+        _reached(found)
         findings = list(found.check())
     faults = sum(not one.ok and one.fatal for one in findings)
     if as_json:
@@ -206,6 +207,19 @@ def _opened(context: CliContext, name: str) -> Iterator[Directory]:
         yield found
     finally:
         found.close()
+
+
+def _reached(found: Directory) -> None:
+    """Raise DirectoryUnavailable when it is away (exit code 6); of everything else the check speaks better."""
+    from dialer.directory.base import DirectoryUnavailable
+    from dialer.errors import PbxError
+
+    try:
+        found.free_numbers()
+    except DirectoryUnavailable:
+        raise
+    except PbxError:
+        pass
 
 
 def _people(app: Application, name: str, group: str = "") -> list[Person]:

@@ -59,7 +59,8 @@ def provision(
         with app.transaction() as session:
             found = lifecycle.get(session, campaign)
         wish = _wish(app, name, found.name, **wanted)
-        planned = provisioning.preview(app, name, wish, existing=existing)
+        steps = app.directory(name).plan(wish)
+        planned = provisioning.preview(app, name, steps, existing=existing)
         to_make = sum(one.end == "make" for one in planned)
         if dry_run or not to_make:
             _print(planned, as_json, name, dry_run=dry_run)
@@ -77,7 +78,9 @@ def provision(
                 _lines([one])
 
         try:
-            provisioning.provision(app, name, wish, who=who(), tell=tell, campaign_id=found.id, existing=existing)
+            provisioning.provision(
+                app, name, steps, label=wish.group, who=who(), tell=tell, campaign_id=found.id, existing=existing
+            )
         finally:
             if as_json:
                 _print(done, as_json, name, dry_run=False)

@@ -66,7 +66,9 @@ def app(application: Application, server: ScriptedServer) -> Iterator[Applicatio
 
 def provision(app: Application, wish: Wish = WISH, **more: Any) -> dict[str, str]:
     seen: list[Outcome] = []
-    assert provisioning.provision(app, "office", wish, who="cli:anna", tell=seen.append, **more) == seen
+    steps = app.directory("office").plan(wish)
+    done = provisioning.provision(app, "office", steps, label=wish.group, who="cli:anna", tell=seen.append, **more)
+    assert done == seen
     return {one.what: one.end for one in seen}
 
 
@@ -107,7 +109,7 @@ def changing(server: ScriptedServer) -> list[str]:
 def test_a_dry_run_shows_each_request_and_makes_none(
     app: Application, server: ScriptedServer, session: Session
 ) -> None:
-    planned = provisioning.preview(app, "office", WISH)
+    planned = provisioning.preview(app, "office", app.directory("office").plan(WISH))
     assert [one.end for one in planned] == ["make"] * 6
     assert [one.request.method for one in planned if one.request] == ["PUT"] * 6
     assert planned[3].request is not None
@@ -192,9 +194,10 @@ def test_what_somebody_put_in_since_our_look_is_not_ours(app: Application, world
         return steps
 
     office.plan = plan_then_somebody_else  # type: ignore[method-assign]
-    assert provision(app, Wish("spring"))[f"hunt group {GROUP}"] == "there"
+    with pytest.raises(BadInput, match="was not made from here"):
+        provision(app, Wish("spring", (ANNA,)))
     assert states(session) == ["not_ours"]
-    assert world.book == []
+    assert world.book == [], "nobody is put into somebody else's group"
 
 
 def test_what_was_changed_since_is_kept_and_told_and_so_is_its_group(
@@ -501,8 +504,10 @@ section = DirectorySettings.model_validate_json(sys.argv[2])
 engine = engine_for(sys.argv[1])
 app = Application(Settings(directory={"office": section}), engine, session_factory(engine),
                   directories={"office": open_directory("office", section)})
-wish = Wish("spring", (%r,), ("+6499290100",))
-provisioning.provision(app, "office", wish, who="cli:anna", tell=lambda one: print(one.end, flush=True))
+steps = app.directory("office").plan(Wish("spring", (%r,), ("+6499290100",)))
+provisioning.provision(
+    app, "office", steps, label="spring", who="cli:anna", tell=lambda one: print(one.end, flush=True)
+)
 """
 
 

@@ -126,9 +126,10 @@ def test_a_directory_that_is_not_in_the_settings_is_not_found(dialer: Dialer, ve
     assert "there is no directory named 'elsewhere' in the settings (there are: office)" in result.stderr
 
 
-def test_a_directory_that_is_away_ends_with_6(dialer: Dialer, server: ScriptedServer) -> None:
+@pytest.mark.parametrize("verb", ["show", "check", "agents", "numbers"])
+def test_a_directory_that_is_away_ends_with_6(dialer: Dialer, server: ScriptedServer, verb: str) -> None:
     server.stop_listening()
-    result = dialer("directory", "numbers", "office")
+    result = dialer("directory", verb, "office")
     assert result.exit_code == 6
     assert "check that it runs and directory.office.url" in result.stderr
 
