@@ -46,8 +46,8 @@ def plan(at: Xc5Reads, wish: Wish) -> list[Step]:
         raise DirectoryRefused(at.name, f"there is no account {', '.join(strangers)} under the tenant; it has {known}")
     members = [people[name.casefold()] for name in wish.members]
     first = _group(at, tenant, group, children)
-    there = at.client.records(f"{first.there.path}/number") if first.there else []
-    routes = at.client.records(f"{first.there.path}/route") if first.there else []
+    there = at.things(f"{first.there.path}/number") if first.there else []
+    routes = at.things(f"{first.there.path}/route") if first.there else []
     steps = [first]
     steps += [_number(at, group, number, there) for number in dict.fromkeys(wish.numbers)]
     steps += _members(at, group, members, wish.ring_seconds, routes)
@@ -65,7 +65,7 @@ def look(at: Xc5Reads, step: Step) -> Made | None:
         record = at.client.found(at.path_of(group))
         return _made(at, record, "account") if record is not None else None
     parent = f"{at.path_of(group)}/{'number' if step.creates is Creates.NUMBER else 'route'}"
-    for record in at.client.records(parent):
+    for record in at.things(parent):
         if _is_it(step, record):
             return _made(at, record, parent)
     return None

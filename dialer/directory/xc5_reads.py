@@ -20,6 +20,7 @@ from dialer.directory.xc5_records import (
     extensions,
     flag,
     hunt_members,
+    is_short,
     own_number,
     presence,
     registered,
@@ -72,7 +73,7 @@ class Xc5Reads:
         for at, (path, name) in enumerate(holders):
             if told is not None:
                 told(at, len(holders))
-            for number in self.client.records(f"{path}/number"):
+            for number in self.things(f"{path}/number"):
                 one = own_number(number, name)
                 found.setdefault(one.id or f"{one.number} {one.account}", one)
         return [one for one in found.values() if one.number]
@@ -86,7 +87,7 @@ class Xc5Reads:
         """Return the accounts whose routes hunt for somebody."""
         found = []
         for record in self._each(told, whole_records=False):
-            members = hunt_members(self.client.records(f"{self.path_of(record)}/route"))
+            members = hunt_members(self.things(f"{self.path_of(record)}/route"))
             if members:
                 found.append(Group(text(record, "guid", 64), text(record, "username"), members))
         return found
@@ -105,6 +106,14 @@ class Xc5Reads:
             return record
         remedy = f"directory.{self.name}.account must name the tenant, as XC5 writes its user name"
         raise DirectoryRefused(self.name, f"there is no account {name} ({why}); {remedy}")
+
+    def things(self, path: str) -> list[Record]:
+        """Return the numbers, routes or rules below an account; those a list tells too little of are read whole."""
+        return [self._whole(one, path) if is_short(one) else one for one in self.client.records(path)]
+
+    def _whole(self, record: Record, parent: str) -> Record:
+        path = self.client.record_path(record, parent)
+        return {**record, **((self.client.found(path) if path else None) or {})}
 
     def tenant_path(self) -> str:
         """Return the tenant's path by guid; it is read once."""
@@ -141,7 +150,7 @@ class Xc5Reads:
     def rules(self) -> list[Record]:
         """Return the tenant's call rules: what happens to calls by its accounts."""
         try:
-            return self.client.records(f"{self.tenant_path()}/callrule")
+            return self.things(f"{self.tenant_path()}/callrule")
         except NotThere:
             return []
 

@@ -104,6 +104,15 @@ def hunt_members(routes: list[Record]) -> tuple[str, ...]:
     return tuple(text(one, "username") for one in sorted(hunted, key=lambda one: whole(one, "order") or 0))
 
 
+def is_short(record: Record) -> bool:
+    """Whether a list gave too little of a number, route or rule to know it by; the record itself gives the rest."""
+    if "number" in record:
+        return False
+    if "order" not in record or not record.keys() & {"username", "destination", "digit_map", "record_email"}:
+        return True
+    return "username" in record and "prefix_raw" not in record and "hunt_user" not in record
+
+
 def same(sent: Any, there: Any) -> bool:
     """Whether a field is there as it was sent, however XC5 writes numbers, booleans and empty texts."""
     return _norm(sent) == _norm(there)

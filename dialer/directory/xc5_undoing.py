@@ -29,9 +29,11 @@ def take_back(at: Xc5Reads, step: Step, made: Made, before_send: Look | None = N
         return False
     if now.id != made.id:
         raise DirectoryRefused(at.name, f"{step.what}: it is another one now (id {now.id}): remove that by hand")
-    changed = [name for name, sent in step.request.body.items() if not same(sent, now.record.get(name))]
+    # A list may tell less than the record itself; what neither tells is not known to have changed.
+    record = {**now.record, **((at.client.found(now.path) if now.path else None) or {})}
+    changed = [name for name, sent in step.request.body.items() if name in record and not same(sent, record[name])]
     if changed:
-        told = ", ".join(f"{name} is {text(now.record, name) or 'empty'}" for name in changed)
+        told = ", ".join(f"{name} is {text(record, name) or 'empty'}" for name in changed)
         raise DirectoryRefused(at.name, f"{step.what} was changed since ({told}): remove it by hand if it may go")
     if step.creates is Creates.GROUP:
         _nothing_left(at, step, now)

@@ -93,6 +93,17 @@ class Xc5Rig:
         self.world.routes["X"] = {"guid": "X", "account": guid, "order": "0", "destination": "6421555"}
 
 
+class TestXc5OfShortLists(DirectoryContract):
+    """Lists that tell guids and orders only, as the maker's document leaves open."""
+
+    @pytest.fixture
+    def rig(self, server: ScriptedServer, world: Xc5World, patience: float) -> Iterator[Xc5Rig]:
+        world.short_lists = True
+        rig = Xc5Rig(server, world, patience)
+        yield rig
+        rig.directory.close()
+
+
 class TestXc5(DirectoryContract):
     @pytest.fixture
     def rig(self, server: ScriptedServer, world: Xc5World, patience: float) -> Iterator[Xc5Rig]:
