@@ -104,7 +104,7 @@ def test_records_come_in_an_array_alone_or_embedded_and_without_secrets(body: st
     assert hal.page(body.encode()).records == ({"guid": "1"},)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=80, deadline=None)
 @given(
     st.one_of(
         st.binary(max_size=200),
@@ -466,7 +466,7 @@ def test_the_canary_is_nowhere_after_every_fault(server: ScriptedServer, world: 
     names[0].addHandler(handler)
     for one in names:
         one.setLevel(logging.DEBUG)
-    xc5 = Xc5Directory("office", settings_for(server, timeout=0.5), environ=ENVIRON)
+    xc5 = Xc5Directory("office", settings_for(server, timeout=0.25), environ=ENVIRON)
     said: list[str] = []
     try:
         step = xc5.plan(Wish("spring", (ANNA,)))[0]
