@@ -1,6 +1,6 @@
 """What the web, the command line and the actors are given: settings, database, clock, PBXs and a doorbell."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -11,6 +11,7 @@ from sqlalchemy.orm import Session, sessionmaker
 
 from campaigns.db import reachable
 from dialer.clock import Clock, SystemClock
+from dialer.directory.base import Directory
 from dialer.errors import NotFound
 from dialer.pbx.base import Pbx
 from dialer.settings import Settings
@@ -54,6 +55,7 @@ class Application:
     clock: Clock = field(default_factory=SystemClock)
     pbxes: Mapping[str, Pbx] = field(default_factory=dict)
     doorbell: Doorbell = field(default_factory=SilentDoorbell)
+    directories: Mapping[str, Directory] = field(default_factory=dict)
 
     @contextmanager
     def transaction(self, *, hurry: bool = False) -> Iterator[Session]:
@@ -71,9 +73,23 @@ class Application:
         try:
             return self.pbxes[name]
         except KeyError:
+            if name in self.settings.directory:
+                raise NotFound(f"{name} is a directory: it places no calls; give the PBX that does") from None
             known = ", ".join(self.pbxes) or "none: add a [pbx.NAME] section to the settings"
             raise NotFound(f"there is no PBX named {name!r} in the settings (there are: {known})") from None
+
+    def directory(self, name: str) -> Directory:
+        """Return the adapter of directory `name`; NotFound names the ones there are."""
+        if name not in self.directories:
+            raise no_directory(name, self.directories)
+        return self.directories[name]
 
     @property
     def data_dir(self) -> Path:
         return self.settings.data_dir
+
+
+def no_directory(name: str, known: Iterable[str]) -> NotFound:
+    """Return the error for a directory that is not in the settings."""
+    told = ", ".join(known) or "none: add a [directory.NAME] section to the settings"
+    return NotFound(f"there is no directory named {name!r} in the settings (there are: {told})")

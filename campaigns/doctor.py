@@ -53,6 +53,8 @@ def examine(
         yield from (Check(f"PBX {name}", one.ok, one.what, one.remedy, one.fatal) for one in listed)
         if trouble is not None:
             yield Check(f"PBX {name}", False, str(trouble), _pbx_remedy(name), unreachable=True)
+    for name in settings.directory:
+        yield from check_directory(name, settings, environ)
     if not settings.pbx:
         yield Check("PBX", False, "no PBX is set up", "add a [pbx.NAME] section to the settings file", fatal=False)
     try:
@@ -202,6 +204,22 @@ def with_last_event(
         return list(findings)
     kept = [one for one in findings if _UNTESTED not in one.what]
     return [*kept, Finding(check.ok, check.what, check.remedy, check.fatal)]
+
+
+def check_directory(name: str, settings: Settings, environ: Mapping[str, str]) -> Iterator[Check]:
+    """Whether a directory lets us in, and has the fields we use; its people are for `dialer directory check`."""
+    from dialer.directory.registry import open_directory
+
+    try:
+        directory = open_directory(name, settings.directory[name], environ=environ)
+    except SettingsError as exc:
+        yield Check("directory", False, f"directory {name} cannot be opened", str(exc))
+        return
+    try:
+        for one in directory.check(short=True):
+            yield Check(f"directory {name}", one.ok, one.what, one.remedy, one.fatal)
+    finally:
+        directory.close()
 
 
 def _pbx_remedy(name: str) -> str:

@@ -28,7 +28,7 @@ def effective(settings: Settings, path: Path | None, environ: Mapping[str, str])
     found: list[Effective] = []
     for name in Settings.model_fields:
         value = getattr(settings, name)
-        if name in ("pbx", "pulls"):
+        if name in ("pbx", "directory", "pulls"):
             continue
         if isinstance(value, BaseModel):
             found += _section(name, value, given.get(name, {}), f"{PREFIX}{name}_", environ)
@@ -38,6 +38,9 @@ def effective(settings: Settings, path: Path | None, environ: Mapping[str, str])
     for name, pbx in settings.pbx.items():
         section = given.get("pbx", {}).get(name, {}) if isinstance(given.get("pbx"), dict) else {}
         found += _section(f"pbx.{name}", pbx, section, f"{PREFIX}pbx_{name}_", environ)
+    for name, directory in settings.directory.items():
+        section = given.get("directory", {}).get(name, {}) if isinstance(given.get("directory"), dict) else {}
+        found += _section(f"directory.{name}", directory, section, f"{PREFIX}directory_{name}_", environ)
     for name, pull in settings.pulls.items():
         written = given.get("import", {}).get(name, {}) if isinstance(given.get("import"), dict) else {}
         found += _section(f"import.{name}", pull, written, f"{PREFIX}import_{name}_", environ)

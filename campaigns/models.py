@@ -776,6 +776,45 @@ class Disposition(Base):
     retired_at: Mapped[datetime | None] = mapped_column(Instant)
 
 
+class DirectoryChange(Base):
+    """A thing we set up on a directory: written before the request leaves, kept when it is taken back.
+
+    `sent`: claimed, and what became of it is looked up; `made`: ours, and to be taken back by `undo`.
+    """
+
+    __tablename__ = "directory_changes"
+    __table_args__ = (
+        CheckConstraint("state IN ('sent','made','refused','not_ours','undoing','undone','gone')", name="state"),
+        # Whatever runs at once: one thing is set up once, and is one row's.
+        Index(
+            "uq_directory_changes_open",
+            "directory",
+            "key",
+            unique=True,
+            postgresql_where=text("state IN ('sent','made','undoing')"),
+        ),
+    )
+    id: Mapped[int] = _id()
+    directory: Mapped[str] = mapped_column(Text)
+    label: Mapped[str] = mapped_column(Text)  # what was set up together: the name of the group
+    campaign_id: Mapped[int | None] = mapped_column(ForeignKey("campaigns.id"))
+    creates: Mapped[str] = mapped_column(Text)
+    key: Mapped[str] = mapped_column(Text)
+    what: Mapped[str] = mapped_column(Text)
+    method: Mapped[str] = mapped_column(Text)
+    path: Mapped[str] = mapped_column(Text)
+    body: Mapped[dict[str, Any]] = mapped_column(JSONB)
+    state: Mapped[str] = mapped_column(Text)
+    claimed_until: Mapped[datetime | None] = mapped_column(Instant)  # whoever sends it is gone by then
+    made_id: Mapped[str] = mapped_column(Text, default="", server_default="")
+    made_path: Mapped[str] = mapped_column(Text, default="", server_default="")
+    record: Mapped[dict[str, Any]] = mapped_column(JSONB, default=dict, server_default=text("'{}'::jsonb"))
+    who: Mapped[str] = mapped_column(Text)
+    written_at: Mapped[datetime] = mapped_column(Instant, server_default=func.now())
+    ended_at: Mapped[datetime | None] = mapped_column(Instant)  # made, refused, or taken back
+    trouble: Mapped[str] = mapped_column(Text, default="", server_default="")
+
+
 # The records are the only defence when a regulator asks; so the database itself says no.
 LEDGER_GUARD = """
 CREATE OR REPLACE FUNCTION refuse_ledger_change() RETURNS trigger LANGUAGE plpgsql AS $$

@@ -60,12 +60,13 @@ class NoRoom(DialerError):
 
 
 class PbxError(DialerError):
-    """A PBX did not do what we asked. `pbx` names which one."""
+    """A PBX (or a directory) did not do what we asked. `pbx` names which one."""
 
     exit_code = 6
+    called = "PBX"
 
     def __init__(self, pbx: str, why: str) -> None:
-        super().__init__(f"PBX {pbx}: {why}")
+        super().__init__(f"{self.called} {pbx}: {why}")
         self.pbx = pbx
         self.why = why
 

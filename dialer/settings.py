@@ -11,7 +11,7 @@ import os
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
 from urllib.parse import urlsplit
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator, model_validator
@@ -143,6 +143,7 @@ class CapsSettings(_Section):
 class PbxSettings(_Section):
     """One PBX. What a maker's document lost is a setting here, with a tolerant default."""
 
+    secret_name: ClassVar[str] = "token"  # noqa: S105 - the name of a setting
     kind: Literal["voispeed", "simulator", "asterisk", "xivo", "easyconnect", "voipline"] = "voispeed"
     url: str
     token_env: str = ""
@@ -177,6 +178,13 @@ class PbxSettings(_Section):
     user_modes: dict[str, int] = Field(default_factory=lambda: {"do_not_disturb": 2})
     extra: dict[str, str] = Field(default_factory=dict)  # for adapters with options of their own
 
+    @field_validator("kind", mode="before")
+    @classmethod
+    def _places_calls(cls, value: object) -> object:
+        if value == "xc5":
+            raise ValueError("xc5 places no calls: write the section as [directory.NAME], beside the PBX that does")
+        return value
+
     @field_validator("url")
     @classmethod
     def _http(cls, value: str) -> str:
@@ -198,6 +206,56 @@ class PbxSettings(_Section):
     @property
     def on_loopback(self) -> bool:
         return is_loopback(urlsplit(self.url).hostname or "")
+
+
+class DirectorySettings(_Section):
+    """A platform that knows accounts, numbers and groups, and is set up through this. It places no calls.
+
+    The user name may be written here; the password is only ever a reference.
+    """
+
+    secret_name: ClassVar[str] = "password"  # noqa: S105 - the name of a setting
+    kind: Literal["xc5"] = "xc5"
+    url: str
+    user: str = ""
+    user_env: str = ""
+    user_file: str = ""
+    password_env: str = ""
+    password_file: str = ""
+    account: str = Field(min_length=1, max_length=200)  # the tenant whose accounts are agents; groups are made under it
+    pbx: str = ""  # the [pbx.NAME] on which these accounts' phones ring; empty: the only one
+    allow_http: bool = False  # plain http to an address other than loopback
+    timeout: Seconds = 10.0  # of one request, connecting included
+    requests_per_second: float = Field(2.0, gt=0, le=1000)  # no limit is published; ten at once, then this many
+    descendants: bool = False  # accounts under accounts too, by the parameter `horizontal`
+    registered_words: tuple[str, ...] = ()  # values of `reg_status` that mean registered, beside those that say so
+    pool: str = "_unassigned.pool"  # the account that holds free numbers
+    release: Literal["pool", "delete", "by-hand"] = "pool"  # what undoing does with a number taken from the pool
+    member_order: int = Field(100, ge=1, le=100_000)  # of a hunt group's first member
+    last_order: int = Field(200, ge=1, le=100_000)  # of where a call goes that no member took
+    extra: dict[str, str] = Field(default_factory=dict)  # ca_file
+
+    @field_validator("url")
+    @classmethod
+    def _http(cls, value: str) -> str:
+        parts = urlsplit(value)
+        if parts.scheme not in ("http", "https") or not parts.hostname or parts.query or parts.fragment:
+            raise ValueError("must be the whole address of the interface, for example https://xc5.example/api-sys/")
+        return value.rstrip("/") + "/"
+
+    @model_validator(mode="after")
+    def _members_before_the_last(self) -> "DirectorySettings":
+        if self.member_order >= self.last_order:
+            raise ValueError("member_order must be below last_order: members are rung before a call goes elsewhere")
+        return self
+
+    @property
+    def on_loopback(self) -> bool:
+        return is_loopback(urlsplit(self.url).hostname or "")
+
+
+# What the HTTP client can be given: where to go, how long to wait, and where the secret is kept.
+Reached = PbxSettings | DirectorySettings
 
 
 class PullSettings(_Section):
@@ -250,9 +308,18 @@ class Settings(_Section):
     caps: CapsSettings = CapsSettings()
     retention: RetentionSettings = RetentionSettings()
     pbx: dict[str, PbxSettings] = Field(default_factory=dict)
+    directory: dict[str, DirectorySettings] = Field(default_factory=dict)
     worker_threads: int = Field(8, ge=1, le=64)
     agent_login: Literal["presence", "explicit"] = "presence"  # who says an agent is at work
     pulls: dict[str, PullSettings] = Field(default_factory=dict, alias="import")  # [import.NAME]
+
+    @field_validator("directory")
+    @classmethod
+    def _directory_names(cls, value: dict[str, DirectorySettings]) -> dict[str, DirectorySettings]:
+        for name in value:
+            if not name.isascii() or not name.replace("-", "").replace("_", "").isalnum():
+                raise ValueError(f"{name!r} cannot be a directory's name: use letters, digits, - and _")
+        return value
 
     @field_validator("pbx")
     @classmethod
@@ -278,19 +345,20 @@ def load_settings(path: Path | None = None, environ: Mapping[str, str] | None = 
         raise SettingsError(_sentences(exc, path)) from None
 
 
-def secret(settings: PbxSettings, name: str, which: str, environ: Mapping[str, str] | None = None) -> SecretStr | None:
-    """Read the secret `which` ("token", "webhook_secret", ...) of PBX `name` from where it is kept.
+def secret(settings: Reached, name: str, which: str, environ: Mapping[str, str] | None = None) -> SecretStr | None:
+    """Read the secret `which` ("token", "webhook_secret", ...) of PBX or directory `name` from where it is kept.
 
     None when no reference is set; SettingsError when the reference leads nowhere.
     """
     environ = os.environ if environ is None else environ
+    place = f"{'pbx' if isinstance(settings, PbxSettings) else 'directory'}.{name}.{which}"
     variable = getattr(settings, f"{which}_env", "")
     file = getattr(settings, f"{which}_file", "")
     if variable:
         value = environ.get(variable, "").strip()
         if not value:
             raise SettingsError(
-                f"pbx.{name}.{which}_env names the environment variable {variable}, which is not set: "
+                f"{place}_env names the environment variable {variable}, which is not set: "
                 f"export {variable}=... before starting"
             )
         return SecretStr(value)
@@ -298,9 +366,9 @@ def secret(settings: PbxSettings, name: str, which: str, environ: Mapping[str, s
         try:
             value = Path(file).read_text("utf-8").strip()
         except OSError as exc:
-            raise SettingsError(f"pbx.{name}.{which}_file: cannot read {file}: {exc.strerror}") from None
+            raise SettingsError(f"{place}_file: cannot read {file}: {exc.strerror}") from None
         if not value:
-            raise SettingsError(f"pbx.{name}.{which}_file: {file} is empty")
+            raise SettingsError(f"{place}_file: {file} is empty")
         return SecretStr(value)
     return None
 
@@ -328,6 +396,8 @@ def _read_file(path: Path) -> dict[str, Any]:
 
 # Variables of the command line and of other parts; they are not settings.
 _NOT_SETTINGS = {"DIALER_CONFIG", "DIALER_COMPLETE"}
+# Sections of which there are several, each with a name of its own.
+_NAMED: dict[str, type[BaseModel]] = {"pbx": PbxSettings, "directory": DirectorySettings}
 
 
 def _overlay_environment(values: dict[str, Any], environ: Mapping[str, str]) -> None:
@@ -338,15 +408,16 @@ def _overlay_environment(values: dict[str, Any], environ: Mapping[str, str]) -> 
                 text = environ.get(f"{PREFIX}{section}_{field}".upper())
                 if text is not None:
                     _table(values, section)[field] = _listed(text) if _is_list(about) else text
-        elif section not in ("pbx", "pulls") and (text := environ.get(f"{PREFIX}{section}".upper())):
+        elif section not in ("pbx", "directory", "pulls") and (text := environ.get(f"{PREFIX}{section}".upper())):
             values[section] = text
-    for name, table in list(_table(values, "pbx").items()) if values.get("pbx") else []:
-        if not isinstance(table, dict):
-            continue
-        for field, info in PbxSettings.model_fields.items():
-            text = environ.get(f"{PREFIX}PBX_{name}_{field}".upper().replace("-", "_"))
-            if text is not None:
-                table[field] = _listed(text) if _is_list(info) else text
+    for section, model in _NAMED.items():
+        for name, table in list(_table(values, section).items()) if values.get(section) else []:
+            if not isinstance(table, dict):
+                continue
+            for field, info in model.model_fields.items():
+                text = environ.get(f"{PREFIX}{section}_{name}_{field}".upper().replace("-", "_"))
+                if text is not None:
+                    table[field] = _listed(text) if _is_list(info) else text
 
 
 def _is_list(field: FieldInfo) -> bool:
@@ -387,8 +458,8 @@ def _sentences(exc: ValidationError, path: Path | None) -> str:
 def _suggestion(loc: tuple[int | str, ...]) -> str:
     model: Any = Settings
     for part in loc[:-1]:
-        if model is Settings and part == "pbx":
-            model = PbxSettings
+        if model is Settings and part in _NAMED:
+            model = _NAMED[part]
         elif part in getattr(model, "model_fields", {}):
             model = getattr(model.model_fields[part], "annotation", None)
     fields = getattr(model, "model_fields", {})

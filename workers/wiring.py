@@ -2,11 +2,11 @@
 
 import gc
 import logging
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from threading import Lock
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Generic, Protocol, TypeVar
 
 import structlog
 
@@ -14,10 +14,12 @@ from campaigns import schema
 from campaigns.application import Application, Doorbell, SilentDoorbell
 from campaigns.db import engine_for, reachable, session_factory
 from campaigns.installation import ensure_installation
+from dialer.directory.base import Directory
+from dialer.directory.registry import open_directory
 from dialer.errors import ServiceUnreachable, SettingsError
 from dialer.pbx.base import Pbx
 from dialer.pbx.registry import open_pbx
-from dialer.settings import PbxSettings, Settings, secret
+from dialer.settings import DirectorySettings, PbxSettings, Reached, Settings, secret
 from workers.embedded import services_for
 from workers.redaction import register_secret
 
@@ -39,22 +41,31 @@ class Wired:
     redis_url: str
 
 
-class _Pbxes(Mapping[str, Pbx]):
-    """The PBXs of the settings, each opened when it is first asked for: most commands ask for none."""
+class _Closes(Protocol):
+    def close(self) -> None: ...
 
-    def __init__(self, settings: Settings) -> None:
-        self._settings = settings.pbx
-        self._open: dict[str, Pbx] = {}
+
+S = TypeVar("S", bound=Reached)
+A = TypeVar("A", bound=_Closes)
+
+
+class _Adapters(Mapping[str, A], Generic[S, A]):
+    """The PBXs (or directories) of the settings, each opened when it is first asked for: most commands ask for none."""
+
+    def __init__(self, settings: Mapping[str, S], open_adapter: Callable[[str, S], A]) -> None:
+        self._settings = settings
+        self._open_adapter = open_adapter
+        self._open: dict[str, A] = {}
         self._lock = Lock()
 
-    def __getitem__(self, name: str) -> Pbx:
+    def __getitem__(self, name: str) -> A:
         import stamina.instrumentation  # comes with the HTTP client, which most commands never need
 
         with self._lock:
             if name not in self._open:
                 settings = self._settings[name]
                 _keep_out_of_logs(name, settings)
-                self._open[name] = open_pbx(name, settings)
+                self._open[name] = self._open_adapter(name, settings)
                 # A read that fails for good is noted with its PBX; each try in between is not worth a line.
                 stamina.instrumentation.set_on_retry_hooks([])
             return self._open[name]
@@ -66,8 +77,8 @@ class _Pbxes(Mapping[str, Pbx]):
         return len(self._settings)
 
     def close(self) -> None:
-        for pbx in self._open.values():
-            pbx.close()
+        for adapter in self._open.values():
+            adapter.close()
 
 
 @contextmanager
@@ -78,7 +89,8 @@ def wire(settings: Settings, *, process: str, queue: bool = True, migrate: bool 
     """
     with services_for(settings) as (database_url, redis_url):
         engine = engine_for(database_url, pool_size=settings.database.pool_size, application_name=f"dialer {process}")
-        pbxes = _Pbxes(settings)
+        pbxes: _Adapters[PbxSettings, Pbx] = _Adapters(settings.pbx, open_pbx)
+        directories: _Adapters[DirectorySettings, Directory] = _Adapters(settings.directory, open_directory)
         try:
             _schema(engine, settings, migrate)
             broker = None
@@ -95,18 +107,20 @@ def wire(settings: Settings, *, process: str, queue: bool = True, migrate: bool 
                 sessions=session_factory(engine),
                 pbxes=pbxes,
                 doorbell=doorbell,
+                directories=directories,
             )
             yield Wired(application, broker, database_url, redis_url)
             if broker is not None:
                 broker.close()
         finally:
             pbxes.close()
+            directories.close()
             engine.dispose()
 
 
-def _keep_out_of_logs(name: str, settings: PbxSettings) -> None:
+def _keep_out_of_logs(name: str, settings: Reached) -> None:
     """Tell the logs what must never be in them. What cannot be read now is complained of where it is needed."""
-    for which in ("token", "webhook_secret", "webhook_secret_previous"):
+    for which in (settings.secret_name, "webhook_secret", "webhook_secret_previous"):
         with suppress(SettingsError):
             value = secret(settings, name, which)
             if value is not None:

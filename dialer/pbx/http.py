@@ -36,7 +36,7 @@ from dialer.errors import (
 from dialer.pbx.foreign import inert
 from dialer.pbx.sealed import Look, Sealed, SealedTransport, Stopped
 from dialer.pbx.sockets import Allowance, GuardedTransport
-from dialer.settings import PbxSettings, secret
+from dialer.settings import Reached, secret
 
 MAX_ANSWER = 1024 * 1024
 SHORTEST_SECRET = 4
@@ -64,20 +64,24 @@ class SecretMissing(SettingsError, PbxUnavailable):
     """The secret is not where the settings say. A wrong setting, and therefore nothing was sent."""
 
 
-class _Kind(Enum):
+class Kind(Enum):
+    """What a missing answer means depends on it."""
+
     READ = "read"
     COMMAND = "command"
 
 
 @dataclass(frozen=True, slots=True)
-class _Answer:
+class Answer:
+    """What was answered, understood or not."""
+
     status: int
     body: bytes = field(repr=False)  # it may echo what we sent
     location: str = field(repr=False)
 
 
 @dataclass(frozen=True, slots=True)
-class _Fault:
+class Fault:
     """Why there is no answer, kept as a value until httpx's exceptions and frames are gone."""
 
     why: str
@@ -86,13 +90,26 @@ class _Fault:
     too_long: bool = False
 
 
+@dataclass(frozen=True, slots=True)
+class Wire:
+    """What one request is, besides its sealed part. `path` is added to the address of the settings."""
+
+    method: str = "GET"
+    path: str = ""
+    content: bytes | None = field(default=None, repr=False)
+    parts: Mapping[str, str] | None = field(default=None, repr=False)
+    headers: Mapping[str, str] = field(default_factory=dict)
+
+
 class PbxHttp:
     """Requests to one PBX, always to the same address."""
+
+    section = "pbx"  # of the settings; errors name it
 
     def __init__(
         self,
         name: str,
-        settings: PbxSettings,
+        settings: Reached,
         *,
         secret_field: str = "token",  # noqa: S107 - the name of a field
         environ: Mapping[str, str] | None = None,
@@ -105,12 +122,12 @@ class PbxHttp:
         self._secret_field = secret_field
         self._environ = environ
         self._retries = retries
-        self._url, self._fixed_query = _endpoint(name, settings)
+        self._url, self._fixed_query = _endpoint(f"{self.section}.{name}", settings)
         self._allowance = Allowance() if transport is None else None
         if self._allowance is not None:
             loopback_only = self._url.startswith("http://") and not settings.allow_http
             inner: httpx.BaseTransport = GuardedTransport(
-                _tls(name, settings), self._allowance, loopback_only=loopback_only
+                _tls(f"{self.section}.{name}", settings), self._allowance, loopback_only=loopback_only
             )
         else:
             assert transport is not None
@@ -136,6 +153,9 @@ class PbxHttp:
 
         The waits are short and end with the time-out of one request: a slow PBX is not asked again.
         """
+        return self._again(lambda: self._ask(Kind.READ, params, understand, None, None))
+
+    def _again(self, ask: Callable[[], T]) -> T:
         for attempt in stamina.retry_context(
             on=lambda exc: isinstance(exc, PbxUnavailable) and not isinstance(exc, SettingsError),
             attempts=1 + self._retries,
@@ -145,7 +165,7 @@ class PbxHttp:
             wait_jitter=0.05,
         ):
             with attempt:
-                return self._ask(_Kind.READ, params, understand, None, None)
+                return ask()
         raise AssertionError("the last attempt returns or raises")  # pragma: no cover
 
     def command(
@@ -160,7 +180,7 @@ class PbxHttp:
 
         With `parts` the command is a POST of them as `multipart/form-data`.
         """
-        return self._ask(_Kind.COMMAND, params, understand, before_send, parts)
+        return self._ask(Kind.COMMAND, params, understand, before_send, parts)
 
     def shown(self, text: str, limit: int = 200) -> str:
         """Return text of the PBX as it may be shown: inert, short, and without our secret if it was echoed."""
@@ -170,18 +190,14 @@ class PbxHttp:
 
     def _ask(
         self,
-        kind: _Kind,
+        kind: Kind,
         params: Params,
         understand: Callable[[bytes], T],
         look: Look | None,
         parts: Mapping[str, str] | None,
     ) -> T:
-        order = Sealed(self._query(params), look)
-        got = self._exchange(order, parts)
-        if order.stopped is not None:
-            raise order.stopped
-        if isinstance(got, _Fault):
-            raise self._faulty(kind, got)
+        wire = Wire("POST", parts=parts) if parts is not None else Wire()
+        got = self._answer(kind, Sealed(self._query(params), look), wire)
         trouble = ""
         try:
             return understand(got.body)
@@ -189,6 +205,15 @@ class PbxHttp:
             trouble = str(exc)
         # Whatever the status: a body that says nothing leaves only the status to go by.
         raise self._unusable(kind, got, trouble)
+
+    def _answer(self, kind: Kind, order: Sealed, wire: Wire) -> Answer:
+        """Send one request and return whatever was answered; raise what a missing answer means."""
+        got = self._exchange(order, wire)
+        if order.stopped is not None:
+            raise order.stopped
+        if isinstance(got, Fault):
+            raise self._faulty(kind, got)
+        return got
 
     def _query(self, params: Params) -> str:
         sent = dict(params)
@@ -198,55 +223,60 @@ class PbxHttp:
         written = urlencode(sent, quote_via=quote, safe="")
         return f"{self._fixed_query}&{written}" if self._fixed_query else written
 
-    def _exchange(self, order: Sealed, parts: Mapping[str, str] | None) -> _Answer | _Fault:
-        files = {name: (None, text.encode()) for name, text in parts.items()} if parts is not None else None
+    def _exchange(self, order: Sealed, wire: Wire) -> Answer | Fault:
+        files = {name: (None, text.encode()) for name, text in wire.parts.items()} if wire.parts is not None else None
         allowed = self._allowance.of(self._settings.timeout) if self._allowance is not None else nullcontext()
         try:
             with (
                 allowed,
                 self._client.stream(
-                    "POST" if parts is not None else "GET", self._url, files=files, extensions={"sealed": order}
+                    wire.method,
+                    self._url + wire.path,
+                    content=wire.content,
+                    files=files,
+                    headers=dict(wire.headers),
+                    extensions={"sealed": order},
                 ) as response,
             ):
                 return _collect(response)
         except Stopped:
-            return _Fault("stopped before it was sent", sent=False)
+            return Fault("stopped before it was sent", sent=False)
         except NEVER_SENT as exc:
-            return _Fault(f"cannot be reached ({self._library_says(exc)})", sent=False)
+            return Fault(f"cannot be reached ({self._library_says(exc)})", sent=False)
         except httpx.TimeoutException:
-            return _Fault(f"gave no complete answer within {self._settings.timeout:g} s")
+            return Fault(f"gave no complete answer within {self._settings.timeout:g} s")
         except httpx.HTTPError as exc:
-            return _Fault(f"the connection broke ({self._library_says(exc)})")
+            return Fault(f"the connection broke ({self._library_says(exc)})")
         except Exception as exc:
             # Whatever else a strange answer makes a library raise: the request may have been read.
-            return _Fault(f"the exchange failed ({type(exc).__name__})")
+            return Fault(f"the exchange failed ({type(exc).__name__})")
         except BaseException as exc:
             # The worker is being interrupted: passed on, without the frames of a library that holds the query.
             exc.__context__ = None
             order.stopped = exc.with_traceback(None)
-            return _Fault("interrupted")
+            return Fault("interrupted")
 
     def _library_says(self, exc: Exception) -> str:
         return self.shown(str(exc), 120) or type(exc).__name__
 
     # what a fault means -------------------------------------------------------------------------------
 
-    def _faulty(self, kind: _Kind, fault: _Fault) -> PbxError:
+    def _faulty(self, kind: Kind, fault: Fault) -> PbxError:
         where = f"{_origin(self._url)} {fault.why}"
         if not fault.sent:
             return PbxUnavailable(self.name, f"{where}; check that the PBX runs and pbx.{self.name}.url")
-        if kind is _Kind.COMMAND:
+        if kind is Kind.COMMAND:
             return OutcomeUnknown(self.name, f"{where}: the command may have been carried out")
         if fault.too_long:
             return AnswerTooLong(self.name, where)
         return PbxNonsense(self.name, where) if fault.answered else PbxUnavailable(self.name, where)
 
-    def _unusable(self, kind: _Kind, answer: _Answer, trouble: str) -> PbxError:
+    def _unusable(self, kind: Kind, answer: Answer, trouble: str) -> PbxError:
         """Judge an answer nobody can read by its HTTP status, which is all there is."""
         status = answer.status
         received = self.shown(answer.body[:2000].decode("utf-8", "replace"), 80)
         told = f"HTTP {status}, {trouble}; received: {received!r}"
-        command = kind is _Kind.COMMAND
+        command = kind is Kind.COMMAND
         refused = PbxRefused if command else ReadRefused
         if 300 <= status < 400:
             elsewhere = self.shown(_origin(answer.location), 80) or "elsewhere"
@@ -277,47 +307,47 @@ class PbxHttp:
         """Read the secret anew for each request: one kept in a file can be changed while we run."""
         why = ""
         try:
-            return secret(self._settings, self.name, "token", self._environ)
+            return secret(self._settings, self.name, self._settings.secret_name, self._environ)
         except SettingsError as exc:
             why = str(exc)
         raise SecretMissing(self.name, why)
 
     def _secret_or_none(self) -> SecretStr | None:
         try:
-            return secret(self._settings, self.name, "token", self._environ)
+            return secret(self._settings, self.name, self._settings.secret_name, self._environ)
         except SettingsError:
             return None
 
 
-def _collect(response: httpx.Response) -> _Answer | _Fault:
+def _collect(response: httpx.Response) -> Answer | Fault:
     """Read the body and stop at the limit; closing the stream then drops the connection."""
     encoding = response.headers.get("content-encoding", "identity").strip().lower()
     if encoding not in ("", "identity"):
-        return _Fault("answered in a compressed form nobody asked for", answered=True)
+        return Fault("answered in a compressed form nobody asked for", answered=True)
     body = bytearray()
     for chunk in response.iter_bytes():
         body += chunk
         if len(body) > MAX_ANSWER:
-            return _Fault(f"answered with more than {MAX_ANSWER // 1024} KiB", answered=True, too_long=True)
-    return _Answer(response.status_code, bytes(body), response.headers.get("location", ""))
+            return Fault(f"answered with more than {MAX_ANSWER // 1024} KiB", answered=True, too_long=True)
+    return Answer(response.status_code, bytes(body), response.headers.get("location", ""))
 
 
-def _endpoint(name: str, settings: PbxSettings) -> tuple[str, str]:
+def _endpoint(place: str, settings: Reached) -> tuple[str, str]:
     parts = urlsplit(settings.url)
     if parts.username is not None or parts.password is not None:
         raise SettingsError(
-            f"pbx.{name}.url: holds a user name or password, which would show in logs; the PBX is given its "
-            f"secret with pbx.{name}.token_env or token_file"
+            f"{place}.url: holds a user name or password, which would show in logs; the PBX is given its "
+            f"secret with {place}.{settings.secret_name}_env or {settings.secret_name}_file"
         )
     if parts.scheme == "http" and not settings.on_loopback and not settings.allow_http:
         raise SettingsError(
-            f"pbx.{name}.url: plain http to {inert(parts.hostname or '', 80)} would show the token to the network; "
-            f"use https, or set pbx.{name}.allow_http = true if that network is yours alone"
+            f"{place}.url: plain http to {inert(parts.hostname or '', 80)} would show the {settings.secret_name} "
+            f"to the network; use https, or set {place}.allow_http = true if that network is yours alone"
         )
     return parts._replace(query="", fragment="").geturl(), parts.query
 
 
-def _tls(name: str, settings: PbxSettings) -> ssl.SSLContext:
+def _tls(place: str, settings: Reached) -> ssl.SSLContext:
     """Check certificates against the usual authorities, or against the operator's own."""
     authority = settings.extra.get("ca_file", "")
     if settings.url.startswith("http://"):
@@ -329,7 +359,7 @@ def _tls(name: str, settings: PbxSettings) -> ssl.SSLContext:
         return ssl.create_default_context(cafile=os.fspath(Path(authority)))
     except (OSError, ssl.SSLError) as exc:
         why = exc.strerror or type(exc).__name__
-    raise SettingsError(f"pbx.{name}.extra.ca_file: cannot use {authority} as a certificate authority: {why}")
+    raise SettingsError(f"{place}.extra.ca_file: cannot use {authority} as a certificate authority: {why}")
 
 
 def _origin(url: str) -> str:

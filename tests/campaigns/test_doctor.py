@@ -17,11 +17,14 @@ from campaigns.doctor import examine, judge_clock
 from campaigns.models import Import, LoggedEvent, PbxStatus, ProcessBeat
 from dialer.calls import CallState
 from dialer.clock import SystemClock
+from dialer.directory.http import BURST
 from dialer.errors import PbxUnavailable, ServiceUnreachable, SettingsError
 from dialer.pbx import registry, voispeed_check
 from dialer.pbx.base import Feature, Finding, Gateway
 from dialer.settings import PbxSettings, Settings
 from tests import factories
+from tests.directory.conftest import ENVIRON, settings_for
+from tests.directory.xc5_peer import Xc5World, serve
 from tests.factories import NOW
 
 STRONG = "kq3v9ZC1xT7pWm5RaB2dYh8sNf4gLj6E"
@@ -33,6 +36,29 @@ def faults(checks: Iterator[Check]) -> dict[str, str]:
     for what, remedy in found.items():
         assert remedy, f"no remedy for: {what}"
     return found
+
+
+# Directories ---------------------------------------------------------------------------------------------
+
+
+def test_a_directory_is_looked_at_in_a_few_requests_and_its_troubles_are_told() -> None:
+    world = Xc5World()
+    for number in range(40):
+        world.agent(f"agent{number}", str(200 + number))
+    server = serve(world)
+    try:
+        settings = Settings(directory={"office": settings_for(server)})
+        assert all(check.ok for check in doctor.check_directory("office", settings, ENVIRON))
+        assert len(server.requests) < BURST, "the doctor waits for no list of people"
+        told = faults(doctor.check_directory("office", settings, {}))
+        assert any("XC5_PASSWORD, which is not set" in what for what in told)
+        server.stop_listening()
+        assert any("cannot be reached" in what for what in faults(doctor.check_directory("office", settings, ENVIRON)))
+        plain = {"office": settings_for(server, url="http://xc5.example/")}
+        told = faults(doctor.check_directory("office", Settings(directory=plain), ENVIRON))
+        assert "plain http" in told["directory office cannot be opened"]
+    finally:
+        server.close()
 
 
 # Verdict -------------------------------------------------------------------------------------------------

@@ -5,10 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from dialer.settings import PbxSettings, PullSettings, Settings, TimingSettings, load_settings
+from dialer.settings import DirectorySettings, PbxSettings, PullSettings, Settings, TimingSettings, load_settings
 
 CONFIGS = Path(__file__).parents[2] / "configs"
-REMARK = re.compile(r"^# (?=[a-z_]+ = |\[pbx|\[import)", re.MULTILINE)
+REMARK = re.compile(r"^# (?=[a-z_]+ = |\[pbx|\[directory|\[import)", re.MULTILINE)
 
 
 @pytest.mark.parametrize("name", ["development.toml", "production.example.toml"])
@@ -19,8 +19,8 @@ def test_a_shipped_configuration_is_accepted(name: str) -> None:
 
 def test_the_example_shows_every_setting_of_a_pbx_and_every_time() -> None:
     text = (CONFIGS / "production.example.toml").read_text()
-    sections = (TimingSettings, PbxSettings, PullSettings, Settings)
-    named = {name for section in sections for name in section.model_fields} - {"extra", "pbx", "pulls"}
+    sections = (TimingSettings, PbxSettings, DirectorySettings, PullSettings, Settings)
+    named = {name for section in sections for name in section.model_fields} - {"extra", "pbx", "directory", "pulls"}
     assert not [name for name in named if not re.search(rf"^(# )?\[?(pbx\.main\.)?{name}\b", text, re.MULTILINE)]
 
 
@@ -35,6 +35,9 @@ def test_what_the_example_shows_behind_a_mark_are_the_defaults(tmp_path: Path) -
     changed = {name for name, value in PbxSettings(url="http://x").model_dump().items() if shown[name] != value}
     pull = settings.pulls["crm"]
     assert pull == PullSettings(campaign=pull.campaign, path=pull.path, template=pull.template)
+    office = settings.directory["office"]
+    named = {"url": office.url, "account": office.account, "user": office.user, "password_file": office.password_file}
+    assert office == DirectorySettings(**named, pbx="main")
     assert changed == {
         *("url", "token_file", "webhook_secret_file", "webhook_allow"),
         *("reception_ivr", "waiting_ivr", "abandon_ivr", "gateways"),
