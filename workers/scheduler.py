@@ -18,7 +18,18 @@ import structlog
 from apscheduler.schedulers.background import BackgroundScheduler  # type: ignore[import-untyped]
 from sqlalchemy import delete, select
 
-from campaigns import agents, callback_watch, capping, importing, leases, offers, pulling, reserving, retention
+from campaigns import (
+    agents,
+    callback_watch,
+    capping,
+    importing,
+    leases,
+    offers,
+    own_calls,
+    pulling,
+    reserving,
+    retention,
+)
 from campaigns.application import Application
 from campaigns.db import database_now
 from campaigns.gate import Claim, LeaseLost
@@ -192,6 +203,7 @@ class Scheduler:
             agents.end_wrap_ups(session, now)
             offers.tidy(session, now)
             reserving.release_overdue(session, now)
+            own_calls.tidy(session, now)
             agents.send_home(session, now=now)
             session.execute(delete(ProcessBeat).where(ProcessBeat.beat_at < now - FORGOTTEN))
 

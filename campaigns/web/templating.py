@@ -42,6 +42,7 @@ OUTCOMES = {
     "refused": "refused by the PBX",
     "expired": "not sent in time",
     "lost": "lost track of",
+    "no_agent": "agent did not take the call",
 }
 
 

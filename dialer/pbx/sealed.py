@@ -1,11 +1,11 @@
-"""What travels below httpx: the query with its secret, and the last look before the first byte.
+"""What travels below httpx: the query and headers with their secrets, and the last look before the first byte.
 
 httpx writes whole URLs into its log, its exceptions and the reprs of its requests. It is therefore given a bare
-address; this transport, the last layer of ours before the socket, adds the query.
+address; this transport, the last layer of ours before the socket, adds the query and the secret headers.
 """
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 import httpx
 
@@ -21,12 +21,13 @@ logging.getLogger("httpcore.http11").addFilter(_without_headers)
 
 
 class Sealed:
-    """The query of one request, and its last look. No repr tells them."""
+    """The query and secret headers of one request, and its last look. No repr tells them."""
 
-    __slots__ = ("_look", "query", "stopped")
+    __slots__ = ("_look", "headers", "query", "stopped")
 
-    def __init__(self, query: str, look: Look | None) -> None:
+    def __init__(self, query: str, look: Look | None, headers: Mapping[str, str] | None = None) -> None:
         self.query = _Opaque(query)
+        self.headers = {name: _Opaque(value) for name, value in (headers or {}).items()}
         self._look = look
         self.stopped: BaseException | None = None
 
@@ -68,6 +69,7 @@ class SealedTransport(httpx.BaseTransport):
         headers = request.headers.copy()
         # A session cookie sent back would make PHP serve our requests one after the other.
         headers.pop("cookie", None)
+        headers.update(sealed.headers)
         extensions = {key: value for key, value in request.extensions.items() if key != "sealed"}
         if self._looks_first:
             sealed.look()
@@ -76,7 +78,7 @@ class SealedTransport(httpx.BaseTransport):
         return self._inner.handle_request(
             httpx.Request(
                 request.method,
-                request.url.copy_with(query=sealed.query.encode("ascii")),
+                request.url.copy_with(query=sealed.query.encode("ascii") if sealed.query else None),
                 headers=headers,
                 stream=request.stream,
                 extensions=extensions,
