@@ -74,6 +74,7 @@ class _Answer:
     status: int
     body: bytes = field(repr=False)  # it may echo what we sent
     location: str = field(repr=False)
+    retry_after: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +85,17 @@ class _Fault:
     sent: bool = True  # False: not one byte of the request left us
     answered: bool = False  # the PBX began to answer, with something we will not take
     too_long: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Wire:
+    """What one request is, besides its sealed part. `path` is added to the address of the settings."""
+
+    method: str = "GET"
+    path: str = ""
+    content: bytes | None = field(default=None, repr=False)
+    parts: Mapping[str, str] | None = field(default=None, repr=False)
+    headers: Mapping[str, str] = field(default_factory=dict)
 
 
 class PbxHttp:
@@ -136,6 +148,9 @@ class PbxHttp:
 
         The waits are short and end with the time-out of one request: a slow PBX is not asked again.
         """
+        return self._again(lambda: self._ask(_Kind.READ, params, understand, None, None))
+
+    def _again(self, ask: Callable[[], T]) -> T:
         for attempt in stamina.retry_context(
             on=lambda exc: isinstance(exc, PbxUnavailable) and not isinstance(exc, SettingsError),
             attempts=1 + self._retries,
@@ -145,7 +160,7 @@ class PbxHttp:
             wait_jitter=0.05,
         ):
             with attempt:
-                return self._ask(_Kind.READ, params, understand, None, None)
+                return ask()
         raise AssertionError("the last attempt returns or raises")  # pragma: no cover
 
     def command(
@@ -176,12 +191,8 @@ class PbxHttp:
         look: Look | None,
         parts: Mapping[str, str] | None,
     ) -> T:
-        order = Sealed(self._query(params), look)
-        got = self._exchange(order, parts)
-        if order.stopped is not None:
-            raise order.stopped
-        if isinstance(got, _Fault):
-            raise self._faulty(kind, got)
+        wire = Wire("POST", parts=parts) if parts is not None else Wire()
+        got = self._answer(kind, Sealed(self._query(params), look), wire)
         trouble = ""
         try:
             return understand(got.body)
@@ -189,6 +200,15 @@ class PbxHttp:
             trouble = str(exc)
         # Whatever the status: a body that says nothing leaves only the status to go by.
         raise self._unusable(kind, got, trouble)
+
+    def _answer(self, kind: _Kind, order: Sealed, wire: Wire) -> _Answer:
+        """Send one request and return whatever was answered; raise what a missing answer means."""
+        got = self._exchange(order, wire)
+        if order.stopped is not None:
+            raise order.stopped
+        if isinstance(got, _Fault):
+            raise self._faulty(kind, got)
+        return got
 
     def _query(self, params: Params) -> str:
         sent = dict(params)
@@ -198,14 +218,19 @@ class PbxHttp:
         written = urlencode(sent, quote_via=quote, safe="")
         return f"{self._fixed_query}&{written}" if self._fixed_query else written
 
-    def _exchange(self, order: Sealed, parts: Mapping[str, str] | None) -> _Answer | _Fault:
-        files = {name: (None, text.encode()) for name, text in parts.items()} if parts is not None else None
+    def _exchange(self, order: Sealed, wire: Wire) -> _Answer | _Fault:
+        files = {name: (None, text.encode()) for name, text in wire.parts.items()} if wire.parts is not None else None
         allowed = self._allowance.of(self._settings.timeout) if self._allowance is not None else nullcontext()
         try:
             with (
                 allowed,
                 self._client.stream(
-                    "POST" if parts is not None else "GET", self._url, files=files, extensions={"sealed": order}
+                    wire.method,
+                    self._url + wire.path,
+                    content=wire.content,
+                    files=files,
+                    headers=dict(wire.headers),
+                    extensions={"sealed": order},
                 ) as response,
             ):
                 return _collect(response)
@@ -299,7 +324,8 @@ def _collect(response: httpx.Response) -> _Answer | _Fault:
         body += chunk
         if len(body) > MAX_ANSWER:
             return _Fault(f"answered with more than {MAX_ANSWER // 1024} KiB", answered=True, too_long=True)
-    return _Answer(response.status_code, bytes(body), response.headers.get("location", ""))
+    headers = response.headers
+    return _Answer(response.status_code, bytes(body), headers.get("location", ""), headers.get("retry-after", ""))
 
 
 def _endpoint(name: str, settings: PbxSettings) -> tuple[str, str]:

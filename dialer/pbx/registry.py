@@ -10,7 +10,7 @@ from dialer.settings import PbxSettings
 if TYPE_CHECKING:
     import httpx
 
-KINDS = ("voispeed", "simulator")  # the simulator speaks VOIspeed, so one adapter serves both
+KINDS = ("voispeed", "simulator", "easyconnect")  # the simulator speaks VOIspeed, so one adapter serves both
 
 
 def open_pbx(
@@ -25,6 +25,10 @@ def open_pbx(
     `transport` replaces the network, for worlds that live in this process. The adapter is imported only here:
     a command line that speaks to no PBX does not wait for an HTTP library.
     """
+    if settings.kind == "easyconnect":
+        from dialer.pbx.easyconnect import EasyConnectPbx
+
+        return EasyConnectPbx(name, settings, environ=environ, transport=transport)
     if settings.kind in KINDS:
         from dialer.pbx.voispeed import VoispeedPbx
 
