@@ -118,7 +118,8 @@ def _without_call(session: Session, pbx: Pbx, call_id: str | None, *, now: datet
                 return react(session, pbx, owner, None, now=now)
             if _too_early(session, event, logged, now):
                 continue
-            if _bind(session, pbx, event, logged):
+            # Another event of the call may have named it while we looked, or while we waited for its lock.
+            if _bind(session, pbx, event, logged) or ref_of_call(session, pbx.name, event.call_id) is not None:
                 session.flush()
                 return react(session, pbx, None, call_id, now=now)
             if own_calls.note(session, pbx, event, at=logged.received_at, now=now):

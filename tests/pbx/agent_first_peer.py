@@ -1,7 +1,7 @@
 """A small PBX that rings the agent first, for tests: what is behind its HTTP, and a book of who rang when.
 
-It is built from what is known of the makers' systems, and shares no code with the adapters. A subclass speaks one maker's
-language: it starts calls by `start`, and tells of their steps in `told`.
+It is built from what is known of the makers' systems, and shares no code with the adapters. A subclass speaks one
+maker's language: it starts calls by `start`, and words their steps in `event`.
 """
 
 import threading
