@@ -14,9 +14,11 @@ from campaigns import schema
 from campaigns.application import Application, Doorbell, SilentDoorbell
 from campaigns.db import engine_for, reachable, session_factory
 from campaigns.installation import ensure_installation
+from campaigns.pbx_requests import SharedBook
 from dialer.errors import ServiceUnreachable, SettingsError
 from dialer.pbx.base import Pbx
 from dialer.pbx.registry import open_pbx
+from dialer.pbx.request_book import RequestBook
 from dialer.settings import PbxSettings, Settings, secret
 from workers.embedded import services_for
 from workers.redaction import register_secret
@@ -42,8 +44,9 @@ class Wired:
 class _Pbxes(Mapping[str, Pbx]):
     """The PBXs of the settings, each opened when it is first asked for: most commands ask for none."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, requests: RequestBook) -> None:
         self._settings = settings.pbx
+        self._requests = requests
         self._open: dict[str, Pbx] = {}
         self._lock = Lock()
 
@@ -54,7 +57,7 @@ class _Pbxes(Mapping[str, Pbx]):
             if name not in self._open:
                 settings = self._settings[name]
                 _keep_out_of_logs(name, settings)
-                self._open[name] = open_pbx(name, settings)
+                self._open[name] = open_pbx(name, settings, requests=self._requests)
                 # A read that fails for good is noted with its PBX; each try in between is not worth a line.
                 stamina.instrumentation.set_on_retry_hooks([])
             return self._open[name]
@@ -78,7 +81,7 @@ def wire(settings: Settings, *, process: str, queue: bool = True, migrate: bool 
     """
     with services_for(settings) as (database_url, redis_url):
         engine = engine_for(database_url, pool_size=settings.database.pool_size, application_name=f"dialer {process}")
-        pbxes = _Pbxes(settings)
+        pbxes = _Pbxes(settings, SharedBook(engine))
         try:
             _schema(engine, settings, migrate)
             broker = None

@@ -42,6 +42,7 @@ class JsonHttp(PbxHttp):
         sends_secret: bool = True,
         environ: Mapping[str, str] | None = None,
         transport: httpx.BaseTransport | None = None,
+        retries: int = 2,
     ) -> None:
         super().__init__(
             name,
@@ -49,7 +50,7 @@ class JsonHttp(PbxHttp):
             secret_field=secret_field,
             environ=environ,
             transport=transport,
-            retries=0 if transport else 2,
+            retries=0 if transport else retries,
         )
         self._locked_out = locked_out
         self._secret_header = secret_header

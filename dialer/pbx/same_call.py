@@ -11,9 +11,9 @@ from datetime import datetime, timedelta
 from dialer.pbx.base import CallEvent, PastCall, Role
 
 # The PBX tells of a call we ordered within this, or does not tell of it at all.
-WINDOW = timedelta(seconds=60)
+WINDOW = timedelta(seconds=120)
 # The customer's call begins when the agent's phone was taken.
-HISTORY_WINDOW = timedelta(seconds=120)
+HISTORY_WINDOW = WINDOW
 # How far its clock may be behind ours; its times have whole seconds.
 SKEW = timedelta(seconds=2)
 
@@ -32,8 +32,8 @@ class Start:
 def is_same(start: Start, event: CallEvent, heard_at: datetime) -> bool:
     """Whether this event, received at `heard_at`, can only be of this call.
 
-    The same agent calls the same number, outward, for the first time since we asked for just that, and within a
-    minute of it.
+    The same agent calls the same number, outward, for the first time since we asked for just that, and within two
+    minutes of it: an agent's phone may ring for most of that before the PBX speaks of the call.
     """
     if start.heard or event.call_id is None or event.role not in (Role.AGENT, Role.CUSTOMER):
         return False

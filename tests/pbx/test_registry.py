@@ -23,7 +23,7 @@ def test_a_kind_we_speak_to_opens_with_no_request_and_no_secret(kind: str) -> No
     pbx.close()
 
 
-@pytest.mark.parametrize("kind", ["asterisk", "xivo", "voipline"])
+@pytest.mark.parametrize("kind", ["asterisk", "xivo"])
 def test_a_kind_of_a_later_release_says_so(kind: str) -> None:
     with pytest.raises(SettingsError, match=rf"pbx\.main\.kind: {kind} is not in this release"):
         open_pbx("main", PbxSettings(kind=kind, url=URL))  # type: ignore[arg-type]
