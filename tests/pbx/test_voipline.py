@@ -190,7 +190,8 @@ def test_the_history_is_read_page_by_page_and_each_call_is_told_once(peer: Voipl
 
     for n in range(PAGE + 5):
         began = now - timedelta(seconds=n)
-        peer.book.insert(0, Call(str(n % PAGE), "1010", "390612345678", began, began, began + timedelta(seconds=9)))
+        over = began + timedelta(seconds=9)
+        peer.book.insert(0, Call(str(n % PAGE), "1010", "390612345678", began, began, over, customer_rang=True))
     found = pbx.call_report(now - timedelta(hours=1))
     assert len({row.call_id for row in found}) == len(found) == PAGE
     assert found[0].talk_time == 9.0

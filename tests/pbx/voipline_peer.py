@@ -28,7 +28,6 @@ class VoiplinePeer(AgentFirstPeer):
     wants_json: bool = False
     served: list[str] = field(default_factory=list)
     orders: list[dict[str, str]] = field(default_factory=list)
-    zone_shift: int = 0
 
     @property
     def url(self) -> str:
@@ -50,7 +49,9 @@ class VoiplinePeer(AgentFirstPeer):
         if path == "/call-to-number" and request.method == "POST":
             self._call(line, request)
         elif path == "/get-user-calls":
-            self._history(line, request, [row(call) for call in reversed(self.book) if call.ended])
+            self._history(
+                line, request, [row(call) for call in reversed(self.book) if call.ended and call.customer_rang]
+            )
         elif path in ("/get-queue-calls", "/get-ringgroup-calls"):
             self._history(line, request, [group_row(path, n) for n in range(3)])
         else:

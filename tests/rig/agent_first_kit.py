@@ -28,7 +28,7 @@ from workers.scheduler import Scheduler
 from workers.second_look import SecondLook
 
 SECRET = "the-secret-of-the-agent-first-pbx-00"
-QUICK = TimingSettings(second_look=0.1, agent_ring_limit=1, ring_limit=0.5, presence_poll=0.5, sweep=0.3)
+QUICK = TimingSettings(second_look=0.1, agent_ring_limit=1, ring_limit=2, presence_poll=0.5, sweep=0.3)
 
 
 class Pool:
