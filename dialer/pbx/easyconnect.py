@@ -79,7 +79,7 @@ class EasyConnectPbx(Lacking):
     # what the settings say ----------------------------------------------------------------------------
 
     def gateways(self) -> Sequence[Gateway]:
-        return gateways_of(self.options)
+        return gateways_of(self.name, self.options)
 
     def users(self) -> Sequence[PbxUser]:
         return users_of(self.name, self.options)

@@ -9,8 +9,9 @@ from dialer.errors import SettingsError
 from dialer.pbx.base import Gateway, PbxUser, Presence
 from dialer.settings import PbxSettings
 
-# No limit but the agents: each call has one of them.
-MANY_LINES = 10_000
+# Where no number is set the agents are the limit, for each call has one of them. Lines are counted every few seconds,
+# and a call that has just ended must not keep its agent from the next.
+LINES_PER_AGENT = 4
 OUTSIDE = "1"  # the one gateway there is
 
 
@@ -20,7 +21,7 @@ class OwnWords(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     agents: str = ""  # "215=Anna Rossi, 216=Bert": extension and name
-    lines: int = Field(0, ge=0, le=MANY_LINES)  # outside lines we may use; 0: as many as agents
+    lines: int = Field(0, ge=0, le=10_000)  # outside lines we may use; 0: as many as agents
     ca_file: str = ""
 
 
@@ -63,6 +64,7 @@ def users_of(name: str, options: OwnWords) -> Sequence[PbxUser]:
     return list(found.values())
 
 
-def gateways_of(options: OwnWords) -> Sequence[Gateway]:
+def gateways_of(name: str, options: OwnWords) -> Sequence[Gateway]:
     """Return the lines that the settings allow, as one bundle; how many are busy is counted from our own calls."""
-    return [Gateway(OUTSIDE, "outside lines", True, True, options.lines or MANY_LINES, 0)]
+    lines = options.lines or LINES_PER_AGENT * len(users_of(name, options))
+    return [Gateway(OUTSIDE, "outside lines", True, True, lines, 0)]
