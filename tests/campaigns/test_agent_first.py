@@ -1,12 +1,13 @@
 """Calls that ring the agent first: the agent is in them from the gate on, and nobody can be abandoned."""
 
 from datetime import timedelta
+from itertools import permutations
 
 import pytest
 from sqlalchemy import select, text
 from sqlalchemy.orm import Session
 
-from campaigns import agents, dialling, gate, giving, own_calls, placing, quiet_calls
+from campaigns import agent_first, agents, dialling, gate, giving, limits, own_calls, placing, quiet_calls
 from campaigns.application import Application
 from campaigns.models import Agent, AgentLeg, Assignment, Attempt, Contact, Ledger, LoggedEvent, PaceDecision, PbxStatus
 from campaigns.pbx_status import poll
@@ -468,3 +469,35 @@ def test_lines_nobody_tells_are_those_of_the_settings_less_our_own_open_calls(fi
     first.tick()
     assert len(first.session.scalars(select(Attempt)).all()) == 2
     assert {agent.state for agent in first.session.scalars(select(Agent))} == {"assigned", "ready"}, "nobody is paused"
+
+
+A_TALK = (
+    (Heard.RINGING, Role.AGENT, None),
+    (Heard.RINGING, Role.CUSTOMER, None),
+    (Heard.ANSWERED, Role.CUSTOMER, None),
+    (Heard.ENDED, Role.CUSTOMER, CallOutcome.OK),
+)
+NOT_TAKEN = (*A_TALK[:2], (Heard.ANSWERED, Role.AGENT, None), (Heard.ENDED, Role.CUSTOMER, CallOutcome.UNKNOWN))
+
+
+@pytest.mark.parametrize(
+    ("events", "ends", "then"), [(A_TALK, "completed", "wrap_up"), (NOT_TAKEN, "no_answer", "ready")]
+)
+def test_every_order_of_the_same_events_ends_the_same(
+    first: FirstDesk, events: tuple[tuple[Heard, Role, CallOutcome | None], ...], ends: str, then: str
+) -> None:
+    agent = first.agent()
+    contacts(first)
+    attempt, session = first.order(), first.session
+    for order in permutations(events):
+        with session.begin_nested() as back:
+            for n, (heard, role, outcome) in enumerate((*order, order[0])):  # the first of them twice
+                at = factories.NOW + timedelta(seconds=n)
+                told = CallEvent(heard, heard, call_id="9", role=role, outcome=outcome)
+                agent_first.apply(session, attempt, told, at=at, now=at)
+            limits.settle(session, attempt, now=factories.NOW + timedelta(minutes=1))
+            assert (attempt.state, agent.state) == (ends, then), [one[:2] for one in order]
+            session.flush()
+            back.rollback()
+        session.expire_all()
+        assert (attempt.state, agent.state) == ("placed", "assigned")
