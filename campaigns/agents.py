@@ -180,6 +180,18 @@ def back_to_parked(session: Session, agent: Agent, *, now: datetime) -> None:
         move(session, agent, "parked", now=now, who="dialer")
 
 
+def back_to_ready(session: Session, agent: Agent, *, now: datetime, rest: timedelta, pause: str = "") -> None:
+    """A call that rang the agent first has reached nobody: the agent waits for the next, or is paused because of it."""
+    if agent.wanted:
+        _as_wanted(session, agent, now)
+    elif pause:
+        move(session, agent, "paused", now=now, who="dialer", reason=pause)
+    else:
+        agent.not_before = now + rest
+        agent.idle_since = agent.idle_since or now
+        move(session, agent, "ready", now=now, who="dialer")
+
+
 def let_go(session: Session, now: datetime) -> int:
     """Let those go who stayed on the line for calls that rang, and are needed no more or long enough; how many.
 

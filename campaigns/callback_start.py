@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 
 from sqlalchemy.orm import Session
 
-from campaigns import callback_tickets, callbacks, dialling, gate, reserving
+from campaigns import callback_tickets, callbacks, dialling, gate, giving, reserving
 from campaigns.application import Application
 from campaigns.db import database_now
 from campaigns.dialling import Dialled
@@ -40,17 +40,20 @@ def start(application: Application, callback_id: int, *, agent_id: int | None, n
     dialling.put_on_the_line(application, taker, campaign_id)
     with application.transaction() as session:
         now = database_now(session)
-        agent = dialling.joinable(session, taker)
+        campaign = session.get_one(Campaign, campaign_id)
+        first = giving.rings_agent(application, campaign.pbx)
+        agent = dialling.joinable(session, taker, agent_first=first)
         if agent.reserved_for not in ("", reserving.CALLBACK):
             raise TryAgainLater(f"agent {dialling.called(agent)} is kept for a call or an offer: that one comes first")
-        campaign = session.get_one(Campaign, campaign_id)
         lines = dialling.free_lines(application, session, campaign, now)
         callback, contact = _mine(session, callback_id, agent)
         chosen = _number(contact, number, campaign)
         contact.next_number = chosen if chosen != contact.phone else None
         if contact.next_at == callback.due_at:
             contact.next_at = min(now, callback.due_at)  # it waits for the promise alone, and the agent knows better
-        made = gate.order_one(session, campaign, contact, lines, Author(who), now=now, timing=timing, agent=agent)
+        made = gate.order_one(
+            session, campaign, contact, lines, Author(who), now=now, timing=timing, agent=agent, agent_first=first
+        )
         if not isinstance(made, Attempt):
             raise RefusedByRule(dialling.sentence(made))
         callback_tickets.started(session, callback, made, agent, now=now)

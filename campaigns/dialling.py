@@ -10,7 +10,7 @@ from datetime import datetime
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
-from campaigns import agents, gate, offers, pace_view, parking
+from campaigns import agents, gate, giving, offers, pace_view, parking, request_room
 from campaigns.application import Application
 from campaigns.db import ROW_LOCK, database_now
 from campaigns.gate import Author, Lines
@@ -50,8 +50,9 @@ def call(
     put_on_the_line(application, agent_id, campaign_id)
     with application.transaction() as session:
         now = database_now(session)
-        agent = joinable(session, agent_id)
         campaign = session.get_one(Campaign, campaign_id)
+        first = giving.rings_agent(application, campaign.pbx)
+        agent = joinable(session, agent_id, agent_first=first)
         if agent.reserved_for:
             raise TryAgainLater(f"agent {called(agent)} is kept for a call or an offer: that one comes first")
         lines = free_lines(application, session, campaign, now)
@@ -70,6 +71,7 @@ def call(
             now=now,
             timing=application.settings.timing,
             agent=agent,
+            agent_first=first,
         )
         if not isinstance(made, Attempt):
             raise RefusedByRule(sentence(made))
@@ -85,10 +87,12 @@ def accept(application: Application, agent_id: int, *, who: str) -> Dialled:
     put_on_the_line(application, agent_id, campaign_id)
     with application.transaction() as session:
         now = database_now(session)
-        agent = joinable(session, agent_id)
         campaign = session.get_one(Campaign, campaign_id)
+        first = giving.rings_agent(application, campaign.pbx)
+        agent = joinable(session, agent_id, agent_first=first)
         lines = free_lines(application, session, campaign, now)
-        made = offers.accept(session, agent, lines, now=now, who=who, timing=application.settings.timing)
+        timing = application.settings.timing
+        made = offers.accept(session, agent, lines, now=now, who=who, timing=timing, agent_first=first)
     if isinstance(made, offers.Refused):  # said after the commit: the contact was put off
         raise RefusedByRule(made.why)
     dialled = told(made, agent, campaign)
@@ -100,7 +104,10 @@ def accept(application: Application, agent_id: int, *, who: str) -> Dialled:
 
 
 def put_on_the_line(application: Application, agent_id: int, campaign_id: int) -> None:
-    """Wait until the agent is parked, ordering the parking call when there is none."""
+    """Wait until the agent is parked, ordering the parking call when there is none.
+
+    Where the PBX rings the agent first there is nothing to wait for: the order itself does.
+    """
     timing = application.settings.timing
     with application.transaction() as session:
         now = database_now(session)
@@ -108,6 +115,8 @@ def put_on_the_line(application: Application, agent_id: int, campaign_id: int) -
         campaign = session.get_one(Campaign, campaign_id)
         _may_work(session, agent, campaign)
         refs: list[str] = []
+        if giving.rings_agent(application, campaign.pbx):
+            return
         if agent.state == "ready":
             if agent.not_before is not None and agent.not_before > now:
                 raise TryAgainLater(f"the phone of agent {called(agent)} did not take the last call: try in a moment")
@@ -150,9 +159,13 @@ def _may_work(session: Session, agent: Agent, campaign: Campaign) -> None:
         raise TryAgainLater(f"agent {called(agent)} is {_words(agent.state)}: after this call")
 
 
-def joinable(session: Session, agent_id: int) -> Agent:
-    """The agent, locked, on the line with everything a join needs."""
+def joinable(session: Session, agent_id: int, *, agent_first: bool = False) -> Agent:
+    """The agent, locked, on the line with everything a join needs; ready, where their phone rings first."""
     agent = agents.locked(session, agent_id)
+    if agent_first:
+        if agent.state != "ready":
+            raise TryAgainLater(f"agent {called(agent)} is {_words(agent.state)}: try in a moment")
+        return agent
     leg = select(AgentLeg.id).where(
         AgentLeg.agent_id == agent_id,
         AgentLeg.ended_at.is_(None),
@@ -192,6 +205,9 @@ def free_lines(application: Application, session: Session, campaign: Campaign, n
     own = lines.total if campaign.max_lines is None else min(lines.total, campaign.max_lines - len(view.open))
     if own <= 0:
         raise TryAgainLater("no call now: no line is free")
+    room = request_room.of(application, view)
+    if room is not None and room.calls <= 0:
+        raise TryAgainLater(f"no call now: {room.why}")
     if not gate.keep_to_rate(session, campaign.id, lines, 1, now):
         raise TryAgainLater("no call now: as many were ordered as may be in a second")
     return lines

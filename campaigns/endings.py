@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from campaigns import agentless, agents, callback_tickets, disposing, ledger, pbx_commands, planning, reserving
+from campaigns import agentless, agents, callback_tickets, disposing, giving, ledger, pbx_commands, planning, reserving
 from campaigns.db import ROW_LOCK
 from campaigns.models import AgentLeg, Assignment, Attempt, Campaign, Contact, ContactList
 from campaigns.planning import DIALLED_BY_HAND
@@ -31,6 +31,9 @@ def facts_of(call: Attempt | AgentLeg) -> Facts:
         ended_at=call.over_at,
         leg_outcome=CallOutcome(call.leg_outcome) if call.leg_outcome else None,
         final_outcome=CallOutcome(call.final_outcome) if call.final_outcome else None,
+        agent_first=isinstance(call, Attempt) and call.agent_first,
+        agent_answered_at=call.agent_answered_at if isinstance(call, Attempt) else None,
+        ringing_at=call.ringing_at,
     )
 
 
@@ -151,6 +154,9 @@ def release_assignment(session: Session, assignment: Assignment, result: str, *,
 def _free_agent(session: Session, attempt: Attempt, campaign: Campaign, now: datetime) -> None:
     assignment = open_assignment(session, attempt.id)
     if assignment is None:
+        return
+    if assignment.leg_id is None:
+        giving.free(session, attempt, assignment, campaign, now=now)
         return
     if attempt.joined_at is None:
         release_assignment(session, assignment, "customer gone", now=now)

@@ -20,6 +20,7 @@ from campaigns import (
     caller_ids,
     due_contacts,
     gateway_rates,
+    giving,
     judging,
     leases,
     ledger,
@@ -239,8 +240,11 @@ def order_one(
     now: datetime,
     timing: TimingSettings,
     agent: Agent,
+    agent_first: bool = False,
 ) -> Attempt | Proof:
     """Order the call of one certain contact for one agent; the proof, when a rule says no.
+
+    `agent_first`: the agent's phone rings first, and the agent is given to the call at once.
 
     The same rules on the same locks as a scheduler's orders. The caller has locked the agent and the contact, and
     knows that nobody else dials it.
@@ -263,8 +267,9 @@ def order_one(
     allowed.allow(contact, number, proof)
     (number_id,) = new_ids(session, 1)
     return write(
-        session, allowed, number_id, contact, number, proof, lines, author, now=now, timing=timing, agent=agent
-    )
+        session, allowed, number_id, contact, number, proof, lines, author, now=now, timing=timing, agent=agent,
+        agent_first=agent_first,
+    )  # fmt: skip
 
 
 def lock_numbers(session: Session, numbers: Sequence[str]) -> None:
@@ -299,8 +304,12 @@ def write(
     now: datetime,
     timing: TimingSettings,
     agent: Agent | None = None,
+    agent_first: bool = False,
 ) -> Attempt:
-    """Write the attempt of a contact the rules allow, with the proof; for `agent`, whom it reserves."""
+    """Write the attempt of a contact the rules allow, with the proof; for `agent`, whom it reserves.
+
+    With `agent_first` the agent is given to it in this transaction, before any phone rings.
+    """
     campaign = allowed.campaign
     prefix = session.get_one(Installation, 1).prefix
     attempt_no = allowed.calls.tried(contact)
@@ -321,6 +330,7 @@ def write(
         rule_pack=campaign.rule_pack,
         mode=campaign.mode,
         reserved_agent_id=agent.id if agent is not None else None,
+        agent_first=agent_first,
         state=CallState.ORDERED,
         ordered_at=now,
         not_after=now + timedelta(seconds=timing.order_life),
@@ -342,7 +352,10 @@ def write(
         fence=author.fence,
         **more,
     )
-    if agent is not None:
+    if agent is not None and agent_first:
+        session.flush()
+        giving.give(session, attempt, agent, now=now, who=author.who)
+    elif agent is not None:
         session.flush()  # the agent's row refers to it
         until = reserving.call_limit(now, timing)
         reserving.reserve(

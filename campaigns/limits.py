@@ -77,6 +77,7 @@ def overlong(session: Session, now: datetime, timing: TimingSettings) -> list[st
         session.scalars(
             select(Attempt.ref).where(
                 Attempt.ended_at.is_(None),
+                ~Attempt.agent_first,  # campaigns/quiet_calls.py: such PBXs cannot always end a call
                 ((Attempt.state == CallState.MESSAGE) & (Attempt.message_at < message))
                 | ((Attempt.state == CallState.JOINED) & (Attempt.joined_at < talk))
                 # The PBX should have given up long ago, and still lists it.

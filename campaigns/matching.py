@@ -1,9 +1,16 @@
-"""Which of our calls an event is about: our reference first, then the PBX's own id, then the request's."""
+"""Which of our calls an event is about: our reference first, then the PBX's own id, then the request's.
+
+PBXs that repeat no reference and tell no id beforehand leave agent and number: `attempt_of`.
+"""
+
+from datetime import datetime
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from campaigns.models import AgentLeg, Attempt, Command
+from campaigns.models import Agent, AgentLeg, Assignment, Attempt, Command
+from dialer.pbx.base import CallEvent
+from dialer.pbx.same_call import Start, is_same
 
 AGENT_MARK = "-a"
 CUSTOMER_MARK = "-c"
@@ -50,3 +57,25 @@ def ref_of_call(session: Session, pbx: str, call_id: str | None, request_id: str
             if found:
                 return found
     return None
+
+
+def attempt_of(session: Session, pbx: str, event: CallEvent, *, at: datetime) -> str | None:
+    """Find the call that rings the agent first which this event can only be of; `at`: when it was received.
+
+    An agent has at most one open assignment, so there is at most one candidate.
+    """
+    if event.user_id is None or event.number is None:
+        return None
+    query = (
+        select(Attempt)
+        .join(Assignment, (Assignment.attempt_id == Attempt.id) & Assignment.ended_at.is_(None))
+        .join(Agent, Agent.id == Assignment.agent_id)
+        .where(Agent.pbx == pbx, Agent.user_id == event.user_id)
+        .where(Attempt.pbx == pbx, Attempt.agent_first, Attempt.ended_at.is_(None), Attempt.sent_at.is_not(None))
+        .execution_options(populate_existing=True)
+    )
+    found = session.scalars(query).one_or_none()
+    if found is None or found.sent_at is None:
+        return None
+    start = Start(found.ref, event.user_id, found.number, found.sent_at, heard=found.heard_at is not None)
+    return found.ref if is_same(start, event, at) else None

@@ -405,6 +405,9 @@ class Attempt(PlacedCall, Base):
     callback_period_id: Mapped[int | None] = mapped_column(ForeignKey("periods.id", ondelete="SET NULL"))
     note: Mapped[str] = mapped_column(Text, default="", server_default="")
     answers: Mapped[dict[str, Any]] = mapped_column(JSONB, default=dict, server_default=text("'{}'::jsonb"))
+    # The agent's phone rings, then the customer's from it: the agent was given to it from the start.
+    agent_first: Mapped[bool] = mapped_column(default=False, server_default=text("false"))
+    agent_answered_at: Mapped[datetime | None] = mapped_column(Instant)  # where the PBX tells it
 
 
 class AgentLeg(PlacedCall, Base):
@@ -422,7 +425,8 @@ class AgentLeg(PlacedCall, Base):
 
 
 class Assignment(Base):
-    """One agent given to one answered customer. Two customers can never get one agent (I9)."""
+    """One agent given to one answered customer, or to a call that rings the agent first. Two customers can never get
+    one agent (I9)."""
 
     __tablename__ = "assignments"
     __table_args__ = (
@@ -434,7 +438,7 @@ class Assignment(Base):
     id: Mapped[int] = _id()
     attempt_id: Mapped[int] = mapped_column(ForeignKey("attempts.id"))
     agent_id: Mapped[int] = mapped_column(ForeignKey("agents.id"))
-    leg_id: Mapped[int] = mapped_column(ForeignKey("agent_legs.id"))
+    leg_id: Mapped[int | None] = mapped_column(ForeignKey("agent_legs.id"))  # null: the call rings the agent first
     assigned_at: Mapped[datetime] = mapped_column(Instant)
     agent_free_at: Mapped[datetime | None] = mapped_column(Instant)  # since when the agent had been parked
     joined_at: Mapped[datetime | None] = mapped_column(Instant)
@@ -635,6 +639,27 @@ class PbxStatus(Base):
     calls_at: Mapped[datetime | None] = mapped_column(Instant)  # last good list of current calls
     trouble: Mapped[str] = mapped_column(Text, default="", server_default="")
     trouble_at: Mapped[datetime | None] = mapped_column(Instant)
+
+
+class PbxRequest(Base):
+    """A request sent to a PBX whose account allows so many in a while: counted, and deleted when the while is over."""
+
+    __tablename__ = "pbx_requests"
+    __table_args__ = (Index("ix_pbx_requests_sent", "pbx", "sent_at"),)
+    id: Mapped[int] = _id()
+    pbx: Mapped[str] = mapped_column(Text)
+    sent_at: Mapped[datetime] = mapped_column(Instant)
+    kind: Mapped[str] = mapped_column(Text)
+
+
+class PbxAccount(Base):
+    """Whether a PBX's account is closed to us for a while; its row is the lock under which its requests are counted."""
+
+    __tablename__ = "pbx_accounts"
+    pbx: Mapped[str] = mapped_column(Text, primary_key=True)
+    closed_until: Mapped[datetime | None] = mapped_column(Instant)
+    why: Mapped[str] = mapped_column(Text, default="", server_default="")
+    times: Mapped[int] = mapped_column(default=0, server_default=text("0"))  # refused in a row
 
 
 class ProcessBeat(Base):

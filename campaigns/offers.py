@@ -12,7 +12,7 @@ from datetime import datetime, timedelta
 from sqlalchemy import or_, select
 from sqlalchemy.orm import Session
 
-from campaigns import callbacks, gate, judging, ledger, putting_off, reserving
+from campaigns import callbacks, gate, giving, judging, ledger, putting_off, reserving
 from campaigns.db import ROW_LOCK, ROW_LOCK_OR_SKIP
 from campaigns.gate import Author, Claim, Lines, Passed
 from campaigns.judging import Known
@@ -31,14 +31,22 @@ class Refused:
 
 
 def offer(
-    session: Session, campaign_id: int, wanted: int, claim: Claim, *, now: datetime, timing: TimingSettings
+    session: Session,
+    campaign_id: int,
+    wanted: int,
+    claim: Claim,
+    *,
+    now: datetime,
+    timing: TimingSettings,
+    agent_first: bool = False,
 ) -> Passed:
     """Offer up to `wanted` due contacts that pass every rule now, one each to agents on the line who have none.
 
     LeaseLost when the claim is void. What came of it is in `refused` and `none_due`; offers have no references.
+    `agent_first`: the agent's phone rings when they accept, so whoever is ready is offered one.
     """
     campaign = session.get_one(Campaign, campaign_id)
-    agents = reserving.parked(session, campaign, wanted)
+    agents = giving.idle(session, campaign, wanted, now) if agent_first else reserving.parked(session, campaign, wanted)
     by_id = {agent.id: agent for agent in agents}
     allowed = gate.let_through(session, campaign_id, len(agents), claim, now=now, timing=timing, own=by_id)
     author = Author.of(claim)
@@ -71,7 +79,14 @@ def open_offer(session: Session, agent: Agent) -> Offer:
 
 
 def accept(
-    session: Session, agent: Agent, lines: Lines, *, now: datetime, who: str, timing: TimingSettings
+    session: Session,
+    agent: Agent,
+    lines: Lines,
+    *,
+    now: datetime,
+    who: str,
+    timing: TimingSettings,
+    agent_first: bool = False,
 ) -> Attempt | Refused:
     """Order the call of the agent's offer, kept for this agent; every rule is asked again.
 
@@ -91,7 +106,9 @@ def accept(
         _end(session, found, agent, contact, "withdrawn", _gone(contact), now=now, who=who, at=None)
         return Refused(_gone(contact))
     campaign = session.get_one(Campaign, found.campaign_id)
-    made = gate.order_one(session, campaign, contact, lines, Author(who), now=now, timing=timing, agent=agent)
+    made = gate.order_one(
+        session, campaign, contact, lines, Author(who), now=now, timing=timing, agent=agent, agent_first=agent_first
+    )
     if isinstance(made, Attempt):
         found.state, found.ended_at, found.attempt_id = "accepted", now, made.id
         _record(session, found, "accepted", now=now, who=who, why="")

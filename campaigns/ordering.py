@@ -9,15 +9,18 @@ from datetime import datetime, timedelta
 from sqlalchemy.orm import Session
 
 from campaigns import (
+    agents_rung,
     budgets,
     callbacks_ahead,
     gate,
+    giving,
     giving_up,
     offers,
     pace_calls,
     pace_view,
     parking,
     prospects,
+    request_room,
     staying,
 )
 from campaigns.application import Application
@@ -29,7 +32,7 @@ from campaigns.pace_view import View
 from dialer.abandonment import Budget
 from dialer.modes import AGENTLESS, MANUAL, PARKS_AHEAD, PREVIEW
 from dialer.pacing import Pace, PaceEvent, Pacer, Snapshot, Staleness, pacer_for
-from dialer.pacing.base import count
+from dialer.pacing.base import count, within
 from dialer.pbx.base import Feature
 
 # The windows' figures, and the contacts due by group, are counted anew this often, not at every tick.
@@ -90,6 +93,7 @@ def _act(
     application: Application, session: Session, pacing: Pacing, view: View, claim: Claim, now: datetime
 ) -> Ordered:
     timing = application.settings.timing
+    first = giving.rings_agent(application, view.pbx)  # nobody is parked there
     if view.state != "running":
         if now - view.state_at >= PAUSE_GRACE:
             # Ordered here and sent by the second look: a slow PBX must not hold up the ticks of other campaigns.
@@ -97,7 +101,7 @@ def _act(
         return Ordered([], [], view.pbx)
     campaign = session.get_one(Campaign, pacing.campaign_id, populate_existing=True)
     callbacks = callbacks_ahead.promised(session, campaign, now=now, timing=timing)
-    due = view.mode in PARKS_AHEAD and (view.due or callbacks.any)
+    due = view.mode in PARKS_AHEAD and (view.due or callbacks.any) and not first
     # In manual mode an agent is fetched for a call of theirs, and given a moment to dial it.
     fetched = any(agent.on_the_line and not agent.reserved and agent.since < IDLE_SECONDS for agent in view.agents)
     busy = due or bool(view.open) or fetched
@@ -113,24 +117,35 @@ def _act(
     _learn(session, pacing, view, _staleness(application), now)
     lines = view.lines(_allowed(application, view.pbx))
     sure = not view.unanswered_orders() and _staleness(application).blind(view.age(now)) is None
-    ahead = callbacks_ahead.order(
-        session, campaign, view, lines, claim, callbacks, now=now, timing=timing, allowed=sure
-    )
+    ahead = callbacks_ahead.Ahead()
+    if not first:
+        ahead = callbacks_ahead.order(
+            session, campaign, view, lines, claim, callbacks, now=now, timing=timing, allowed=sure
+        )
     _count(session, pacing, view, campaign, now)
     assert pacing.budget is not None
     pbx = application.pbxes.get(view.pbx)
     least_ring = giving_up.least_ring(campaign) if pbx is not None and Feature.HANG_UP in pbx.features else None
-    snapshot = view.snapshot(now, lines, pacing.budget, least_ring=least_ring, prospects=pacing.prospects)
+    snapshot = view.snapshot(
+        now, lines, pacing.budget, least_ring=least_ring, prospects=pacing.prospects, agent_first=first
+    )
     # Whose parking call was ordered a moment ago: ready in the view, and as near to a customer as any other.
     snapshot = replace(snapshot, idle=snapshot.idle + len(legs), waits=(*snapshot.waits, *(0.0 for _ in legs)))
     pace = _decide(pacing, view, snapshot, now)
+    room = request_room.of(application, view)
+    if room is not None:
+        pace = within(pace, room.calls, room.why, "requests")
     passed, given_up = Passed(), []
     if pace.give_up and least_ring is not None:
         given_up = giving_up.give_up(session, campaign, pace.give_up, claim, why=pace.why, now=now)
     if pace.calls > 0:
         calls = min(pace.calls, MOST_AT_ONCE)
         if view.mode == PREVIEW:
-            passed = offers.offer(session, campaign.id, calls, claim, now=now, timing=timing)
+            passed = offers.offer(session, campaign.id, calls, claim, now=now, timing=timing, agent_first=first)
+        elif first:
+            passed = agents_rung.order(
+                session, campaign, calls, lines, claim, callbacks, now=now, timing=timing, choose=pace.choose
+            )
         else:
             passed = gate.order(session, campaign.id, calls, lines, claim, now=now, timing=timing, choose=pace.choose)
     if ahead.refs:

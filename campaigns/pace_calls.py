@@ -36,17 +36,18 @@ class Call:
     known_to_pbx: bool = False  # by an id of its own, which a command could name
     given_up_at: datetime | None = None
     reserved: bool = False  # an agent is kept for it
+    agent_first: bool = False  # its agent's phone rings first: it wants no other
 
     @classmethod
     def of(cls, row: Sequence[Any]) -> "Call":
-        """Read the view's JSON: id, state, five times, agent, gateway, group, two more times, known, reserved."""
+        """Read the view's JSON: id, state, five times, agent, gateway, group, two more times, known, two flags."""
         ordered, answered, joined, ended, sent, ringing, given_up = (
             datetime.fromisoformat(value) if value else None for value in (*row[2:7], *row[10:12])
         )
         assert ordered is not None
         return cls(
             row[0], CallState(row[1]), ordered, answered, joined, ended, row[7], str(row[8]), sent, row[9], ringing,
-            row[12], given_up, row[13],
+            row[12], given_up, row[13], row[14],
         )  # fmt: skip
 
     def can_be_given_up(self, now: datetime, least: float) -> bool:

@@ -31,6 +31,7 @@ _LIMITS = {
     "agents": "the agents: nobody was at work",
     "contacts": "the list: no contact was due",
     "pbx": "trouble at the PBX",
+    "requests": "the requests that the PBX's account allows in a while",
 }
 
 _DECISIONS = """
@@ -241,6 +242,7 @@ _ENDS = {
     CallState.REJECTED: "rejected",
     CallState.UNAVAILABLE: "not reachable",
     CallState.NO_LINES: "no line",
+    CallState.NO_AGENT: "the agent's phone was not taken",
     CallState.REFUSED: "refused by the PBX",
     CallState.EXPIRED: "never sent",
     CallState.LOST: "lost sight of",

@@ -28,7 +28,9 @@ _VIEW = text(
                 a.id, a.state, extract(epoch FROM CAST(:now AS timestamptz) - a.since), a.wanted <> '',
                 extract(epoch FROM CAST(:now AS timestamptz) - coalesce(a.idle_since, a.since)),
                 coalesce(t.campaign_id, r.campaign_id, o.campaign_id, a.campaign_id, c.id),
-                a.reserved_for <> '' AND a.state IN ('parking', 'parked')))
+                a.reserved_for <> '' AND a.state IN ('parking', 'parked'),
+                a.state = 'ready' AND a.reserved_for = '' AND coalesce(a.not_before <= CAST(:now AS timestamptz), true),
+                a.state = 'ready' AND a.reserved_for <> ''))
          FROM campaign_agents ca JOIN agents a ON a.id = ca.agent_id
          LEFT JOIN assignments s ON s.agent_id = a.id AND s.ended_at IS NULL
          LEFT JOIN attempts t ON t.id = s.attempt_id
@@ -41,7 +43,8 @@ _VIEW = text(
                                         t.gateway, t.answer_group, t.ringing_at, t.given_up_at,
                                         t.pbx_call_id IS NOT NULL,
                                         t.reserved_agent_id IS NOT NULL AND EXISTS (
-                                          SELECT 1 FROM agents r WHERE r.reserved_attempt_id = t.id)))
+                                          SELECT 1 FROM agents r WHERE r.reserved_attempt_id = t.id),
+                                        t.agent_first))
          FROM (SELECT * FROM attempts WHERE campaign_id = c.id AND ended_at IS NULL
                UNION ALL
                SELECT * FROM attempts WHERE campaign_id = c.id AND ended_at > CAST(:recent AS timestamptz)
@@ -55,7 +58,7 @@ _VIEW = text(
                 (SELECT count(*) FROM campaign_agents x JOIN agents y ON y.id = x.agent_id
                   WHERE x.campaign_id = b.id AND y.state NOT IN ('out', 'paused')),
                 (SELECT json_agg(extract(epoch FROM CAST(:now AS timestamptz) - t.ordered_at)) FROM attempts t
-                  WHERE t.campaign_id = b.id AND t.ended_at IS NULL AND t.state = ANY(:on_the_way)
+                  WHERE t.campaign_id = b.id AND t.ended_at IS NULL AND t.state = ANY(:on_the_way) AND NOT t.agent_first
                     AND NOT EXISTS (SELECT 1 FROM agents r WHERE r.reserved_attempt_id = t.id)),
                 (SELECT count(*) FROM attempts t
                   WHERE t.campaign_id = b.id AND t.ended_at IS NULL AND t.state = ANY(:served)
@@ -92,6 +95,8 @@ class AtWork:
     waited: float  # since their last customer
     campaign_id: int  # whose customer they have or are kept for, or whose parking call
     reserved: bool = False  # kept for one certain call: free for nobody else
+    callable: bool = False  # ready, kept for nothing and rested: where the agent's phone rings first, free
+    ready_and_kept: bool = False  # reads an offer, where nobody is parked for it
 
     @property
     def with_customer(self) -> bool:
@@ -157,21 +162,27 @@ class View:
         *,
         least_ring: float | None = None,
         prospects: tuple[tuple[str, int], ...] = (),
+        agent_first: bool = False,
     ) -> Snapshot:
         """The same as values for the pacer.
 
-        `least_ring`: seconds of ringing after which a call may be given up; None when none ever may.
+        `least_ring`: seconds of ringing after which a call may be given up; None when none ever may. `agent_first`:
+        the PBX rings the agent first, so nobody waits on the line and whoever is ready is free.
         """
-        calls = [call for call in self.open if not call.reserved]  # those who need one of the free agents
+        # Those who need one of the free agents.
+        calls = [call for call in self.open if not call.reserved and not call.agent_first]
         ringing = [call for call in calls if call.state in ON_THE_WAY]
         # Only whom the PBX is parking already: their seconds are fewer than a customer's ring.
         # Who has asked to go stays for the calls that ring (campaigns/staying.py), and for no new one.
         free = [agent for agent in self.agents if agent.on_the_line and not agent.reserved and not agent.leaving]
         kept = [agent for agent in self.agents if agent.on_the_line and agent.reserved]
+        if agent_first:
+            free = [agent for agent in self.agents if agent.callable and not agent.leaving]
+            kept = [agent for agent in self.agents if agent.ready_and_kept]
         serving = [agent for agent in self.agents if agent.with_customer]
         stay = [agent for agent in serving if not agent.leaving]
         return Snapshot(
-            idle=sum(agent.state == "parking" for agent in free),
+            idle=len(free) if agent_first else sum(agent.state == "parking" for agent in free),
             parked=sum(agent.state == "parked" for agent in free),
             talking=tuple(agent.since for agent in stay if agent.campaign_id == self.id),
             wrapping=tuple(agent.since for agent in self.agents if agent.state == "wrap_up"),
@@ -196,6 +207,7 @@ class View:
             others_chances=sharing.chances(self.sharing),
             others_waiting=sharing.waiting(self.sharing),
             share=round(sharing.share(self.weight, self.sharing), 6),
+            agent_first=agent_first,
         )
 
     @staticmethod
@@ -241,8 +253,8 @@ def read(session: Session, campaign_id: int, now: datetime) -> View | None:
         weight=row.weight,
         goals=Goals(row.ratio, row.desired_wait, row.min_ring, row.inbound_first),
         agents=[
-            AtWork(agent, state, max(0.0, float(since)), leaving, max(0.0, float(waited)), whose, reserved)
-            for agent, state, since, leaving, waited, whose, reserved in row.agents or []
+            AtWork(agent, state, max(0.0, float(since)), leaving, max(0.0, float(waited)), whose, *kept)
+            for agent, state, since, leaving, waited, whose, *kept in row.agents or []
         ],
         calls=[Call.of(call) for call in row.calls or []],
         read_at=read_time,

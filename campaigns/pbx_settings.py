@@ -44,8 +44,8 @@ def _token(name: str, settings: PbxSettings, environ: Mapping[str, str]) -> Find
         return Finding(
             False,
             "no token is named for the PBX",
-            f"set pbx.{name}.token_env (or token_file) to where the token of its integration module is kept",
-            fatal=settings.kind == "voispeed",
+            f"set pbx.{name}.token_env (or token_file) to where its token or API key is kept",
+            fatal=settings.kind in ("voispeed", "easyconnect", "voipline"),
         )
     return Finding(True, "the PBX's token is there")
 

@@ -3,16 +3,21 @@
 Pacing decides on these rows, and on their age: stale, it falls to one call per idle agent, then to none (I12).
 """
 
-from dataclasses import asdict
+from collections.abc import Sequence
+from dataclasses import asdict, replace
+from datetime import datetime, timedelta
 
+from sqlalchemy import func, select
 from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.orm import Session
 
 from campaigns import agents, roster
 from campaigns.application import Application
 from campaigns.db import database_now
-from campaigns.models import PbxStatus
+from campaigns.models import Attempt, PbxStatus
 from dialer.errors import PbxError
-from dialer.pbx.base import Feature
+from dialer.modes import agent_first
+from dialer.pbx.base import Feature, Gateway
 
 
 def poll(application: Application, name: str, tellers: set[int] | None = None) -> bool:
@@ -23,14 +28,19 @@ def poll(application: Application, name: str, tellers: set[int] | None = None) -
     pbx = application.pbxes[name]
     with application.transaction() as session:
         asked_at = database_now(session)  # what is sent from here on may be missing in the answer
+        if not _LISTS & pbx.features and _in_trouble(session, name, asked_at):
+            return False  # nothing is read that could show it is over: orders are tried again after a while
+    own_word = agent_first(pbx.features)  # what such a PBX does not tell, its settings say
     try:
-        gateways = pbx.gateways() if Feature.LINES in pbx.features else []
-        users = pbx.users() if Feature.PRESENCE in pbx.features else []
+        gateways = pbx.gateways() if Feature.LINES in pbx.features or own_word else []
+        users = pbx.users() if Feature.PRESENCE in pbx.features or own_word else []
     except PbxError as exc:
         note_trouble(application, name, exc.why)
         return False
     with application.transaction() as session:
         now = database_now(session)
+        if Feature.LINES not in pbx.features:
+            gateways = _counted_here(session, name, gateways)
         values = {
             "read_at": asked_at,
             "gateways": [asdict(gateway) for gateway in gateways],
@@ -47,6 +57,8 @@ def poll(application: Application, name: str, tellers: set[int] | None = None) -
             )
         )
         roster.refresh_groups(session, name, users)
+        if Feature.PRESENCE not in pbx.features:
+            return True
         agents.apply_presence(
             session,
             name,
@@ -57,6 +69,24 @@ def poll(application: Application, name: str, tellers: set[int] | None = None) -
             tellers=tellers,
         )
     return True
+
+
+_LISTS = frozenset({Feature.LINES, Feature.PRESENCE})
+# A PBX of which nothing is read is given no order for so long after one showed that it is away.
+TROUBLE_REST = timedelta(seconds=20)
+
+
+def _in_trouble(session: Session, name: str, now: datetime) -> bool:
+    row = session.get(PbxStatus, name, populate_existing=True)
+    return row is not None and row.trouble_at is not None and now - row.trouble_at < TROUBLE_REST
+
+
+def _counted_here(session: Session, name: str, gateways: Sequence[Gateway]) -> list[Gateway]:
+    """The lines of a PBX that does not count them: busy are those of our own open calls that were sent."""
+    query = select(Attempt.gateway, func.count()).where(Attempt.pbx == name, Attempt.ended_at.is_(None))
+    sent = query.where(Attempt.sent_at.is_not(None)).group_by(Attempt.gateway)
+    ours = {row[0]: row[1] for row in session.execute(sent)}
+    return [replace(gateway, busy_lines=ours.get(gateway.id, 0)) for gateway in gateways]
 
 
 def watch_wrap_ups(application: Application, name: str, tellers: set[int] | None = None) -> bool:

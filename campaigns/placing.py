@@ -5,6 +5,8 @@ on the row when it is claimed and on the monotonic clock as the last act before 
 four ends: accepted, refused (never rang), not sent, and unknown; unknown is not failed (I3).
 """
 
+from collections.abc import Callable
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
@@ -16,9 +18,18 @@ from campaigns.db import ROW_LOCK, database_now
 from campaigns.endings import close_attempt, close_leg
 from campaigns.matching import is_leg
 from campaigns.models import Agent, AgentLeg, Attempt
+from campaigns.pbx_status import note_trouble
 from dialer.calls import CallState, Signal, advance
-from dialer.errors import DialerError, OutcomeUnknown, PbxError, PbxRefused, PbxUnavailable
-from dialer.pbx.base import AgentOrder, CustomerOrder, Pbx
+from dialer.errors import (
+    DialerError,
+    OutcomeUnknown,
+    PbxBusy,
+    PbxError,
+    PbxLockedOut,
+    PbxRefused,
+    PbxUnavailable,
+)
+from dialer.pbx.base import AgentFirstOrder, AgentOrder, CustomerOrder, Pbx
 
 
 class TooLate(DialerError):
@@ -38,7 +49,10 @@ _CLAIM_ATTEMPT = text(
       AND NOT EXISTS (SELECT 1 FROM do_not_call d WHERE d.number = attempts.number
                       AND (d.campaign_id IS NULL OR d.campaign_id = attempts.campaign_id))
       -- Whose agent has left meanwhile is not rung at all: nobody would be there for them.
-      AND (reserved_agent_id IS NULL OR EXISTS (SELECT 1 FROM agents r WHERE r.reserved_attempt_id = attempts.id))
+      AND (reserved_agent_id IS NULL OR EXISTS (SELECT 1 FROM agents r WHERE r.reserved_attempt_id = attempts.id)
+           OR agent_first AND EXISTS (
+              SELECT 1 FROM assignments s JOIN agents a ON a.id = s.agent_id
+              WHERE s.attempt_id = attempts.id AND s.ended_at IS NULL AND a.state = 'assigned' AND a.wanted = ''))
     RETURNING extract(epoch FROM not_after - clock_timestamp())
     """
 )
@@ -72,9 +86,12 @@ def place(application: Application, ref: str) -> CallState | None:
         if application.clock.monotonic() > deadline:
             raise TooLate(f"{ref} was not sent in time")
 
-    signal, answer, request_id = _send(pbx, order, last_look)
+    sent = _send(pbx, order, last_look)
     with application.transaction() as session:
-        return _record(session, ref, signal, answer, request_id)
+        state = _record(session, ref, sent)
+    if sent.away and isinstance(order, AgentFirstOrder):
+        note_trouble(application, call.pbx, sent.answer)  # it may have no list to read, at which this would show
+    return state
 
 
 def give_up(session: Session, ref: str) -> CallState | None:
@@ -93,37 +110,58 @@ def _find(session: Session, ref: str, *, lock: bool = False) -> Any:
     return session.scalars(query.with_for_update(**ROW_LOCK) if lock else query).one_or_none()
 
 
-def _order(session: Session, call: Attempt | AgentLeg) -> CustomerOrder | AgentOrder:
+_Order = CustomerOrder | AgentOrder | AgentFirstOrder
+
+
+def _order(session: Session, call: Attempt | AgentLeg) -> _Order:
+    if isinstance(call, Attempt) and call.agent_first:
+        agent = session.get_one(Agent, call.reserved_agent_id)
+        return AgentFirstOrder(call.ref, agent.user_id, agent.extension or agent.user_id, call.number, call.caller_id)
     if isinstance(call, Attempt):
         return CustomerOrder(ref=call.ref, number=call.number, gateway=call.gateway, caller_id=call.caller_id)
     agent = session.get_one(Agent, call.agent_id)
     return AgentOrder(ref=call.ref, user_id=agent.user_id, extension=agent.extension or agent.user_id)
 
 
-def _send(pbx: Pbx, order: CustomerOrder | AgentOrder, last_look: object) -> tuple[Signal, str, str | None]:
+@dataclass(frozen=True, slots=True)
+class _Sent:
+    """What came of the request. `away`: nobody else's order would fare better."""
+
+    signal: Signal
+    answer: str = ""
+    request_id: str | None = None
+    away: bool = False
+
+
+def _send(pbx: Pbx, order: _Order, last_look: Callable[[], None]) -> _Sent:
     try:
         if isinstance(order, CustomerOrder):
-            request_id = pbx.call_customer(order, before_send=last_look)  # type: ignore[arg-type]
+            request_id = pbx.call_customer(order, before_send=last_look)
+        elif isinstance(order, AgentOrder):
+            request_id = pbx.call_agent(order, before_send=last_look)
         else:
-            request_id = pbx.call_agent(order, before_send=last_look)  # type: ignore[arg-type]
+            request_id = pbx.call_for_agent(order, before_send=last_look)
     except TooLate as exc:
-        return Signal.EXPIRED, str(exc), None
+        return _Sent(Signal.EXPIRED, str(exc))
     except PbxUnavailable as exc:
-        return Signal.NOT_SENT, exc.why, None
+        return _Sent(Signal.NOT_SENT, exc.why, away=not isinstance(exc, PbxBusy))
     except PbxRefused as exc:
-        return Signal.REFUSED, exc.why, None
+        return _Sent(Signal.REFUSED, exc.why, away=isinstance(exc, PbxLockedOut))
     except (OutcomeUnknown, PbxError) as exc:
-        return Signal.NO_REPLY, exc.why, None
-    return Signal.ACCEPTED, "", request_id
+        return _Sent(Signal.NO_REPLY, exc.why)
+    return _Sent(Signal.ACCEPTED, request_id=request_id)
 
 
-def _record(session: Session, ref: str, signal: Signal, answer: str, request_id: str | None) -> CallState:
+def _record(session: Session, ref: str, sent: _Sent) -> CallState:
     call = _find(session, ref, lock=True)
     now = database_now(session)
-    call.request_id = request_id or call.request_id
-    if answer:
-        call.trouble = answer[:500]
-    return _finish(session, call, signal, now)
+    call.request_id = sent.request_id or call.request_id
+    if isinstance(call, Attempt) and call.agent_first:
+        # The reply names the call itself, if anything. An event may have come first, and named it.
+        call.pbx_call_id = call.pbx_call_id or call.request_id
+    if sent.answer:
+        call.trouble = sent.answer[:500]
+    return _finish(session, call, sent.signal, now)
 
 
 def _finish(session: Session, call: Attempt | AgentLeg, signal: Signal, now: datetime) -> CallState:

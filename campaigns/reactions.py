@@ -10,11 +10,12 @@ from datetime import datetime, timedelta
 from sqlalchemy import select, text, update
 from sqlalchemy.orm import Session
 
-from campaigns import agents, assigning, endings, ledger, pbx_commands
+from campaigns import agent_first, agents, assigning, endings, ledger, own_calls, pbx_commands
 from campaigns.db import ROW_LOCK, ROW_LOCK_OR_SKIP
-from campaigns.matching import is_leg, ref_of_call
+from campaigns.facts import first, step
+from campaigns.matching import attempt_of, is_leg, ref_of_call
 from campaigns.models import AgentLeg, Attempt, Command, LoggedEvent
-from dialer.calls import FINAL, CallState, Signal, advance
+from dialer.calls import FINAL, CallState, Signal
 from dialer.errors import EventTrouble
 from dialer.modes import AGENTLESS
 from dialer.pbx.base import CallEvent, CallOutcome, Heard, Payload, Pbx, Role
@@ -47,6 +48,8 @@ def react(session: Session, pbx: Pbx, ref: str | None, call_id: str | None, *, n
 def follow_up(session: Session, call: Attempt | AgentLeg, *, now: datetime) -> list[int]:
     """What a call's present state asks for: an agent, a join, an end to a leg nobody wants."""
     if isinstance(call, Attempt):
+        if call.agent_first:
+            return []  # its agent is in the call from the start
         if call.state == CallState.ENDING:
             assigning.spare(session, call, now=now)
         if call.given_up_at is not None and call.answered_at is None and call.ended_at is None:
@@ -115,9 +118,28 @@ def _without_call(session: Session, pbx: Pbx, call_id: str | None, *, now: datet
                 return react(session, pbx, owner, None, now=now)
             if _too_early(session, event, logged, now):
                 continue
+            # Another event of the call may have named it while we looked, or while we waited for its lock.
+            if _bind(session, pbx, event, logged) or ref_of_call(session, pbx.name, event.call_id) is not None:
+                session.flush()
+                return react(session, pbx, None, call_id, now=now)
+            if own_calls.note(session, pbx, event, at=logged.received_at, now=now):
+                logged.handled_at = now
+                continue
             logged.trouble = "" if event.heard in (Heard.OTHER, Heard.ARRIVED) else NOBODYS
         logged.handled_at = now
     return []
+
+
+def _bind(session: Session, pbx: Pbx, event: CallEvent, logged: LoggedEvent) -> bool:
+    """Give the PBX's id to the call of ours that this event speaks of, when it can be no other; whether it was."""
+    found = attempt_of(session, pbx.name, event, at=logged.received_at)
+    call = locked_call(session, found) if found is not None else None
+    if not isinstance(call, Attempt) or attempt_of(session, pbx.name, event, at=logged.received_at) != call.ref:
+        return False  # bound, or over, while its lock was waited for
+    if call.pbx_call_id is not None:
+        call.trouble = "found by agent and number: the PBX's events name it otherwise than its reply did"
+    call.pbx_call_id = event.call_id
+    return True
 
 
 def payload_of(logged: LoggedEvent) -> Payload:
@@ -189,18 +211,6 @@ def apply_event(session: Session, call: Attempt | AgentLeg, event: CallEvent, *,
         _apply_to_leg(session, call, event, at=at, now=now)
 
 
-def _first(call: Attempt | AgentLeg, name: str, at: datetime) -> bool:
-    """Keep the earliest time a thing was heard; whether this was the first."""
-    known = getattr(call, name)
-    if known is None or at < known:
-        setattr(call, name, at)
-    return known is None
-
-
-def _step(call: Attempt | AgentLeg, signal: Signal) -> None:
-    call.state = advance(CallState(call.state), signal)
-
-
 def _learn_ids(call: Attempt | AgentLeg, event: CallEvent, first: Role) -> None:
     if event.role is first:
         call.first_leg_id = call.first_leg_id or event.leg_id
@@ -211,6 +221,9 @@ def _learn_ids(call: Attempt | AgentLeg, event: CallEvent, first: Role) -> None:
 
 
 def _apply_to_attempt(session: Session, attempt: Attempt, event: CallEvent, *, at: datetime, now: datetime) -> None:
+    if attempt.agent_first:
+        agent_first.apply(session, attempt, event, at=at, now=now)
+        return
     _first_heard(attempt, at)
     if event.heard in (Heard.CALLING, Heard.RINGING, Heard.ANSWERED):
         _learn_ids(attempt, event, Role.CUSTOMER)
@@ -219,33 +232,33 @@ def _apply_to_attempt(session: Session, attempt: Attempt, event: CallEvent, *, a
         return
     match event.heard, event.role:
         case Heard.CALLING, Role.CUSTOMER:
-            _step(attempt, Signal.CALLING)
+            step(attempt, Signal.CALLING)
         case Heard.RINGING, Role.CUSTOMER:
-            _first(attempt, "ringing_at", at)
-            _step(attempt, Signal.RINGING)
+            first(attempt, "ringing_at", at)
+            step(attempt, Signal.RINGING)
         case Heard.ANSWERED, Role.CUSTOMER:
             _answered(session, attempt, at, now)
         case Heard.ANSWERED, Role.RECEPTION:
             _answered(session, attempt, at, now)  # it is called only after the customer took the call
-            _first(attempt, "held_at", at)
-            _step(attempt, Signal.HELD)
+            first(attempt, "held_at", at)
+            step(attempt, Signal.HELD)
         case (Heard.ANSWERED | Heard.CALLING, Role.MESSAGE) | (Heard.DIVERTED, Role.MESSAGE):
-            _first(attempt, "message_heard_at", at)
-            _first(attempt, "message_at", at)
-            _step(attempt, Signal.MESSAGE)
+            first(attempt, "message_heard_at", at)
+            first(attempt, "message_at", at)
+            step(attempt, Signal.MESSAGE)
         case (Heard.TRANSFERRED, _) | (Heard.ANSWERED, Role.AGENT):
             _joined(session, attempt, event, at, now)
         case Heard.NOT_REACHED, Role.CUSTOMER:
             attempt.leg_outcome = attempt.leg_outcome or str(event.outcome or CallOutcome.UNKNOWN)
             if attempt.answered_at is None:
-                _step(attempt, Signal.ENDED)
-                _first(attempt, "over_at", at)
+                step(attempt, Signal.ENDED)
+                first(attempt, "over_at", at)
         case Heard.LEFT, Role.CUSTOMER:
-            _first(attempt, "left_at", at)
+            first(attempt, "left_at", at)
         case Heard.ENDED, _:
             attempt.final_outcome = attempt.final_outcome or str(event.outcome or CallOutcome.UNKNOWN)
-            _first(attempt, "over_at", at)
-            _step(attempt, Signal.ENDED)
+            first(attempt, "over_at", at)
+            step(attempt, Signal.ENDED)
         case Heard.COMMAND_FAILED, _:
             _command_failed(session, attempt, event, at)
         case _:
@@ -259,7 +272,7 @@ def _first_heard(call: Attempt | AgentLeg, at: datetime) -> None:
 
 
 def _answered(session: Session, attempt: Attempt, at: datetime, now: datetime) -> None:
-    if _first(attempt, "answered_at", at):
+    if first(attempt, "answered_at", at):
         ledger.record(
             session,
             at=at,
@@ -270,7 +283,7 @@ def _answered(session: Session, attempt: Attempt, at: datetime, now: datetime) -
             heard_after=round((now - at).total_seconds(), 4),
         )
         _not_given_up_after_all(session, attempt, now)
-    _step(attempt, Signal.ANSWERED)
+    step(attempt, Signal.ANSWERED)
 
 
 def _not_given_up_after_all(session: Session, attempt: Attempt, now: datetime) -> None:
@@ -289,9 +302,9 @@ def _not_given_up_after_all(session: Session, attempt: Attempt, now: datetime) -
 
 
 def _joined(session: Session, attempt: Attempt, event: CallEvent, at: datetime, now: datetime) -> None:
-    first = _first(attempt, "joined_at", at)
-    _step(attempt, Signal.JOINED)
-    if not first:
+    news = first(attempt, "joined_at", at)
+    step(attempt, Signal.JOINED)
+    if not news:
         return
     assignment = endings.open_assignment(session, attempt.id) or assigning.late_join(session, attempt, event, now=now)
     if assignment is None:
@@ -334,7 +347,7 @@ def _stray(session: Session, attempt: Attempt, event: CallEvent, now: datetime) 
         if attempt.second_leg_id:
             pbx_commands.order_message(session, attempt, now=now)
     elif event.heard is Heard.ENDED:
-        _first(attempt, "over_at", now)
+        first(attempt, "over_at", now)
 
 
 def _command_failed(session: Session, call: Attempt | AgentLeg, event: CallEvent, at: datetime) -> None:
@@ -343,8 +356,8 @@ def _command_failed(session: Session, call: Attempt | AgentLeg, event: CallEvent
     if event.request_id is not None and event.request_id == call.request_id:
         call.trouble = note[:500]
         call.final_outcome = call.final_outcome or str(CallOutcome.UNKNOWN)
-        _first(call, "over_at", at)
-        _step(call, Signal.ENDED)
+        first(call, "over_at", at)
+        step(call, Signal.ENDED)
         return
     session.execute(
         update(Command)
@@ -361,28 +374,28 @@ def _apply_to_leg(session: Session, leg: AgentLeg, event: CallEvent, *, at: date
         return
     match event.heard, event.role:
         case Heard.CALLING, Role.AGENT:
-            _step(leg, Signal.CALLING)
+            step(leg, Signal.CALLING)
         case Heard.RINGING, Role.AGENT:
-            _first(leg, "ringing_at", at)
-            _step(leg, Signal.RINGING)
+            first(leg, "ringing_at", at)
+            step(leg, Signal.RINGING)
         case Heard.ANSWERED, Role.AGENT:
-            _first(leg, "answered_at", at)
-            _step(leg, Signal.ANSWERED)
+            first(leg, "answered_at", at)
+            step(leg, Signal.ANSWERED)
         case Heard.ANSWERED, Role.WAITING:
-            _first(leg, "answered_at", at)
-            _first(leg, "held_at", at)
-            _step(leg, Signal.HELD)
+            first(leg, "answered_at", at)
+            first(leg, "held_at", at)
+            step(leg, Signal.HELD)
         case Heard.NOT_REACHED, Role.AGENT:
             leg.leg_outcome = leg.leg_outcome or str(event.outcome or CallOutcome.UNKNOWN)
             if leg.answered_at is None:
-                _first(leg, "over_at", at)
-                _step(leg, Signal.ENDED)
+                first(leg, "over_at", at)
+                step(leg, Signal.ENDED)
         case Heard.LEFT, Role.AGENT:
-            _first(leg, "left_at", at)
+            first(leg, "left_at", at)
         case Heard.ENDED, _:
             leg.final_outcome = leg.final_outcome or str(event.outcome or CallOutcome.UNKNOWN)
-            _first(leg, "over_at", at)
-            _step(leg, Signal.ENDED)
+            first(leg, "over_at", at)
+            step(leg, Signal.ENDED)
         case Heard.COMMAND_FAILED, _:
             _command_failed(session, leg, event, at)
         case _:

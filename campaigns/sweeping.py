@@ -12,7 +12,7 @@ from datetime import datetime, timedelta
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
-from campaigns import endings, reactions
+from campaigns import endings, quiet_calls, reactions
 from campaigns.application import Application
 from campaigns.db import database_now
 from campaigns.looking import carry_out
@@ -56,8 +56,10 @@ def sweep(application: Application, name: str, suspects: set[str] | None = None)
     with application.transaction() as session:
         asked_at = database_now(session)
         calls = _open_calls(session, name)
-    if not calls or Feature.CURRENT_CALLS not in pbx.features:
-        return Swept(open=len(calls))
+    if calls and Feature.CURRENT_CALLS not in pbx.features:
+        return Swept(open=len(calls), closed=quiet_calls.close(application, pbx))
+    if not calls:
+        return Swept()
     try:
         live = pbx.current_calls()
     except PbxError as exc:

@@ -35,6 +35,7 @@ class CallState(StrEnum):
     REJECTED = "rejected"
     UNAVAILABLE = "unavailable"  # the number cannot be reached
     NO_LINES = "no_lines"
+    NO_AGENT = "no_agent"  # agent first: the agent's phone was not taken, so the customer's never rang
     FAILED = "failed"  # the PBX could not
     REFUSED = "refused"  # the PBX said no to the order: never rang
     EXPIRED = "expired"  # never sent: too late, or stopped
@@ -78,6 +79,7 @@ LIVE_ANSWERED = (CallState.ANSWERED, CallState.HELD)  # a person is on the line 
 
 _S, _G = CallState, Signal
 
+# Where the agent's phone rings first, PLACED is that phone, RINGING the customer's, and an answer is JOINED at once.
 # Events may overtake the reply to our own request, so every state in which the request may be under way
 # accepts every event. `ENDED` goes through ENDING: `conclude` turns it into the outcome at once when the
 # facts are complete, and after `settle` seconds when they are not.
@@ -144,6 +146,9 @@ class Facts:
     ended_at: datetime | None
     leg_outcome: CallOutcome | None  # of the first leg: why it was not reached
     final_outcome: CallOutcome | None  # of the whole call, from "terminated" or the PBX's report
+    agent_first: bool = False
+    agent_answered_at: datetime | None = None  # agent first: the agent's phone was taken
+    ringing_at: datetime | None = None  # the customer's phone rings
 
 
 _BY_OUTCOME = {
@@ -164,6 +169,8 @@ def conclude(facts: Facts, limit: timedelta, *, settled: bool, agentless: bool =
     """
     if facts.joined_at is not None:
         return CallState.COMPLETED
+    if facts.agent_first:
+        return _with_agent_first(facts, settled=settled)
     if not settled:
         # The join, the answer or the going may be reported after the end: only what no event can undo is said
         # at once, and that is why the customer's own leg was not reached.
@@ -178,6 +185,21 @@ def conclude(facts: Facts, limit: timedelta, *, settled: bool, agentless: bool =
         # Somebody answered and we never heard of it: nobody can have joined them. The harder word.
         return stayed
     return CallState.FAILED
+
+
+def _with_agent_first(facts: Facts, *, settled: bool) -> CallState | None:
+    """Nobody can be abandoned: whoever answers hears the agent whose phone called them."""
+    if facts.final_outcome is CallOutcome.OK or facts.answered_at is not None:
+        return CallState.COMPLETED  # they talked, and the event of the answer was lost
+    if facts.leg_outcome in _BY_OUTCOME:
+        return _BY_OUTCOME[facts.leg_outcome]
+    if not settled:
+        return None  # that a phone rang may be told after the end
+    if facts.final_outcome in _BY_OUTCOME:
+        return _BY_OUTCOME[facts.final_outcome]
+    if facts.ringing_at is not None or facts.agent_answered_at is not None:
+        return CallState.NO_ANSWER
+    return CallState.NO_AGENT
 
 
 def given_up(outcome: CallState) -> CallState:

@@ -75,8 +75,16 @@ class PbxUnavailable(PbxError):
     """The request never left us: it is safe to send again."""
 
 
+class PbxBusy(PbxUnavailable):
+    """The PBX takes no more requests for a while, or we may send it none: nothing left us, or nothing was done."""
+
+
 class PbxRefused(PbxError):
     """The PBX understood the request and said no: nothing rang."""
+
+
+class PbxLockedOut(PbxRefused):
+    """The PBX lets us in no more (key, licence, address): every other order would be refused as well."""
 
 
 class OutcomeUnknown(PbxError):

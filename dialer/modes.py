@@ -26,12 +26,31 @@ NEEDED: Mapping[str, frozenset[Feature]] = {
     **dict.fromkeys((PREDICTIVE, PROGRESSIVE, POWER, PREVIEW, MANUAL), _WITH_AGENT),
     AGENTLESS: frozenset({Feature.CUSTOMER_FIRST, Feature.DIVERT}),
 }
+# One call for one agent: these can also be done by ringing the agent first.
+ONE_EACH = (PROGRESSIVE, PREVIEW, MANUAL)
+
+
+def agent_first(features: Collection[Feature]) -> bool:
+    """Whether calls on such a PBX ring the agent first: it can, and cannot join two who wait."""
+    return Feature.AGENT_FIRST in features and not set(features) >= _WITH_AGENT
+
+
+def _able(mode: str, features: Collection[Feature]) -> bool:
+    return NEEDED[mode] <= set(features) or (mode in ONE_EACH and agent_first(features))
 
 
 def check(mode: str, pbx: str, features: Collection[Feature]) -> None:
     """BadInput names the modes there are, or what this PBX lacks and the modes it can do instead."""
     if mode not in MODES:
         raise BadInput(f"there is no mode {mode!r}: use {', '.join(MODES[:-1])} or {MODES[-1]}")
+    if _able(mode, features):
+        return
+    if agent_first(features) and mode in (PREDICTIVE, POWER):
+        raise BadInput(
+            f"PBX {pbx} rings the agent first and the customer from the agent's phone: there is never a call ahead of "
+            f"the agents for {mode} dialling to place; use {PROGRESSIVE}, which rings the next number for each agent "
+            "who is free, and can abandon nobody"
+        )
     lacking = NEEDED[mode] - set(features)
     if lacking:
         words = " and ".join(sorted(str(feature).replace("_", " ") for feature in lacking))
@@ -42,4 +61,4 @@ def check(mode: str, pbx: str, features: Collection[Feature]) -> None:
 
 def possible(features: Collection[Feature]) -> list[str]:
     """Return the modes a PBX with these features can do."""
-    return [mode for mode in MODES if NEEDED[mode] <= set(features)]
+    return [mode for mode in MODES if _able(mode, features)]

@@ -31,7 +31,7 @@ DO_NOT_CALL = "do not call"
 SAID = "said:"
 
 # Nothing rang. A lost or failed call may have rung, so it counts: the doubt goes to the person.
-NEVER_RANG = (CallState.NO_LINES, CallState.REFUSED, CallState.EXPIRED)
+NEVER_RANG = (CallState.NO_LINES, CallState.NO_AGENT, CallState.REFUSED, CallState.EXPIRED)
 
 
 # A rule may be set for these ends. What never rang is our own affair; the others leave nobody to be tried again.

@@ -9,6 +9,7 @@ from sqlalchemy.orm import Session
 from campaigns.models import LoggedEvent
 from dialer.errors import PbxError
 from dialer.pbx.base import (
+    AgentFirstOrder,
     AgentOrder,
     CallEvent,
     CustomerOrder,
@@ -87,6 +88,9 @@ class FakePbx:
 
     def call_agent(self, order: AgentOrder, *, before_send: Callable[[], None] | None = None) -> str:
         return self._do("call_agent", order, before_send)
+
+    def call_for_agent(self, order: AgentFirstOrder, *, before_send: Callable[[], None] | None = None) -> str:
+        return self._do("call_for_agent", order, before_send)
 
     def join(self, customer: WaitingLeg, agent: WaitingLeg, user_id: str) -> str:
         return self._do("join", (customer, agent, user_id))

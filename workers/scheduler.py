@@ -27,6 +27,7 @@ from campaigns import (
     importing,
     leases,
     offers,
+    own_calls,
     pulling,
     reserving,
     retention,
@@ -211,6 +212,7 @@ class Scheduler:
             agents.end_wrap_ups(session, now)
             offers.tidy(session, now)
             reserving.release_overdue(session, now)
+            own_calls.tidy(session, now)
             agents.send_home(session, now=now)
             session.execute(delete(ProcessBeat).where(ProcessBeat.beat_at < now - FORGOTTEN))
 

@@ -5,6 +5,7 @@ import logging
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from functools import partial
 from threading import Lock
 from typing import TYPE_CHECKING, Generic, Protocol, TypeVar
 
@@ -14,6 +15,7 @@ from campaigns import schema
 from campaigns.application import Application, Doorbell, SilentDoorbell
 from campaigns.db import engine_for, reachable, session_factory
 from campaigns.installation import ensure_installation
+from campaigns.pbx_requests import SharedBook
 from dialer.directory.base import Directory
 from dialer.directory.registry import open_directory
 from dialer.errors import ServiceUnreachable, SettingsError
@@ -89,7 +91,8 @@ def wire(settings: Settings, *, process: str, queue: bool = True, migrate: bool 
     """
     with services_for(settings) as (database_url, redis_url):
         engine = engine_for(database_url, pool_size=settings.database.pool_size, application_name=f"dialer {process}")
-        pbxes: _Adapters[PbxSettings, Pbx] = _Adapters(settings.pbx, open_pbx)
+        book = SharedBook(engine)
+        pbxes: _Adapters[PbxSettings, Pbx] = _Adapters(settings.pbx, partial(open_pbx, requests=book))
         directories: _Adapters[DirectorySettings, Directory] = _Adapters(settings.directory, open_directory)
         try:
             _schema(engine, settings, migrate)

@@ -125,16 +125,21 @@ _verb(
     "AGENT takes no more calls until `ready`: from now, or after the customer (or a call that may not be lost).",
     click.option("--reason", required=True, help="Shown to supervisors, for example lunch."),
 )
-_verb("ready", "AGENT takes calls again: ends a pause or a wrap-up.")
+_verb(
+    "ready",
+    "AGENT takes calls again: ends a pause, a wrap-up, or a talk whose end the PBX never told.",
+)
 
 
 def _say(context: CliContext, verb: str, name: str, pbx: str | None, as_json: bool, **more: Any) -> None:
-    from campaigns import agents, roster
+    from campaigns import agents, quiet_calls, roster
     from campaigns.db import database_now
 
     with context.application() as app, app.transaction() as session:
         found = roster.find_agent(session, name, pbx)
         now = database_now(session)
+        if verb == "ready":
+            quiet_calls.over_by_word(session, found.id)
         after = getattr(agents, verb)(session, found.id, now=now, who=who(), **more)
     if as_json:
         output.print_json(_as_json(after))

@@ -105,7 +105,9 @@ def _seen(now: Snapshot) -> list[tuple[str, str]]:
     from campaigns import prospects
 
     agents = f"{now.free} free"
-    if now.idle:
+    if now.agent_first:
+        agents += " (their phone rings first)"
+    elif now.idle:
         agents += f" ({now.idle} on the way to the line)"
     agents += f"   {len(now.talking)} talking   {len(now.wrapping)} wrapping up"
     for number, word in ((now.reserved, "reserved"), (now.leaving, "leaving"), (len(now.elsewhere), "elsewhere")):
@@ -138,6 +140,8 @@ def _seen(now: Snapshot) -> list[tuple[str, str]]:
 
 
 def _budget(now: Snapshot) -> str:
+    if now.agent_first:
+        return "none needed: the agent's phone rings first, so whoever answers hears an agent and nobody is abandoned"
     budget = now.budget
     told = f"{budget.abandoned} of {budget.abandoned + budget.met:,} abandoned in {budget.window}: "
     told += f"{output.percent(budget.rate, 2)} of {output.percent(budget.ceiling)}"

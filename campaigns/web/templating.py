@@ -45,6 +45,7 @@ OUTCOMES = {
     "refused": "refused by the PBX",
     "expired": "not sent in time",
     "lost": "lost track of",
+    "no_agent": "agent did not take the call",
 }
 # State of an import -> (sign, words, level).
 IMPORT_STATES = {

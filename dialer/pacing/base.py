@@ -1,7 +1,7 @@
 """What every pacer is given and gives back: events, a snapshot, a pace with its reason."""
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from datetime import datetime
 from enum import StrEnum
 from typing import Any, Protocol
@@ -86,6 +86,7 @@ class Snapshot:
     others_chances: tuple[float, ...] = ()
     others_waiting: int = 0
     inbound_waiting: int = 0  # people who called in and wait for one of these agents
+    agent_first: bool = False  # the agent's phone rings before the customer's: nobody can be abandoned
     share: float = 1.0  # of what the shared agents can take, by the weights of the campaigns
 
     def __post_init__(self) -> None:
@@ -208,6 +209,14 @@ class Staleness:
         if now.events_age >= self.events_stale:
             return "events stale", f"events of {now.events_age:.0f} s ago are not handled yet"
         return None
+
+
+def within(pace: Pace, most: int, because: str, limit: str) -> Pace:
+    """Return the pace held to `most` calls by something outside the pacer, whose reason is added."""
+    if pace.calls <= most:
+        return pace
+    why = pace.why.removeprefix(f"{pace.calls}:").strip()
+    return replace(pace, calls=most, why=f"{most}: {why}; {because}", limits=(*pace.limits, limit))
 
 
 def bounded(wanted: int, now: Snapshot, because: str, limits: tuple[str, ...] = ()) -> Pace:

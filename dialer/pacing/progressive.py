@@ -59,7 +59,8 @@ class Progressive:
         if void is not None:
             return void
         doubt = self._staleness.doubt(snapshot)
-        because = f"one call per agent: {one_per_agent_because(snapshot)}"
+        how = ", whose phone rings first" if snapshot.agent_first else ""
+        because = f"one call per agent{how}: {one_per_agent_because(snapshot)}"
         limits: tuple[str, ...] = ()
         if doubt is not None:
             limits, because = (doubt[0],), f"{because}; {doubt[1]}"

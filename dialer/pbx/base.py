@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 
 class Feature(StrEnum):
@@ -24,6 +24,7 @@ class Feature(StrEnum):
     CURRENT_CALLS = "current_calls"
     CALL_REPORT = "call_report"
     RECORDING = "recording"
+    AGENT_FIRST = "agent_first"  # rings an agent's phone, then calls a number from it
 
 
 class Role(StrEnum):
@@ -89,6 +90,17 @@ class AgentOrder:
 
 
 @dataclass(frozen=True, slots=True)
+class AgentFirstOrder:
+    """Ring this agent's phone; when it is taken, call `number` from it. Both talk as soon as the number answers."""
+
+    ref: str
+    user_id: str
+    extension: str
+    number: str  # E.164 with the plus
+    caller_id: str  # what the customer sees, where the PBX can be told
+
+
+@dataclass(frozen=True, slots=True)
 class WaitingLeg:
     """Where one side waits: the communication, and the leg that a join moves or replaces.
 
@@ -116,6 +128,10 @@ class CallEvent:
     number: str | None = None
     vendor_time: str | None = None  # as printed; it has no zone, so the receipt time is the truth
     note: str | None = None  # what the PBX gave as a reason
+    # Of PBXs that repeat no reference, by which a call is found all the same (`dialer.pbx.same_call`).
+    user_id: str | None = None  # the agent whose phone it speaks of; `number` is then the other party's
+    began: datetime | None = None  # when the call began, by the PBX's clock; aware
+    talked: float | None = None  # seconds, told when it is over
 
 
 @dataclass(frozen=True, slots=True)
@@ -201,6 +217,10 @@ class PastCall:
     talk_time: float | None = None
     connected_role: Role | None = None
     connected_id: str | None = None
+    # Of PBXs that repeat no reference, as in `CallEvent`.
+    user_id: str | None = None
+    number: str | None = None
+    began: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -211,6 +231,14 @@ class Finding:
     what: str
     remedy: str = ""
     fatal: bool = True  # a finding that is not ok and not fatal is a warning
+
+
+@dataclass(frozen=True, slots=True)
+class Room:
+    """How many calls a PBX's account lets us start now, and the sentence that says why no more."""
+
+    calls: int
+    why: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -238,6 +266,7 @@ class Pbx(Protocol):
         """Understand an event; EventTrouble when it cannot be."""
 
     # reads ------------------------------------------------------------------------------------------
+    # Without Feature.LINES, or Feature.PRESENCE, these two say what the settings say, and nothing is asked.
     def gateways(self) -> Sequence[Gateway]: ...
 
     def users(self) -> Sequence[PbxUser]: ...
@@ -256,6 +285,12 @@ class Pbx(Protocol):
 
     def call_agent(self, order: AgentOrder, *, before_send: Callable[[], None] | None = None) -> str: ...
 
+    def call_for_agent(self, order: AgentFirstOrder, *, before_send: Callable[[], None] | None = None) -> str:
+        """Ring an agent's phone and then the customer's; returns the PBX's id of the call, "" when it tells none.
+
+        PbxRefused where there is no Feature.AGENT_FIRST.
+        """
+
     def join(self, customer: WaitingLeg, agent: WaitingLeg, user_id: str) -> str:
         """Replace the reception in the customer's call by the agent waiting in theirs."""
 
@@ -265,3 +300,11 @@ class Pbx(Protocol):
     def hang_up(self, call_id: str) -> str: ...
 
     def close(self) -> None: ...
+
+
+@runtime_checkable
+class Metered(Protocol):
+    """A PBX whose account allows so many requests in a while."""
+
+    def room(self) -> Room:
+        """Say how many calls may be started now; asks our own book, and never the PBX."""

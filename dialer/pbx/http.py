@@ -78,6 +78,7 @@ class Answer:
     status: int
     body: bytes = field(repr=False)  # it may echo what we sent
     location: str = field(repr=False)
+    retry_after: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -329,7 +330,8 @@ def _collect(response: httpx.Response) -> Answer | Fault:
         body += chunk
         if len(body) > MAX_ANSWER:
             return Fault(f"answered with more than {MAX_ANSWER // 1024} KiB", answered=True, too_long=True)
-    return Answer(response.status_code, bytes(body), response.headers.get("location", ""))
+    headers = response.headers
+    return Answer(response.status_code, bytes(body), headers.get("location", ""), headers.get("retry-after", ""))
 
 
 def _endpoint(place: str, settings: Reached) -> tuple[str, str]:

@@ -10,7 +10,14 @@ from dialer.settings import PbxSettings
 if TYPE_CHECKING:
     import httpx
 
-KINDS = ("voispeed", "simulator")  # the simulator speaks VOIspeed, so one adapter serves both
+    from dialer.pbx.request_book import RequestBook
+
+KINDS = (
+    "voispeed",
+    "simulator",
+    "easyconnect",
+    "voipline",
+)  # the simulator speaks VOIspeed, so one adapter serves both
 
 
 def open_pbx(
@@ -19,12 +26,22 @@ def open_pbx(
     *,
     environ: Mapping[str, str] | None = None,
     transport: "httpx.BaseTransport | None" = None,
+    requests: "RequestBook | None" = None,
 ) -> Pbx:
     """Return the adapter for a PBX, with no request made yet; SettingsError when there is none for its kind.
 
-    `transport` replaces the network, for worlds that live in this process. The adapter is imported only here:
+    `transport` replaces the network, for worlds that live in this process. `requests`: where the requests of accounts
+    that allow few are counted, over all processes. The adapter is imported only here:
     a command line that speaks to no PBX does not wait for an HTTP library.
     """
+    if settings.kind == "easyconnect":
+        from dialer.pbx.easyconnect import EasyConnectPbx
+
+        return EasyConnectPbx(name, settings, environ=environ, transport=transport)
+    if settings.kind == "voipline":
+        from dialer.pbx.voipline import VoiplinePbx
+
+        return VoiplinePbx(name, settings, requests=requests, environ=environ, transport=transport)
     if settings.kind in KINDS:
         from dialer.pbx.voispeed import VoispeedPbx
 

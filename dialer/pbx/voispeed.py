@@ -32,6 +32,7 @@ from dialer.pbx.base import (
 )
 from dialer.pbx.foreign import inert, is_number, masked
 from dialer.pbx.http import AnswerTooLong, PbxHttp
+from dialer.pbx.lacking import Lacking
 from dialer.pbx.voispeed_calls import as_live_call, as_past_call, printed_time
 from dialer.pbx.voispeed_check import check_set_up
 from dialer.pbx.voispeed_codes import AutoAnswer, EntityType
@@ -53,7 +54,7 @@ _PLACEHOLDER = re.compile(r"\{(extension|display|user_id)\}")
 _TEMPLATE = re.compile(r"\+?([0-9*#]|\{(extension|display|user_id)\}){1,20}")
 
 
-class VoispeedPbx:
+class VoispeedPbx(Lacking):
     """One VOIspeed as a `Pbx`; `services`, `entities` and `phonebook` are everything else it offers."""
 
     def __init__(

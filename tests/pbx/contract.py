@@ -7,6 +7,7 @@ ours, an event is read or refused with a sentence, and nothing of the library or
 
 import time
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from enum import StrEnum
 from typing import Any, Protocol
 
@@ -15,7 +16,17 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dialer.errors import EventTrouble, OutcomeUnknown, PbxError, PbxNonsense, PbxRefused, PbxUnavailable
-from dialer.pbx.base import AgentOrder, CallEvent, CustomerOrder, EventKeys, Feature, Payload, Pbx, WaitingLeg
+from dialer.pbx.base import (
+    AgentFirstOrder,
+    AgentOrder,
+    CallEvent,
+    CustomerOrder,
+    EventKeys,
+    Feature,
+    Payload,
+    Pbx,
+    WaitingLeg,
+)
 
 
 class Fault(StrEnum):
@@ -55,6 +66,9 @@ class Rig(Protocol):
 
     def agent(self) -> AgentOrder: ...
 
+    def for_agent(self) -> AgentFirstOrder:
+        """An order that rings the agent first; of no use where the PBX cannot."""
+
     def legs(self) -> tuple[WaitingLeg, WaitingLeg, str]:
         """A customer and an agent who wait, and the agent's user id."""
 
@@ -70,6 +84,11 @@ def _customer(rig: Rig) -> Callable[[], str]:
 def _agent(rig: Rig) -> Callable[[], str]:
     order = rig.agent()
     return lambda: rig.pbx.call_agent(order)
+
+
+def _for_agent(rig: Rig) -> Callable[[], str]:
+    order = rig.for_agent()
+    return lambda: rig.pbx.call_for_agent(order)
 
 
 def _join(rig: Rig) -> Callable[[], str]:
@@ -91,11 +110,26 @@ def _hang_up(rig: Rig) -> Callable[[], str]:
 COMMANDS: Mapping[str, Prepare] = {
     "call_customer": _customer,
     "call_agent": _agent,
+    "call_for_agent": _for_agent,
     "join": _join,
     "play_message": _message,
     "hang_up": _hang_up,
 }
 READS: tuple[str, ...] = ("gateways", "users", "current_calls", "call_report")
+# What each command and read needs; without it a command is refused, and a read asks nobody.
+NEEDS: Mapping[str, Feature] = {
+    "call_customer": Feature.CUSTOMER_FIRST,
+    "call_agent": Feature.JOIN,
+    "call_for_agent": Feature.AGENT_FIRST,
+    "join": Feature.JOIN,
+    "play_message": Feature.DIVERT,
+    "hang_up": Feature.HANG_UP,
+    "gateways": Feature.LINES,
+    "users": Feature.PRESENCE,
+    "current_calls": Feature.CURRENT_CALLS,
+    "call_report": Feature.CALL_REPORT,
+}
+Look = Callable[[], None]
 
 SLACK = 5.0  # seconds a busy machine may take on top
 NEVER_SENT = (Fault.NOT_LISTENING,)
@@ -113,14 +147,17 @@ UNKNOWN = (
     Fault.EMPTY,
 )
 _FIELDS = """event event_type event_name extid call_id entity_call_id sender_type sender_id recipient_id outcome
-connected_id refer_id request_id called_type called_id user_id ext"""
+connected_id refer_id request_id called_type called_id user_id ext status callid connected outgoing from to type
+monitoredextension starttime conversationtime unique_call_id user_number dest_number connected_at"""
 FIELDS = _FIELDS.split()
 JUNK = st.one_of(
     st.text(),
     st.lists(
         st.tuples(
             st.sampled_from(FIELDS),
-            st.one_of(st.text(max_size=12), st.integers(-3, 20).map(str), st.just("call_transfer")),
+            st.one_of(
+                st.text(max_size=12), st.integers(-3, 20).map(str), st.sampled_from(["call_transfer", "ringing", "yes"])
+            ),
         ),
         max_size=12,
     ).map(lambda pairs: "&".join(f"{name}={value}" for name, value in pairs)),
@@ -134,6 +171,29 @@ def ask(rig: Rig, read: str) -> Any:
 
         return rig.pbx.call_report(datetime(2026, 3, 2, 8, 0, tzinfo=UTC))
     return getattr(rig.pbx, read)()
+
+
+def starts(rig: Rig) -> list[Callable[[Look | None], str]]:
+    """The orders by which this PBX makes a phone ring, each with a last look."""
+    found: list[Callable[[Look | None], str]] = []
+    if Feature.CUSTOMER_FIRST in rig.pbx.features:
+        customer = rig.customer()
+        found.append(lambda look: rig.pbx.call_customer(customer, before_send=look))
+    if Feature.JOIN in rig.pbx.features:
+        agent = rig.agent()
+        found.append(lambda look: rig.pbx.call_agent(agent, before_send=look))
+    if Feature.AGENT_FIRST in rig.pbx.features:
+        first = rig.for_agent()
+        found.append(lambda look: rig.pbx.call_for_agent(first, before_send=look))
+    return found
+
+
+def a_read(rig: Rig) -> str:
+    """A read that really asks this PBX; skips where there is none."""
+    for read in READS:
+        if NEEDS[read] in rig.pbx.features:
+            return read
+    pytest.skip("nothing can be read of this PBX")
 
 
 class PbxContract:
@@ -150,6 +210,10 @@ class PbxContract:
         fault = request.node.callspec.params.get("fault") if hasattr(request.node, "callspec") else None
         if fault is not None and fault not in rig.faults:
             pytest.skip(f"this PBX cannot be made to show: {fault}")
+        named = getattr(request.node, "callspec", None)
+        what = named.params.get("command") or named.params.get("read") if named is not None else None
+        if what is not None and NEEDS[what] not in rig.pbx.features:
+            pytest.skip(f"this PBX has no {what}: refused, or not asked, as another test sees")
 
     # commands have four ends --------------------------------------------------------------------------
 
@@ -204,46 +268,61 @@ class PbxContract:
         def look() -> None:
             raise stop
 
-        first, agent, second = rig.customer(), rig.agent(), rig.customer()
+        orders, last = starts(rig), starts(rig)[0]
         before = rig.received()
-        with pytest.raises(TooLate) as caught:
-            rig.pbx.call_customer(first, before_send=look)
-        assert caught.value is stop
-        with pytest.raises(TooLate):
-            rig.pbx.call_agent(agent, before_send=look)
-        # A command sent now would arrive after anything those two might have left.
-        rig.pbx.call_customer(second)
+        for order in orders:
+            with pytest.raises(TooLate) as caught:
+                order(look)
+            assert caught.value is stop
+        # A command sent now would arrive after anything those might have left.
+        last(None)
         assert rig.received() == before + 1
 
     def test_the_last_look_is_taken_once_and_lets_the_order_go(self, rig: Rig) -> None:
         looks: list[int] = []
-        before = rig.received()
-        rig.pbx.call_customer(rig.customer(), before_send=lambda: looks.append(rig.received()))
+        (order, *_), before = starts(rig), rig.received()
+        order(lambda: looks.append(rig.received()))
         assert looks == [before]
 
     def test_nobody_looks_when_the_pbx_cannot_be_reached(self, rig: Rig) -> None:
+        order, *_ = starts(rig)
         rig.misbehave(Fault.NOT_LISTENING)
         looks: list[int] = []
         with pytest.raises(PbxUnavailable):
-            rig.pbx.call_customer(rig.customer(), before_send=lambda: looks.append(1))
+            order(lambda: looks.append(1))
         assert looks == []
+
+    def test_what_it_does_not_offer_is_refused_in_a_sentence_and_nobody_is_asked(self, rig: Rig) -> None:
+        before = rig.received()
+        for command, prepare in COMMANDS.items():
+            if NEEDS[command] in rig.pbx.features:
+                continue
+            with pytest.raises(PbxRefused) as caught:
+                prepare(rig)()
+            self._is_a_sentence(rig, caught.value)
+        for read in ("gateways", "users"):
+            if NEEDS[read] not in rig.pbx.features:
+                assert ask(rig, read), "the settings say it instead"
+        assert rig.received() == before
 
     @pytest.mark.parametrize(
         "number", ["", "+", "12", "+39 06 1234", "112;ls", "+390612345678&x=1", "٠٦١٢٣٤٥٦٧٨", "1" * 16]
     )
     def test_what_is_no_phone_number_never_meets_the_pbx(self, rig: Rig, number: str) -> None:
-        order, before = rig.customer(), rig.received()
+        order, first, before = rig.customer(), rig.for_agent(), rig.received()
         for wrong in (
             CustomerOrder(order.ref, number, order.gateway, order.caller_id),
             CustomerOrder(order.ref, order.number, order.gateway, number),
         ):
             with pytest.raises(PbxRefused):
                 rig.pbx.call_customer(wrong)
+        with pytest.raises(PbxRefused):
+            rig.pbx.call_for_agent(replace(first, number=number))
         assert rig.received() == before
 
     @pytest.mark.parametrize("bad", ["", "4&service=call_terminate", "4\r\n5", "../4", "四"])
     def test_what_is_no_id_never_meets_the_pbx(self, rig: Rig, bad: str) -> None:
-        order, agent = rig.customer(), rig.agent()
+        order, agent, first = rig.customer(), rig.agent(), rig.for_agent()
         customer_leg, agent_leg, user = rig.legs()
         before = rig.received()
         for send in (
@@ -256,6 +335,7 @@ class PbxContract:
             lambda: rig.pbx.join(customer_leg, agent_leg, bad),
             lambda: rig.pbx.play_message(WaitingLeg(bad, customer_leg.leg_id)),
             lambda: rig.pbx.hang_up(bad),
+            lambda: rig.pbx.call_for_agent(replace(first, extension=bad)),
         ):
             with pytest.raises(PbxRefused):
                 send()
@@ -289,16 +369,18 @@ class PbxContract:
 
     @pytest.mark.parametrize("fault", list(Fault))
     def test_a_read_ends_in_an_error_of_ours_and_in_time(self, rig: Rig, fault: Fault) -> None:
+        read = a_read(rig)
         rig.misbehave(fault)
         began = time.monotonic()
         with pytest.raises((PbxUnavailable, PbxNonsense)):
-            rig.pbx.gateways()
+            ask(rig, read)
         assert time.monotonic() - began < 2 * rig.patience + SLACK
 
     @pytest.mark.parametrize("fault", [Fault.SERVER_ERROR, Fault.CUT])
     def test_a_read_is_asked_again_after_a_passing_fault(self, rig: Rig, fault: Fault) -> None:
+        read = a_read(rig)
         rig.misbehave(fault, times=1)
-        assert rig.pbx.gateways()
+        assert isinstance(ask(rig, read), list)
 
     # the check ----------------------------------------------------------------------------------------
 

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from dialer.pbx.base import AgentOrder, CustomerOrder, Finding, Heard, Payload, Role, WaitingLeg
+from dialer.pbx.base import AgentFirstOrder, AgentOrder, CustomerOrder, Finding, Heard, Payload, Role, WaitingLeg
 from dialer.pbx.registry import open_pbx
 from dialer.pbx.simulator.config import AgentConfig, Behaviour, CustomerConfig, Ending, WorldConfig
 from dialer.pbx.simulator.server import RunningPbx, ServerConfig
@@ -86,6 +86,9 @@ class SimulatorRig:
     def agent(self) -> AgentOrder:
         user = self._prepares.users()[0]
         return AgentOrder(f"a{next(self._refs)}", user.id, user.extension)
+
+    def for_agent(self) -> AgentFirstOrder:
+        return AgentFirstOrder(f"f{next(self._refs)}", "33", "233", "+390612345678", "+390210001000")
 
     def legs(self) -> tuple[WaitingLeg, WaitingLeg, str]:
         customer, agent = self.customer(), self.agent()

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from dialer.pbx.base import AgentOrder, CustomerOrder, WaitingLeg
+from dialer.pbx.base import AgentFirstOrder, AgentOrder, CustomerOrder, WaitingLeg
 from dialer.pbx.voispeed import VoispeedPbx
 from dialer.settings import PbxSettings
 from tests.pbx import scripted
@@ -61,6 +61,9 @@ class ScriptedRig:
 
     def agent(self) -> AgentOrder:
         return AgentOrder(f"a{next(self._refs)}", "33", "233")
+
+    def for_agent(self) -> AgentFirstOrder:
+        return AgentFirstOrder(f"f{next(self._refs)}", "33", "233", "+390612345678", "+390210001000")
 
     def legs(self) -> tuple[WaitingLeg, WaitingLeg, str]:
         return WaitingLeg("9001", "502"), WaitingLeg("9002", "503"), "33"

@@ -59,7 +59,7 @@ def test_whom_an_agent_spoke_with_is_closed():
 def test_at_the_cap_a_contact_is_left_in_peace_unless_nothing_rang(outcome: CallState):
     last = plan(outcome, attempt_no=3)
 
-    if outcome in (CallState.NO_LINES, CallState.REFUSED, CallState.EXPIRED):
+    if outcome in (CallState.NO_LINES, CallState.NO_AGENT, CallState.REFUSED, CallState.EXPIRED):
         assert last.at is not None
     else:
         assert (last.at, last.closed_because) == (None, "attempts used up")
