@@ -45,7 +45,7 @@ def _token(name: str, settings: PbxSettings, environ: Mapping[str, str]) -> Find
             False,
             "no token is named for the PBX",
             f"set pbx.{name}.token_env (or token_file) to where the token of its integration module is kept",
-            fatal=settings.kind == "voispeed",
+            fatal=settings.kind in ("voispeed", "asterisk"),
         )
     return Finding(True, "the PBX's token is there")
 

@@ -19,7 +19,8 @@ if TYPE_CHECKING:
 @click.option("--schedulers", default=1, show_default=True, type=click.IntRange(1, 8), help="Scheduler processes.")
 @click.pass_obj
 def up(context: Context, /, workers: int, schedulers: int) -> None:
-    """Run web, worker and scheduler together until Ctrl-C, each restarted when it dies."""
+    """Run web, worker and scheduler, and a listener where a PBX needs one, until Ctrl-C; each is restarted when it dies."""
+    from dialer.pbx.registry import STREAMING
     from workers.logs import configure_logging
     from workers.supervisor import Child, supervise
     from workers.wiring import wire
@@ -37,6 +38,8 @@ def up(context: Context, /, workers: int, schedulers: int) -> None:
         if not settings.pbx:
             click.echo("no PBX in the settings yet: add a [pbx.NAME] section (see README)", err=True)
         names = ["web", *_numbered("worker", workers), *_numbered("scheduler", schedulers)]
+        if any(pbx.kind in STREAMING for pbx in settings.pbx.values()):
+            names.append("listener")
         children = [Child(name, _argv(context, name.split("-")[0]), env) for name in names]
         code = supervise(children)
     sys.exit(code)

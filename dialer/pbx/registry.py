@@ -10,7 +10,9 @@ from dialer.settings import PbxSettings
 if TYPE_CHECKING:
     import httpx
 
-KINDS = ("voispeed", "simulator")  # the simulator speaks VOIspeed, so one adapter serves both
+_VOISPEED = ("voispeed", "simulator")  # the simulator speaks VOIspeed, so one adapter serves both
+STREAMING = ("asterisk",)  # tell their events on a connection that `dialer listener` holds
+KINDS = (*_VOISPEED, *STREAMING)
 
 
 def open_pbx(
@@ -25,8 +27,12 @@ def open_pbx(
     `transport` replaces the network, for worlds that live in this process. The adapter is imported only here:
     a command line that speaks to no PBX does not wait for an HTTP library.
     """
-    if settings.kind in KINDS:
+    if settings.kind == "asterisk":
+        from dialer.pbx.asterisk import AsteriskPbx
+
+        return AsteriskPbx(name, settings, environ=environ)
+    if settings.kind in _VOISPEED:
         from dialer.pbx.voispeed import VoispeedPbx
 
         return VoispeedPbx(name, settings, environ=environ, transport=transport)
-    raise SettingsError(f"pbx.{name}.kind: {settings.kind} is not in this release; it speaks to {' and '.join(KINDS)}")
+    raise SettingsError(f"pbx.{name}.kind: {settings.kind} is not in this release; it speaks to {', '.join(KINDS)}")
