@@ -317,7 +317,7 @@ def _joined(
     agent.campaign_id = attempt.campaign_id
     agents.move(session, agent, "talking", now=now, who=f"pbx:{attempt.pbx}")
     if leg_stays:
-        if leg.ended_at is None:
+        if leg.ended_at is None and leg.state != CallState.ENDING:
             _step(leg, Signal.JOINED)
         else:  # the agent went this instant: whoever is left would hear silence
             pbx_commands.order_hang_up(session, attempt, now=now)

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 @click.option("--schedulers", default=1, show_default=True, type=click.IntRange(1, 8), help="Scheduler processes.")
 @click.pass_obj
 def up(context: Context, /, workers: int, schedulers: int) -> None:
-    """Run web, worker and scheduler, and a listener where a PBX needs one, until Ctrl-C; each is restarted when it dies."""
+    """Run web, worker and scheduler, and a listener if a PBX needs one, until Ctrl-C, each restarted when it dies."""
     from dialer.pbx.registry import STREAMING
     from workers.logs import configure_logging
     from workers.supervisor import Child, supervise

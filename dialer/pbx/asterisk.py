@@ -1,8 +1,8 @@
 """Asterisk through ARI: customers enter the dialplan, agents wait in a bridge, and one request joins them.
 
 A call's reference is its channel's id, so Asterisk itself refuses a second order for it. A customer's leg runs the
-dialplan up to `Stasis`, and past it plays the message when the dialer is gone. An agent's leg stays up from one customer
-to the next: it waits in a bridge with music and talks in one of its own.
+dialplan up to `Stasis`, and past it plays the message when the dialer is gone. An agent's leg stays up from one
+customer to the next: it waits in a bridge with music and talks in one of its own.
 """
 
 import fnmatch

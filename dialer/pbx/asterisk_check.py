@@ -44,9 +44,7 @@ def _guarded(name: str, look: Callable[[], list[Finding]]) -> list[Finding]:
 def _trunks(name: str, settings: PbxSettings, gateways: Sequence[Gateway]) -> list[Finding]:
     if not settings.trunks:
         what = f"pbx.{name}.trunks is empty, so nobody can be called"
-        return [
-            Finding(False, what, 'name the provider\'s PJSIP endpoint and its lines: trunks = { "provider" = 30 }')
-        ]
+        return [Finding(False, what, 'name the provider\'s PJSIP endpoint and its lines: trunks = { "provider" = 30 }')]
     found = []
     for gateway in gateways:
         if gateway.usable:

@@ -79,8 +79,21 @@ def met(event: Event) -> tuple[str, str] | None:
     agent, members = agent_of(str(bridge.get("id", ""))), bridge.get("channels")
     if agent is None or not isinstance(members, list) or agent not in members:
         return None
-    customer = next((one for one in members if isinstance(one, str) and is_customer(one)), None)
-    return (customer, agent) if customer is not None else None
+    customers = [one for one in members if isinstance(one, str) and is_customer(one)]
+    # Two customers with one agent is what never may be: the listener takes out whoever came second.
+    return (customers[0], agent) if len(customers) == 1 else None
+
+
+def one_too_many(event: Event) -> str | None:
+    """The customer who has just entered a bridge in which an agent talks with another."""
+    bridge, channel_id = event.get("bridge"), channel_of(event).get("id")
+    if event.get("type") != "ChannelEnteredBridge" or not isinstance(bridge, dict) or not isinstance(channel_id, str):
+        return None
+    if agent_of(str(bridge.get("id", ""))) is None or not is_customer(channel_id):
+        return None
+    members = bridge.get("channels")
+    others = [one for one in members if isinstance(one, str) and is_customer(one)] if isinstance(members, list) else []
+    return channel_id if len(others) > 1 else None
 
 
 class AsteriskEvents:

@@ -1,7 +1,7 @@
 """What Asterisk leaves to its application: bridges, music, and who is where after a lost connection.
 
 A *chore* is one word and a channel: `park` an agent who has answered, `back` to the music when their customer has gone,
-`mend` a conversation whose agent was taken out of it, `tidy` what an agent leaves behind, `through`: a channel that is
+`mend` a conversation whose agent was taken out of it, `part` a customer from an agent who has one already, `tidy` what an agent leaves behind, `through`: a channel that is
 none of ours goes on in its dialplan. All are done by the one listener that leads, so no two do them against each other.
 """
 
@@ -20,6 +20,7 @@ from dialer.pbx.asterisk_events import (
     is_customer,
     made,
     met,
+    one_too_many,
     parsed,
     talk_bridge,
 )
@@ -111,6 +112,8 @@ class House:
                 return f"park {channel_id}"
             if kind == "ChannelDestroyed":
                 return f"tidy {channel_id}"
+        if crowd := one_too_many(event):
+            return f"part {crowd}"
         agent = agent_of(_bridge_id(event))
         if agent is not None and kind == "ChannelLeftBridge":
             left = texts(event["bridge"].get("channels"))
@@ -174,6 +177,8 @@ class House:
                     self._back(about)
                 case "mend":
                     self._mend(about)
+                case "part":
+                    self._part(about)
                 case "tidy":
                     self._tidy(about)
                 case "record":
@@ -196,6 +201,13 @@ class House:
         inside = self._inside(agent)
         if any(is_customer(one) for one in inside) and agent not in inside:
             self._order("POST", f"/bridges/{talk_bridge(agent)}/addChannel", {"channel": agent})
+
+    def _part(self, customer: str) -> None:
+        if self._settings.message_context:
+            where = {"context": self._settings.message_context, "extension": "s", "priority": "1"}
+            self._order("POST", f"/channels/{customer}/continue", where)
+        else:
+            self._ask("DELETE", f"/channels/{customer}")
 
     def _put_to_wait(self, agent: str) -> None:
         bridge = self.waiting_bridge if self._settings.hold_music else talk_bridge(agent)

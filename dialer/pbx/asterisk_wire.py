@@ -72,6 +72,8 @@ class AriWire:
         self._url, _ = endpoint_of(name, settings)
         parts = urlsplit(self._url)
         self._host, self._path = parts.hostname or "", parts.path.rstrip("/")
+        if not self._url.isascii():  # checked here, because a codec's complaint would show the whole request
+            raise SettingsError(f"pbx.{name}.url: write the address in ASCII (xn--...)")
         self._tls = tls_context(name, settings) if parts.scheme == "https" else None
         self._port = parts.port or (443 if self._tls else 80)
         self._loopback_only = self._tls is None and not settings.allow_http

@@ -275,9 +275,9 @@ class Pbx(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Told:
-    """What one message of an event stream means to the listener: what to log, what to see to, whether we were replaced."""
+    """What one message of an event stream means to the listener."""
 
-    payload: Payload | None = None  # None: nothing anybody needs to know again
+    payload: Payload | None = None  # to be logged; None: nothing anybody needs to know again
     ref: str | None = None  # the call it is about
     chore: str = ""  # what the PBX leaves to us at this moment; in the adapter's own words
     replaced: bool = False  # another connection has taken the stream over

@@ -374,7 +374,9 @@ def judged(pbx: RealPbx, after: int) -> dict[str, list[str]]:
     return found
 
 
-def differences(ours: Mapping[str, list[str]], theirs: Mapping[str, list[str]]) -> dict[str, tuple[list[str], list[str]]]:
+def differences(
+    ours: Mapping[str, list[str]], theirs: Mapping[str, list[str]]
+) -> dict[str, tuple[list[str], list[str]]]:
     """Numbers about which the two disagree: (ours, theirs)."""
     every = sorted({*ours, *theirs})
     pairs = {number: (sorted(ours.get(number, [])), sorted(theirs.get(number, []))) for number in every}

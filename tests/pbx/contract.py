@@ -150,6 +150,9 @@ class PbxContract:
         fault = request.node.callspec.params.get("fault") if hasattr(request.node, "callspec") else None
         if fault is not None and fault not in rig.faults:
             pytest.skip(f"this PBX cannot be made to show: {fault}")
+        read = request.node.callspec.params.get("read") if hasattr(request.node, "callspec") else None
+        if read == "call_report" and Feature.CALL_REPORT not in rig.pbx.features:
+            pytest.skip("this PBX keeps no report of calls, and says so")
 
     # commands have four ends --------------------------------------------------------------------------
 
