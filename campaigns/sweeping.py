@@ -103,6 +103,8 @@ def _note_alive(application: Application, pbx: Pbx, ref: str, seen: LiveCall) ->
             return []
         now = database_now(session)
         call.pbx_call_id = call.pbx_call_id or seen.call_id
+        if isinstance(call, AgentLeg):
+            call.first_leg_id = call.first_leg_id or seen.leg_id
         told = _as_event(pbx, isinstance(call, AgentLeg), CallState(call.state), seen)
         if told is None:
             return []

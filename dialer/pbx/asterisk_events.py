@@ -148,6 +148,8 @@ class AsteriskEvents:
                 return Heard.ANSWERED, own, {"outcome": CallOutcome.OK}
             case "StasisStart" | "DialerFound" if own is Role.CUSTOMER:
                 return Heard.ANSWERED, Role.RECEPTION, {}
+            case "DialerFound":
+                return Heard.ANSWERED, own, {}
             case "ChannelEnteredBridge":
                 return _entered(event, own)
             case "ChannelUserevent" if event.get("eventname") == MESSAGE:

@@ -1,8 +1,9 @@
 """What Asterisk leaves to its application: bridges, music, and who is where after a lost connection.
 
 A *chore* is one word and a channel: `park` an agent who has answered, `back` to the music when their customer has gone,
-`mend` a conversation whose agent was taken out of it, `part` a customer from an agent who has one already, `tidy` what an agent leaves behind, `through`: a channel that is
-none of ours goes on in its dialplan. All are done by the one listener that leads, so no two do them against each other.
+`mend` a conversation whose agent was taken out of it, `part` a customer from an agent who has one already, `tidy` what
+an agent leaves behind, `through`: a channel that is none of ours goes on in its dialplan. All are done by the one
+listener that leads, so no two do them against each other.
 """
 
 import logging
@@ -149,16 +150,16 @@ class House:
                 continue
             present.add(channel_id)
             if in_stasis(channel, app) and bridge_of(channel_id, together) is None:
+                waiting.append(Told(made(FOUND, channel_id), ref=channel_id))
                 if is_agent(channel_id):
                     chores.append(f"park {channel_id}")
-                else:
-                    waiting.append(Told(made(FOUND, channel_id), ref=channel_id))
         for bridge, inside in together.items():
             agent = agent_of(bridge)
             if agent is not None and agent not in present:
                 chores.append(f"tidy {agent}")
             elif agent is not None and inside == [agent]:
                 chores.append(f"back {agent}")
+        waiting.sort(key=lambda told: is_agent(told.ref or ""))  # customers first, and who waits longest first of them
         return Settled(tuple(waiting), frozenset(present), tuple(chores), restarted)
 
     def gone(self, ref: str) -> Payload:

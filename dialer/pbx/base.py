@@ -287,7 +287,7 @@ class Told:
 class Settled:
     """What a PBX showed when its event stream was opened anew."""
 
-    waiting: Sequence[Told] = ()  # customers who have answered and are with nobody: the longest wait first
+    waiting: Sequence[Told] = ()  # who has answered and is with nobody: customers first, the longest wait first
     present: frozenset[str] = frozenset()  # references of the calls there are
     chores: Sequence[str] = ()
     restarted: bool = False  # since the stream was open before: whatever was there is gone

@@ -27,7 +27,7 @@ from workers.wiring import wire
 
 HERE = Path(__file__).parent
 ANSWERED = ("completed", "abandoned", "hung_up", "played")
-PASSWORD = "DIALER_TEST_ARI_PASSWORD"  # noqa: S105 - a variable's name
+PASSWORD = "DIALER_TEST_ARI_PASSWORD"
 
 
 class NotHere(Exception):

@@ -1,7 +1,7 @@
 """A small Asterisk over real HTTP and a real websocket, written from what a real one was seen to do.
 
-Who is called does at once what the last two digits say: 91 busy, 93 declines, 94 switched off, 96 no such number, 92 never
-answers; anybody else answers. Nothing moves by itself: a test hangs up for people with `hang_up`.
+Who is called does at once what the last two digits say: 91 busy, 93 declines, 94 switched off, 95 no lines, 96 no such
+number, 92 never answers; anybody else answers. Nothing moves by itself: a test hangs up for people with `hang_up`.
 """
 
 import base64

@@ -359,7 +359,9 @@ def test_without_music_an_agent_waits_where_they_talk(peer: AriPeer, opened: Ope
     assert {name: bridge["channels"] for name, bridge in peer.bridges.items()} == {talk_bridge(A): [A]}
     alone = {"id": talk_bridge(A), "channels": [A]}
     assert told_of(pbx, "ChannelEnteredBridge", A, bridge=alone).payload is not None
-    assert told_of(opened(), "ChannelEnteredBridge", A, bridge=alone).payload is None  # with music: on the way to a join
+    assert (
+        told_of(opened(), "ChannelEnteredBridge", A, bridge=alone).payload is None
+    )  # with music: on the way to a join
 
 
 def test_the_last_agent_takes_the_bridges_along(peer: AriPeer, pbx: AsteriskPbx) -> None:
@@ -385,7 +387,8 @@ def test_settling_finds_who_waits_who_must_be_parked_and_what_is_left_over(peer:
     pbx.call_agent(lost)
     peer.bridges[talk_bridge("d5e1f00aa-a3")] = {"id": talk_bridge("d5e1f00aa-a3"), "channels": []}
     settled = pbx.settle()
-    assert [told.ref for told in settled.waiting] == [first.ref, second.ref]  # who waits longest comes first
+    # Customers first, and of them who waits longest.
+    assert [told.ref for told in settled.waiting] == [first.ref, second.ref, lost.ref]
     assert settled.present == {A, C, first.ref, second.ref, lost.ref}
     assert set(settled.chores) == {f"park {lost.ref}", "tidy d5e1f00aa-a3"}
     assert not settled.restarted

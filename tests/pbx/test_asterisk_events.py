@@ -77,9 +77,7 @@ def test_whoever_of_the_two_enters_last_tells_of_the_join_and_the_customer_s_cal
 
 def test_a_customer_with_an_agent_who_talks_is_one_too_many_and_is_not_joined() -> None:
     third = "d5e1f00aa-c13"
-    crowd = json.loads(
-        payload("ChannelEnteredBridge", third, "Up", bridge=bridge(talk_bridge(A), A, C, third)).body
-    )
+    crowd = json.loads(payload("ChannelEnteredBridge", third, "Up", bridge=bridge(talk_bridge(A), A, C, third)).body)
     assert one_too_many(crowd) == third
     assert met(crowd) is None
     assert read("ChannelEnteredBridge", third, "Up", bridge=bridge(talk_bridge(A), A, C, third)).heard is Heard.OTHER
@@ -122,9 +120,7 @@ def test_a_bridge_is_an_agent_s_only_by_its_whole_name() -> None:
         (34, None, False, CallOutcome.NO_LINES),
     ],
 )
-def test_why_the_far_end_did_not_take_a_call(
-    cause: int, status: int | None, rang: bool, outcome: CallOutcome
-) -> None:
+def test_why_the_far_end_did_not_take_a_call(cause: int, status: int | None, rang: bool, outcome: CallOutcome) -> None:
     rung, unrung = refused_by_far_end(cause, status)
     assert (rung if rang else unrung or rung) is outcome
 
@@ -138,9 +134,7 @@ def test_why_the_far_end_did_not_take_a_call(
         (0, None, False, CallOutcome.UNKNOWN),  # Asterisk stopped
     ],
 )
-def test_why_a_call_that_nobody_refused_ended(
-    cause: int, status: int | None, rang: bool, outcome: CallOutcome
-) -> None:
+def test_why_a_call_that_nobody_refused_ended(cause: int, status: int | None, rang: bool, outcome: CallOutcome) -> None:
     rung, unrung = ended_unanswered(cause, status)
     assert (rung if rang else unrung or rung) is outcome
 

@@ -16,16 +16,16 @@ CLAIMED ACCEPTED REFUSED NOT_SENT NO_REPLY EXPIRED CALLING RINGING
 ANSWERED HELD JOINED RELEASED MESSAGE ENDED SETTLED DENIED
 """
 CELLS = """
-ORDERED  SENDING .      .       .       .       EXPIRED .      .       .        .    .      .        .       .       . .
-SENDING  .       PLACED REFUSED EXPIRED UNKNOWN EXPIRED PLACED RINGING ANSWERED HELD JOINED .        MESSAGE ENDING  . LOST
-UNKNOWN  .       PLACED REFUSED .       .       .       PLACED RINGING ANSWERED HELD JOINED .        MESSAGE ENDING  . LOST
-PLACED   .       .      .       .       .       .       .      RINGING ANSWERED HELD JOINED .        MESSAGE ENDING  . LOST
-RINGING  .       .      .       .       .       .       .      .       ANSWERED HELD JOINED .        MESSAGE ENDING  . LOST
-ANSWERED .       .      .       .       .       .       .      .       .        HELD JOINED .        MESSAGE ENDING  . ENDING
-HELD     .       .      .       .       .       .       .      .       .        .    JOINED .        MESSAGE ENDING  . ENDING
-JOINED   .       .      .       .       .       .       .      .       .        .    .      HELD     .       ENDING  . ENDING
-MESSAGE  .       .      .       .       .       .       .      .       .        .    JOINED .        .       ENDING  . ENDING
-ENDING   .       .      .       .       .       .       .      .       .        .    .      .        .       .       . .
+ORDERED  SENDING .      .       .       .       EXPIRED .      .       .        .    .      .    .       .      . .
+SENDING  .       PLACED REFUSED EXPIRED UNKNOWN EXPIRED PLACED RINGING ANSWERED HELD JOINED .    MESSAGE ENDING . LOST
+UNKNOWN  .       PLACED REFUSED .       .       .       PLACED RINGING ANSWERED HELD JOINED .    MESSAGE ENDING . LOST
+PLACED   .       .      .       .       .       .       .      RINGING ANSWERED HELD JOINED .    MESSAGE ENDING . LOST
+RINGING  .       .      .       .       .       .       .      .       ANSWERED HELD JOINED .    MESSAGE ENDING . LOST
+ANSWERED .       .      .       .       .       .       .      .       .        HELD JOINED .    MESSAGE ENDING . ENDING
+HELD     .       .      .       .       .       .       .      .       .        .    JOINED .    MESSAGE ENDING . ENDING
+JOINED   .       .      .       .       .       .       .      .       .        .    .      HELD .       ENDING . ENDING
+MESSAGE  .       .      .       .       .       .       .      .       .        .    JOINED .    .       ENDING . ENDING
+ENDING   .       .      .       .       .       .       .      .       .        .    .      .    .       .      . .
 """
 
 
