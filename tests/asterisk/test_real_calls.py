@@ -1,7 +1,7 @@
 """SIP calls through a real Asterisk, with everything running, judged by the telephones' own log.
 
-The short form takes half a minute and runs where an Asterisk is installed. `make test-asterisk` installs one and runs the
-long form: a thousand calls, a restart of Asterisk, and a websocket that is cut.
+The short form takes half a minute and runs where an Asterisk is installed. `make test-asterisk` installs one and runs
+the long form: a thousand calls, a restart of Asterisk, and a websocket that is cut.
 """
 
 import json
