@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from dialer.settings import PbxSettings, PullSettings, Settings, TimingSettings, load_settings
+from workers.up import processes
 
 CONFIGS = Path(__file__).parents[2] / "configs"
 REMARK = re.compile(r"^# (?=[a-z_]+ = |\[pbx|\[import)", re.MULTILINE)
@@ -50,3 +51,10 @@ def test_the_units_run_commands_that_exist_and_give_them_time_to_stop() -> None:
     commands = {re.search(r"^ExecStart=\S+/dialer (.*)$", text, re.MULTILINE)[1] for text in units.values()}  # type: ignore[index]
     assert commands == {"web", "worker", "scheduler", "listener", "db upgrade"}
     assert all("NoNewPrivileges=yes" in text and "User=dialer" in text for text in units.values())
+
+
+def test_up_starts_a_listener_only_where_a_pbx_needs_one() -> None:
+    asterisk = load_settings(CONFIGS / "asterisk.example.toml", {})
+    assert processes(asterisk, 2, 1) == ["web", "worker-1", "worker-2", "scheduler", "listener"]
+    voispeed = load_settings(CONFIGS / "development.toml", {})
+    assert processes(voispeed, 1, 1) == ["web", "worker", "scheduler"]
