@@ -38,7 +38,7 @@ def park(session: Session, campaign: Campaign, *, now: datetime, timing: TimingS
 
     Whose last call went on after the customer had gone is on the line already.
     """
-    _keep(session, campaign, now=now)
+    keep(session, campaign, now=now)
     ready = session.scalars(
         select(Agent)
         .join(CampaignAgent, CampaignAgent.agent_id == Agent.id)
@@ -57,15 +57,15 @@ def park(session: Session, campaign: Campaign, *, now: datetime, timing: TimingS
     return order_legs(session, campaign, ready, now=now, timing=timing)
 
 
-def _keep(session: Session, campaign: Campaign, *, now: datetime) -> None:
-    """Park the ready agents whose leg still stands, and whose end nobody has ordered."""
+def keep(session: Session, campaign: Campaign, *, now: datetime, only: Agent | None = None) -> None:
+    """Park the ready agents, or `only` this one, whose leg still stands and whose end nobody has ordered."""
     ending = select(Command.id).where(Command.ref == AgentLeg.ref, Command.kind == "hang_up")
     on_line = session.execute(
         select(Agent, AgentLeg)
         .join(CampaignAgent, CampaignAgent.agent_id == Agent.id)
         .join(AgentLeg, (AgentLeg.agent_id == Agent.id) & AgentLeg.ended_at.is_(None))
         .where(CampaignAgent.campaign_id == campaign.id, Agent.pbx == campaign.pbx, Agent.state == "ready")
-        .where(AgentLeg.state == CallState.HELD, ~ending.exists())
+        .where(AgentLeg.state == CallState.HELD, ~ending.exists(), true() if only is None else Agent.id == only.id)
         .order_by(AgentLeg.id)
         .with_for_update(**ROW_LOCK_OR_SKIP, of=(AgentLeg, Agent))
         .execution_options(populate_existing=True)

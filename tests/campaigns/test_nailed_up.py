@@ -6,7 +6,7 @@ import pytest
 from sqlalchemy import select, update
 from sqlalchemy.orm import Session
 
-from campaigns import agents, limits, looking, parking, sweeping
+from campaigns import agents, dialling, limits, looking, parking, sweeping
 from campaigns.application import Application
 from campaigns.db import database_now
 from campaigns.models import Agent, AgentLeg, Assignment, Attempt, Campaign, Command
@@ -197,6 +197,20 @@ def test_a_leg_whose_end_is_ordered_is_not_parked_again(
         assert parking.park(other, other.get_one(Campaign, running.id), now=database_now(other), timing=TIMING) == []
         assert other.get_one(Agent, who.id).state == "ready"
     assert session.get_one(AgentLeg, leg.id).ended_at is None
+
+
+def test_an_agent_who_dials_again_is_not_rung_again(
+    application: Application, session: Session, pbx: FakePbx, running: Campaign
+) -> None:
+    """In manual mode no tick parks anybody: the agent's own call does."""
+    who, leg = parked(session, running)
+    tell(application, pbx, *gone(talk(application, session, pbx, running, leg)))
+    with application.transaction() as other:
+        agents.ready(other, who.id, now=database_now(other), who="test")
+    dialling.put_on_the_line(application, who.id, running.id)
+    session.expire_all()
+    assert session.get_one(Agent, who.id).state == "parked"
+    assert pbx.commands("call_agent") == []
 
 
 def test_a_join_nobody_told_us_of_is_seen_in_the_list_of_calls_and_keeps_the_leg(
