@@ -24,6 +24,7 @@ log = structlog.get_logger(__name__)
 
 FIRST_PAUSE, LONGEST_PAUSE = 0.25, 5.0
 REPLACED_PAUSE = 10.0  # somebody else uses our application's name: taking it back at once would go on for ever
+LOOK_AROUND = 5.0
 MOST_AT_ONCE = 200  # of one commit
 MOST_WAITING = 50_000  # events; more and the connection is given up, to be settled anew
 
@@ -154,12 +155,14 @@ class PbxListener:
         incoming = _Incoming()
         reader = asyncio.create_task(_read(stream, incoming), name=f"read {self.name}")
         chores = _Chores(self._pbx)
+        tidying: asyncio.Task[None] | None = None
         self.figures.connections += 1
         try:
             await self._settle(incoming, chores)
             self.figures.connected = True
             self._pause, self._said = FIRST_PAUSE, ""
             log.info("listening", pbx=self.name)
+            tidying = asyncio.create_task(self._tidy(chores), name=f"tidy {self.name}")
             while True:
                 while incoming.messages:
                     await self._take(self._read_out(incoming), chores)
@@ -169,9 +172,23 @@ class PbxListener:
                 await incoming.came.wait()
         finally:
             reader.cancel()
+            if tidying is not None:
+                tidying.cancel()
             chores.stop()
             with contextlib.suppress(Exception):
                 await stream.close()
+
+    async def _tidy(self, chores: "_Chores") -> None:
+        """Now and then, see to what a chore that failed has left."""
+        while True:
+            await asyncio.sleep(LOOK_AROUND)
+            try:
+                found = await asyncio.to_thread(self._pbx.look_around)
+            except PbxError as exc:
+                log.info("not looked around", pbx=self.name, why=exc.why[:200])
+                continue
+            for chore in found.chores:
+                chores.add(chore, None)
 
     async def _take(self, messages: Sequence[Told], chores: "_Chores") -> None:
         """Log what is news, in the order it came, and see to what the PBX leaves to us."""

@@ -78,6 +78,9 @@ class AsteriskPbx:
     def settle(self) -> Settled:
         return self._house.settle()
 
+    def look_around(self) -> Settled:
+        return self._house.look_around()
+
     def gone(self, ref: str) -> Payload:
         return self._house.gone(ref)
 

@@ -117,9 +117,9 @@ class House:
             return f"part {crowd}"
         agent = agent_of(_bridge_id(event))
         if agent is not None and kind == "ChannelLeftBridge":
-            left = texts(event["bridge"].get("channels"))
+            left = _people(event["bridge"])
             if is_customer(channel_id) and left == [agent]:
-                return f"back {agent}"
+                return f"back {agent} {channel_id}"
             if channel_id == agent and left:
                 return f"mend {agent}"
         if agent is not None and self._settings.record and met(event):
@@ -141,15 +141,20 @@ class House:
                 self._order("POST", f"/applications/{app}/subscription", {"eventSource": f"endpoint:PJSIP/{trunk}"})
             except PbxRefused as exc:
                 log.error("the trunk %s tells us no events: %s", trunk, exc)
-        channels = entries(self._wire.name, self._wire.read("/channels"), "id")
+        return self.look_around(restarted=restarted)
+
+    def look_around(self, *, restarted: bool = False) -> Settled:
+        """Look at every channel and bridge there is."""
+        # The bridges first: whose bridge is listed was there before, so who is missing afterwards has gone.
         together = members(self._wire.name, self._wire.read("/bridges"))
+        channels = entries(self._wire.name, self._wire.read("/channels"), "id")
         present, chores, waiting = set(), [], []
         for channel in sorted(channels, key=lambda one: str(one.get("creationtime", ""))):
             channel_id = str(channel["id"])
             if not (is_agent(channel_id) or is_customer(channel_id)):
                 continue
             present.add(channel_id)
-            if in_stasis(channel, app) and bridge_of(channel_id, together) is None:
+            if in_stasis(channel, self._settings.app) and bridge_of(channel_id, together) is None:
                 waiting.append(Told(made(FOUND, channel_id), ref=channel_id))
                 if is_agent(channel_id):
                     chores.append(f"park {channel_id}")
@@ -157,7 +162,7 @@ class House:
             agent = agent_of(bridge)
             if agent is not None and agent not in present:
                 chores.append(f"tidy {agent}")
-            elif agent is not None and inside == [agent]:
+            elif agent is not None and _people({"channels": inside}) == [agent]:
                 chores.append(f"back {agent}")
         waiting.sort(key=lambda told: is_agent(told.ref or ""))  # customers first, and who waits longest first of them
         return Settled(tuple(waiting), frozenset(present), tuple(chores), restarted)
@@ -175,7 +180,7 @@ class House:
                 case "park":
                     self._park(about)
                 case "back":
-                    self._back(about)
+                    self._back(*about.split(" "))
                 case "mend":
                     self._mend(about)
                 case "part":
@@ -190,11 +195,14 @@ class House:
             log.info("%s came too late: %s", chore, exc.why)
 
     def _park(self, agent: str) -> None:
-        # Named anew is harmless: 409 says that the bridge is there.
-        self._ask("POST", f"/bridges/{talk_bridge(agent)}", {"type": "mixing"})
+        made = self._ask("POST", f"/bridges/{talk_bridge(agent)}", {"type": "mixing"})
+        if made.status == 409 and agent in self._inside(agent):
+            return  # parked before, and talking by now
         self._put_to_wait(agent)
 
-    def _back(self, agent: str) -> None:
+    def _back(self, agent: str, customer: str = "") -> None:
+        if self._settings.record and customer:
+            self._ask("POST", f"/recordings/live/{customer}/stop")
         if self._settings.hold_music and self._inside(agent) == [agent]:  # not if the next customer is there already
             self._put_to_wait(agent)
 
@@ -236,7 +244,7 @@ class House:
         self._order("POST", f"/bridges/{talk_bridge(agent)}/record", how)
 
     def _inside(self, agent: str) -> Sequence[str]:
-        return texts(self._wire.read(f"/bridges/{talk_bridge(agent)}").get("channels"))
+        return _people(self._wire.read(f"/bridges/{talk_bridge(agent)}"))
 
     def _ask(self, method: str, path: str, query: Mapping[str, str | int] | None = None) -> Answer:
         return self._wire.command(method, path, query)
@@ -251,6 +259,11 @@ class House:
         answer = self._wire.command(method, path, query, body)
         if answer.status >= 300:
             raise PbxRefused(self._wire.name, f"HTTP {answer.status} {self._wire.shown(answer.message, 100)}")
+
+
+def _people(bridge: Mapping[str, Any]) -> list[str]:
+    """Our channels in a bridge: one that is recorded holds Asterisk's own, too."""
+    return [one for one in texts(bridge.get("channels")) if is_agent(one) or is_customer(one)]
 
 
 def _bridge_id(event: Mapping[str, Any]) -> str:

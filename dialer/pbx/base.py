@@ -319,6 +319,9 @@ class Streaming(Protocol):
     def settle(self) -> Settled:
         """Ask for the events we want, and look at what there is. To be called when the stream is open."""
 
+    def look_around(self) -> Settled:
+        """Look at what there is, while the stream is open: chores that were not done, or came too early."""
+
     def gone(self, ref: str) -> Payload:
         """Return an event of our own making: a call we knew is not there any more."""
 

@@ -317,7 +317,9 @@ def test_chores_follow_from_events(pbx: AsteriskPbx) -> None:
     talk = {"id": talk_bridge(A), "channels": [A]}
     assert told_of(pbx, "StasisStart", A).chore == f"park {A}"
     assert told_of(pbx, "ChannelDestroyed", A).chore == f"tidy {A}"
-    assert told_of(pbx, "ChannelLeftBridge", C, bridge=talk).chore == f"back {A}"
+    assert told_of(pbx, "ChannelLeftBridge", C, bridge=talk).chore == f"back {A} {C}"
+    recorded = {"id": talk_bridge(A), "channels": [A, "pbx-1795.4"]}  # Asterisk's own channel, while it records
+    assert told_of(pbx, "ChannelLeftBridge", C, at=2, bridge=recorded).chore == f"back {A} {C}"
     assert told_of(pbx, "ChannelLeftBridge", A, bridge={"id": talk_bridge(A), "channels": [C]}).chore == f"mend {A}"
     second = {"id": talk_bridge(A), "channels": [A, C, "d5e1f00aa-c13"]}
     assert told_of(pbx, "ChannelEnteredBridge", "d5e1f00aa-c13", bridge=second).chore == "part d5e1f00aa-c13"
@@ -408,6 +410,8 @@ def test_a_conversation_is_recorded_under_the_call_s_own_reference(peer: AriPeer
         f"/bridges/{talk_bridge(A)}/record",
         {"name": C, "format": "wav", "ifExists": "fail", "maxDurationSeconds": "14400"},
     )
+    pbx.see_to(f"back {A} {C}")
+    assert ("POST", f"/recordings/live/{C}/stop") in [ask[:2] for ask in peer.asked]
 
 
 # secrets (I26) ----------------------------------------------------------------------------------------

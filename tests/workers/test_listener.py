@@ -17,6 +17,7 @@ from campaigns.application import Application
 from campaigns.event_log import EventLog, NotKept
 from campaigns.models import Agent, AgentLeg, Attempt, Campaign, LoggedEvent
 from dialer.calls import CallState
+from dialer.errors import OutcomeUnknown
 from dialer.pbx.asterisk import AsteriskPbx
 from dialer.pbx.base import CustomerOrder
 from dialer.settings import Settings
@@ -308,6 +309,34 @@ def test_events_wait_for_a_database_that_is_away(
         until(lambda: len(rows(stage)) == 3)
     assert refusals == [0]
     assert {kind for _, kind in rows(stage)} == {"Dial", "ChannelHangupRequest", "ChannelDestroyed"}
+
+
+def test_what_a_failed_chore_has_left_is_seen_to_later(
+    stage: Application, peer: AriPeer, session: Session, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(listening, "LOOK_AROUND", 0.2)
+    pbx, failures = stage.pbxes["main"], [3]
+    assert isinstance(pbx, AsteriskPbx)
+    see_to = pbx.see_to
+
+    def unwilling(chore: str) -> None:
+        if failures[0]:
+            failures[0] -= 1
+            raise OutcomeUnknown("main", "gave no complete answer")
+        see_to(chore)
+
+    monkeypatch.setattr(pbx, "see_to", unwilling)
+    campaign = session.scalars(select(Campaign)).one()
+    leg = factories.leg(session, campaign, factories.agent(session, campaign), state=CallState.SENDING)
+    session.commit()
+    with Listener(stage):
+        until(lambda: peer.subscribed)
+        pbx.call_agent(_agent_order(leg))
+        until(lambda: peer.bridges.get("dialer-waiting", {}).get("channels") == [leg.ref])
+        failures[0] = 2
+        peer.hang_up(leg.ref)
+        until(lambda: not peer.bridges)
+    assert failures == [0]
 
 
 def test_a_reader_that_falls_behind_gives_the_connection_up(
