@@ -14,9 +14,10 @@ from dialer.errors import OutcomeUnknown, PbxNonsense, PbxRefused, PbxUnavailabl
 from dialer.pbx.asterisk_check import check_set_up
 from dialer.pbx.asterisk_events import AsteriskEvents, is_agent, talk_bridge
 from dialer.pbx.asterisk_house import House
+from dialer.pbx.asterisk_line import Answer
 from dialer.pbx.asterisk_lists import as_live_call, as_user, entries, members, texts
 from dialer.pbx.asterisk_stream import open_stream
-from dialer.pbx.asterisk_wire import Answer, AriWire
+from dialer.pbx.asterisk_wire import AriWire
 from dialer.pbx.base import (
     AgentOrder,
     CallEvent,

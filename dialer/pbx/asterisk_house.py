@@ -25,8 +25,9 @@ from dialer.pbx.asterisk_events import (
     parsed,
     talk_bridge,
 )
+from dialer.pbx.asterisk_line import Answer
 from dialer.pbx.asterisk_lists import bridge_of, entries, in_stasis, members, texts
-from dialer.pbx.asterisk_wire import Answer, AriWire
+from dialer.pbx.asterisk_wire import AriWire
 from dialer.pbx.base import Heard, Payload, Settled, Told
 from dialer.settings import PbxSettings
 

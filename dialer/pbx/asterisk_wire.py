@@ -6,48 +6,28 @@ client spends as long on it as Asterisk does (measured in docs/decisions.md). Wh
 """
 
 import base64
-import contextlib
 import http.client
-import io
 import json
-import select
 import socket
 import ssl
 import threading
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 from urllib.parse import quote, urlencode, urlsplit
 
 import stamina
 
 from dialer.errors import OutcomeUnknown, PbxError, PbxNonsense, PbxRefused, PbxUnavailable, SettingsError
+from dialer.pbx.asterisk_line import MAX_ANSWER, Answer, Line, TooLong, left
 from dialer.pbx.foreign import inert
 from dialer.pbx.http import AnswerTooLong, ReadRefused, SecretMissing, endpoint_of, origin, tls_context, without_secret
-from dialer.pbx.sockets import KEEP_ALIVE, objection
+from dialer.pbx.sockets import objection
 from dialer.settings import PbxSettings, secret
 
-MAX_ANSWER = 4 * 1024 * 1024  # a thousand channels
 Look = Callable[[], None]
 Query = Mapping[str, str] | Mapping[str, str | int]
-
-
-@dataclass(frozen=True, slots=True)
-class Answer:
-    """What ARI said: its status, and its JSON when it sent any."""
-
-    status: int
-    value: Any = field(repr=False, default=None)
-    readable: bool = True  # the body was JSON, or there was none
-
-    @property
-    def message(self) -> str:
-        """The reason it gives for a refusal; empty when it gives none."""
-        if isinstance(self.value, dict):
-            told = self.value.get("message") or self.value.get("error")
-            return told if isinstance(told, str) else ""
-        return ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +58,7 @@ class AriWire:
         self._port = parts.port or (443 if self._tls else 80)
         self._loopback_only = self._tls is None and not settings.allow_http
         self._mine = threading.local()
-        self._lines: set[_Line] = set()
+        self._lines: set[Line] = set()
         self._lock = threading.Lock()
 
     def __repr__(self) -> str:
@@ -210,7 +190,7 @@ class AriWire:
                 f"gave no complete answer within {self._settings.timeout:g} s" if sent else "cannot be reached in time"
             )
             return _Fault(why, sent=sent)
-        except _TooLong:
+        except TooLong:
             self._drop(line)
             return _Fault(f"answered with more than {MAX_ANSWER // 1024} KiB", answered=True, too_long=True)
         except (OSError, http.client.HTTPException) as exc:
@@ -239,19 +219,19 @@ class AriWire:
             head += f"Content-Length: {len(data)}\r\n"
         return f"{head}\r\n".encode("ascii") + data
 
-    def _line(self, until: float) -> "_Line":
-        line: _Line | None = getattr(self._mine, "line", None)
+    def _line(self, until: float) -> "Line":
+        line: Line | None = getattr(self._mine, "line", None)
         if line is not None and line.fit:
             return line
         self._drop(line)
-        line = _Line(self._connect(until))
+        line = Line(self._connect(until))
         self._mine.line = line
         with self._lock:
             self._lines.add(line)
         return line
 
     def _connect(self, until: float) -> socket.socket:
-        raw = socket.create_connection((self._host, self._port), timeout=_left(until))
+        raw = socket.create_connection((self._host, self._port), timeout=left(until))
         try:
             why = objection(str(raw.getpeername()[0]), loopback_only=self._loopback_only)
             if why:
@@ -259,13 +239,13 @@ class AriWire:
             raw.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             if self._tls is None:
                 return raw
-            raw.settimeout(_left(until))
+            raw.settimeout(left(until))
             return self._tls.wrap_socket(raw, server_hostname=self._host)
         except BaseException:
             raw.close()
             raise
 
-    def _drop(self, line: "_Line | None") -> None:
+    def _drop(self, line: "Line | None") -> None:
         if line is None:
             return
         line.close()
@@ -311,110 +291,5 @@ class AriWire:
         return f"refuses the request {told}"
 
 
-class _TooLong(Exception):
-    pass
-
-
-class _Line:
-    """One connection. Used by one thread; `close` may come from another."""
-
-    def __init__(self, connected: socket.socket) -> None:
-        self._socket = connected
-        self._timed = _Timed(connected)
-        self._reader = io.BufferedReader(self._timed, 65536)
-        self._used = time.monotonic()
-        self._open = True
-
-    @property
-    def fit(self) -> bool:
-        """Whether another request may go out on it: young enough, and nothing came that nobody asked for."""
-        if not self._open or time.monotonic() - self._used > KEEP_ALIVE:
-            return False
-        try:
-            return not select.select([self._socket], [], [], 0)[0]
-        except (OSError, ValueError):
-            return False
-
-    def exchange(self, written: bytes, method: str, until: float) -> Answer:
-        self._timed.until = until
-        self._socket.settimeout(_left(until))
-        self._socket.sendall(written)
-        response = http.client.HTTPResponse(self, method=method)  # type: ignore[arg-type]
-        response.begin()
-        body = response.read(MAX_ANSWER + 1)
-        if len(body) > MAX_ANSWER:
-            raise _TooLong
-        if response.length:
-            raise http.client.IncompleteRead(b"")
-        self._used = time.monotonic()
-        if response.will_close:
-            self.close()
-        value, readable = _json(body) if body else (None, response.status == 204)
-        return Answer(response.status, value, readable)
-
-    def makefile(self, _mode: str) -> "_Borrowed":
-        """What http.client asks a socket for; the reader outlives each response."""
-        return _Borrowed(self._reader)
-
-    def close(self) -> None:
-        self._open = False
-        with contextlib.suppress(OSError):
-            self._socket.close()
-
-
-class _Timed(io.RawIOBase):
-    """A socket whose every read draws on what is left of the request's time."""
-
-    def __init__(self, connected: socket.socket) -> None:
-        self._socket = connected
-        self.until = 0.0
-
-    def readable(self) -> bool:
-        return True
-
-    def readinto(self, buffer: Any) -> int:
-        self._socket.settimeout(_left(self.until))
-        return self._socket.recv_into(buffer)
-
-
-class _Borrowed(io.BufferedIOBase):
-    """The line's reader, which http.client must not close with a response."""
-
-    def __init__(self, reader: "io.BufferedReader[_Timed]") -> None:
-        self._reader = reader
-
-    def readable(self) -> bool:
-        return True
-
-    def read(self, size: int | None = -1) -> bytes:
-        return self._reader.read(-1 if size is None else size)
-
-    def read1(self, size: int = -1) -> bytes:
-        return self._reader.read1(size)
-
-    def readinto(self, buffer: Any) -> int:
-        return self._reader.readinto(buffer)
-
-    def readline(self, size: int | None = -1) -> bytes:
-        return self._reader.readline(-1 if size is None else size)
-
-    def close(self) -> None:
-        """Nothing: the next answer is read from the same reader."""
-
-
-def _left(until: float) -> float:
-    left = until - time.monotonic()
-    if left <= 0:
-        raise TimeoutError("the time for this request is used up")
-    return left
-
-
 def _written(query: Query) -> str:
     return urlencode({name: str(value) for name, value in query.items()}, quote_via=quote, safe="")
-
-
-def _json(body: bytes) -> tuple[Any, bool]:
-    try:
-        return json.loads(body), True
-    except (ValueError, RecursionError):
-        return None, False
