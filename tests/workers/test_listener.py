@@ -216,6 +216,31 @@ def test_a_cut_is_settled_before_anything_new_is_told(stage: Application, peer: 
     assert "dother-c5" in peer.channels  # another installation's
 
 
+def test_a_call_that_speaks_while_we_settle_is_believed_and_not_called_gone(
+    stage: Application, peer: AriPeer, session: Session, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    call = attempt(session, "92")
+    dial(stage, call)
+    session.execute(update(Attempt).values(state=CallState.RINGING))
+    session.commit()
+    pbx = stage.pbxes["main"]
+    assert isinstance(pbx, AsteriskPbx)
+    settle = pbx.settle
+
+    def just_then() -> Any:
+        if call.ref in peer.channels:
+            peer.tell("ChannelHangupRequest", peer.channels[call.ref], cause=17, tech_cause=486)
+            peer.hang_up(call.ref, 17, far_end=False)
+            time.sleep(0.2)  # until it has come
+        return settle()
+
+    monkeypatch.setattr(pbx, "settle", just_then)
+    with Listener(stage):
+        until(lambda: fresh(session, call).ended_at)
+    assert call.state == CallState.BUSY
+    assert "DialerGone" not in {kind for _, kind in rows(stage)}
+
+
 def test_a_websocket_that_is_cut_is_opened_again_and_what_was_missed_is_found(
     stage: Application, peer: AriPeer, session: Session
 ) -> None:
