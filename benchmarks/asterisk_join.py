@@ -56,7 +56,7 @@ def at(event: dict[str, str]) -> float:
 
 def figures(waits: list[float]) -> dict[str, float]:
     waits = sorted(waits)
-    shares = {"p50": 0.5, "p95": 0.95, "p99": 0.99, "max": 1.0}
+    shares = {"p50": 50, "p95": 95, "p99": 99, "max": 100}
     return {"n": len(waits), **{name: round(percentile(waits, share), 1) for name, share in shares.items()}}
 
 

@@ -78,8 +78,11 @@ def _dialplan(name: str, settings: PbxSettings, wire: AriWire) -> list[Finding]:
     found = []
     try:
         there = wire.command("POST", "/channels/create", body=probe).status == 200
+        wanted["T of customer_context"] = f"{settings.machine_context or settings.customer_context},T"
         for setting, context in wanted.items():
-            if context and there:
+            if context.endswith(",T") and there:
+                found.append(_left_alone(wire, context.removesuffix(",T")))
+            elif context and there:
                 asked = {"variable": f"DIALPLAN_EXISTS({context},s,1)"}
                 told = wire.read(f"/channels/{_PROBE}/variable", asked)
                 good = isinstance(told, dict) and told.get("value") == "1"
@@ -94,6 +97,15 @@ def _dialplan(name: str, settings: PbxSettings, wire: AriWire) -> list[Finding]:
     what = f"nobody listens to the application {settings.app}, so the dialplan was not looked at"
     remedy = "start `dialer listener` or `dialer up` and ask again; if one runs, load func_dialplan.so"
     return [Finding(False, what, remedy, fatal=False)]
+
+
+def _left_alone(wire: AriWire, context: str) -> Finding:
+    """Whether somebody whom the dialer leaves alone, because it has died, is looked after by the dialplan itself."""
+    told = wire.read(f"/channels/{_PROBE}/variable", {"variable": f"DIALPLAN_EXISTS({context},T,1)"})
+    if isinstance(told, dict) and told.get("value") == "1":
+        return Finding(True, f"[{context}] looks after those whom a dying dialer leaves alone")
+    what = f"[{context}] has no extension T: who waits while the dialer dies would hear silence"
+    return Finding(False, what, f"set TIMEOUT(absolute) before Stasis and add extension T; {_DOCS}")
 
 
 def _sounds(settings: PbxSettings, wire: AriWire) -> list[Finding]:

@@ -1,16 +1,16 @@
 """What Asterisk leaves to its application: bridges, music, and who is where after a lost connection.
 
-A *chore* is one word and a channel: `park` an agent who has answered, `back` to the music when their customer has gone,
-`mend` a conversation whose agent was taken out of it, `part` a customer from an agent who has one already, `tidy` what
-an agent leaves behind, `through`: a channel that is none of ours goes on in its dialplan. All are done by the one
-listener that leads, so no two do them against each other.
+A *chore* is a word and a channel or two: `park` an agent who has answered, `keep` those who talk past the limit for people
+left alone, `back` to the music when the customer has gone, `mend` a conversation whose agent was taken out of it, `part`
+a customer from an agent who has one already, `tidy` what an agent leaves behind, `through`: a channel that is none of
+ours goes on in its dialplan. All are done by the one listener that leads, so no two do them against each other.
 """
 
 import logging
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from dialer.errors import PbxRefused
+from dialer.errors import OutcomeUnknown, PbxRefused, PbxUnavailable
 from dialer.pbx.asterisk_events import (
     FOUND,
     GONE,
@@ -123,9 +123,8 @@ class House:
                 return f"back {agent} {channel_id}"
             if channel_id == agent and left:
                 return f"mend {agent}"
-        if agent is not None and self._settings.record and met(event):
-            return f"record {agent} {met(event)[0]}"  # type: ignore[index]
-        return ""
+        pair = met(event)
+        return f"keep {pair[0]} {pair[1]}" if pair is not None else ""
 
     # after a lost connection --------------------------------------------------------------------------
 
@@ -144,7 +143,7 @@ class House:
                 log.error("the trunk %s tells us no events: %s", trunk, exc)
         return self.look_around(restarted=restarted)
 
-    def look_around(self, *, restarted: bool = False) -> Settled:
+    def look_around(self, *, restarted: bool | None = None) -> Settled:
         """Look at every channel and bridge there is."""
         # The bridges first: whose bridge is listed was there before, so who is missing afterwards has gone.
         together = members(self._wire.name, self._wire.read("/bridges"))
@@ -165,8 +164,10 @@ class House:
                 chores.append(f"tidy {agent}")
             elif agent is not None and _people({"channels": inside}) == [agent]:
                 chores.append(f"back {agent}")
+            elif agent is not None and restarted is not None:  # they were joined while nobody saw it, perhaps
+                chores += [f"keep {one} {agent}" for one in inside if is_customer(one)]
         waiting.sort(key=lambda told: is_agent(told.ref or ""))  # customers first, and who waits longest first of them
-        return Settled(tuple(waiting), frozenset(present), tuple(chores), restarted)
+        return Settled(tuple(waiting), frozenset(present), tuple(chores), bool(restarted))
 
     def gone(self, ref: str) -> Payload:
         return made(GONE, ref)
@@ -188,8 +189,8 @@ class House:
                     self._part(about)
                 case "tidy":
                     self._tidy(about)
-                case "record":
-                    self._record(*about.split(" "))
+                case "keep":
+                    self._keep(*about.split(" "))
                 case "through":
                     self._ask("POST", f"/channels/{about}/continue")
         except PbxRefused as exc:
@@ -234,8 +235,24 @@ class House:
         if together.get(self.waiting_bridge) == [] and not any(agent_of(bridge) for bridge in together):
             self._ask("DELETE", f"/bridges/{self.waiting_bridge}")  # nobody is left who would wait there
 
-    def _record(self, agent: str, customer: str) -> None:
-        """Record a conversation under the call's own reference; music beside it would be recorded, too."""
+    def _keep(self, customer: str, agent: str) -> None:
+        """They talk: lift the limit after which the dialplan would play the message to somebody left alone.
+
+        Asked again at once when it fails: whom nobody lifts it for is taken out of the conversation.
+        """
+        longer = {"variable": "TIMEOUT(absolute)", "value": str(self._settings.call_limit)}
+        for left in (2, 1, 0):
+            try:
+                self._order("POST", f"/channels/{customer}/variable", longer)
+                break
+            except (PbxUnavailable, OutcomeUnknown):
+                if not left:
+                    raise
+        if self._settings.record:
+            self._record(customer, agent)
+
+    def _record(self, customer: str, agent: str) -> None:
+        """Record a conversation under the call's own reference."""
         how: dict[str, str | int] = {
             "name": customer,
             "format": "wav",

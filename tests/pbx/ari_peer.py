@@ -128,6 +128,8 @@ class AriPeer:
             case "GET", "channels", channel:
                 seen = self.channels.get(channel)
                 return (200, seen) if seen else (404, {"message": "Channel not found"})
+            case "POST", "channels", channel, "variable":
+                return (204, None) if channel in self.channels else (404, {"message": "Channel not found"})
             case "GET", "channels", _, "variable":
                 return 200, {"value": "1"}
             case "GET", "asterisk", "info":

@@ -25,6 +25,7 @@ from dialer.pbx.base import (
 )
 from dialer.settings import PbxSettings
 from tests.pbx.ari_peer import PASSWORD, USER, AriPeer
+from tests.pbx.contract import Fault
 from tests.pbx.scripted import reply
 from tests.pbx.test_asterisk_contract import STEPS
 from tests.pbx.test_secrets import everything_logged, told_by
@@ -241,6 +242,7 @@ def test_a_good_set_up_passes_and_the_channel_that_asked_is_gone(peer: AriPeer, 
     ("method", "path", "answer", "expected"),
     [
         ("GET", "/channels/dialer-check/variable", (200, {"value": "0"}), "no extension s in [dialer-customer]"),
+        ("GET", "/channels/dialer-check/variable", (200, {"value": "0"}), "no extension T: who waits"),
         ("POST", "/channels/create", (409, {"message": "App is not running"}), "nobody listens"),
         ("GET", "/sounds/im-sorry", (404, {"message": "Sound not found"}), "sound is not there: im-sorry"),
         ("GET", "/asterisk/variable", (200, {"value": ""}), "does not say which sounds"),
@@ -323,6 +325,10 @@ def test_chores_follow_from_events(pbx: AsteriskPbx) -> None:
     assert told_of(pbx, "ChannelLeftBridge", A, bridge={"id": talk_bridge(A), "channels": [C]}).chore == f"mend {A}"
     second = {"id": talk_bridge(A), "channels": [A, C, "d5e1f00aa-c13"]}
     assert told_of(pbx, "ChannelEnteredBridge", "d5e1f00aa-c13", bridge=second).chore == "part d5e1f00aa-c13"
+    assert (
+        told_of(pbx, "ChannelEnteredBridge", C, bridge={"id": talk_bridge(A), "channels": [A, C]}).chore
+        == f"keep {C} {A}"
+    )
     assert told_of(pbx, "StasisStart", "1795.8").chore == "through 1795.8"
     assert told_of(pbx, "StasisStart", "probe", state="Down").chore == ""
     assert pbx.told('{"type": "ApplicationReplaced", "application": "dialer"}').replaced
@@ -338,6 +344,24 @@ def test_an_agent_goes_back_to_the_music_unless_the_next_customer_is_there(peer:
     peer.hang_up(C)
     pbx.see_to(f"back {A}")
     assert peer.bridges["dialer-waiting"]["channels"] == [A]
+
+
+def test_who_talks_is_kept_past_the_limit_for_those_left_alone(peer: AriPeer, pbx: AsteriskPbx) -> None:
+    """The dialplan takes whoever is with nobody after three seconds to the message; a busy Asterisk is asked again."""
+    answered(pbx)
+    peer.server.in_turn(STEPS[Fault.CUT], STEPS[Fault.SERVER_ERROR], peer.answer)
+    pbx.see_to(f"keep {C} {A}")
+    longer = {"variable": "TIMEOUT(absolute)", "value": "14400"}
+    assert peer.asked[-1][:3] == ("POST", f"/channels/{C}/variable", longer)
+    peer.hang_up(C)
+    pbx.see_to(f"keep {C} {A}")  # too late is harmless
+
+
+def test_those_who_talk_are_kept_when_the_stream_was_cut_as_they_met(peer: AriPeer, pbx: AsteriskPbx) -> None:
+    agent, customer = parked(pbx), answered(pbx)
+    pbx.join(customer, agent, "agent1001")
+    assert pbx.settle().chores == (f"keep {C} {A}",)
+    assert pbx.look_around().chores == ()
 
 
 def test_a_conversation_whose_agent_was_taken_out_is_mended(peer: AriPeer, pbx: AsteriskPbx) -> None:
@@ -392,7 +416,7 @@ def test_settling_finds_who_waits_who_must_be_parked_and_what_is_left_over(peer:
     # Customers first, and of them who waits longest.
     assert [told.ref for told in settled.waiting] == [first.ref, second.ref, lost.ref]
     assert settled.present == {A, C, first.ref, second.ref, lost.ref}
-    assert set(settled.chores) == {f"park {lost.ref}", "tidy d5e1f00aa-a3"}
+    assert set(settled.chores) == {f"park {lost.ref}", f"keep {C} {A}", "tidy d5e1f00aa-a3"}
     assert not settled.restarted
     assert peer.subscribed == ["endpoint:PJSIP/trunk"]
     assert "ChannelVarset" in peer.filtered
@@ -404,7 +428,7 @@ def test_a_conversation_is_recorded_under_the_call_s_own_reference(peer: AriPeer
     pbx = opened(record=True)
     both = {"id": talk_bridge(A), "channels": [A, C]}
     chore = told_of(pbx, "ChannelEnteredBridge", C, bridge=both).chore
-    assert chore == f"record {A} {C}"
+    answered(pbx)
     pbx.see_to(chore)
     assert peer.asked[-1][1:3] == (
         f"/bridges/{talk_bridge(A)}/record",
