@@ -1,9 +1,9 @@
 """What Asterisk leaves to its application: bridges, music, and who is where after a lost connection.
 
-A *chore* is a word and a channel or two: `park` an agent who has answered, `keep` those who talk past the limit for people
-left alone, `back` to the music when the customer has gone, `mend` a conversation whose agent was taken out of it, `part`
-a customer from an agent who has one already, `tidy` what an agent leaves behind, `through`: a channel that is none of
-ours goes on in its dialplan. All are done by the one listener that leads, so no two do them against each other.
+A *chore* is a word and a channel or two: `park` an agent who has answered, `keep` those who talk past the limit for
+people left alone, `back` to the music when the customer has gone, `mend` a conversation whose agent was taken out of
+it, `part` a customer from an agent who has one already, `tidy` what an agent leaves behind, `through`: a channel that
+is none of ours goes on in its dialplan. All are done by the one listener that leads, so no two work against each other.
 """
 
 import logging
