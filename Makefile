@@ -4,7 +4,7 @@ ARGS ?=
 JOBS ?= 2
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test soak check format bench bench-pacing lock clean
+.PHONY: help setup demo test test-asterisk soak check format bench bench-pacing lock clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' Makefile
@@ -17,6 +17,9 @@ demo: setup ## run a sample campaign against the simulated PBX (ARGS="--agents 1
 
 test: setup ## pass the tests (ARGS="tests/rules -k windows" JOBS=4)
 	$(BIN)/python -m pytest -n $(JOBS) --dist loadgroup -m "not soak and not browser" $(ARGS)
+
+test-asterisk: setup ## a thousand SIP calls through a real Asterisk, which is installed into a folder (Debian; PBX_HOME=...)
+	DIALER_ASTERISK=long $(BIN)/python -m pytest -s tests/asterisk $(ARGS)
 
 soak: setup ## the long runs that `make test` leaves out
 	$(BIN)/python -m pytest -m soak $(ARGS)

@@ -6,6 +6,7 @@ Who has asked to go, and stays for such a customer, comes after the others.
 from datetime import datetime, timedelta
 
 from sqlalchemy import select, text
+from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
 from campaigns import agentless, agents, endings, ledger, pbx_commands, reserving
@@ -86,10 +87,10 @@ def late_join(session: Session, attempt: Attempt, event: CallEvent, *, now: date
     taken = select(Assignment.id).where(Assignment.agent_id == agent.id, Assignment.ended_at.is_(None))
     if (event.party_id or agent.user_id) != agent.user_id or session.scalar(taken) is not None:
         return None
-    again = Assignment(attempt_id=attempt.id, agent_id=agent.id, leg_id=last.leg_id, assigned_at=now)
-    session.add(again)
-    session.flush()
-    return again
+    values = {"attempt_id": attempt.id, "agent_id": agent.id, "leg_id": last.leg_id, "assigned_at": now}
+    # Somebody may be giving this agent another customer at this very moment.
+    again = session.scalar(insert(Assignment).values(values).on_conflict_do_nothing().returning(Assignment.id))
+    return session.get(Assignment, again) if again is not None else None
 
 
 def _fell_through(session: Session, attempt: Attempt, assignment: Assignment, now: datetime) -> bool:

@@ -123,6 +123,8 @@ def put_on_the_line(application: Application, agent_id: int, campaign_id: int) -
             open_leg = select(AgentLeg.id).where(AgentLeg.agent_id == agent.id, AgentLeg.ended_at.is_(None))
             if session.scalar(open_leg) is None:
                 refs = parking.order_legs(session, campaign, [agent], now=now, timing=timing)
+            else:
+                parking.keep(session, campaign, now=now, only=agent)
     for ref in refs:
         application.doorbell.place(ref)
     deadline = application.clock.monotonic() + timing.agent_ring_limit

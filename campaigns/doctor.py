@@ -20,6 +20,7 @@ from campaigns.db import database_now
 from campaigns.effective import without_password
 from dialer.errors import DialerError, NotFound, PbxError, PbxUnavailable, ServiceUnreachable, SettingsError
 from dialer.pbx.base import Feature, Finding, Pbx
+from dialer.pbx.registry import STREAMING
 from dialer.settings import Settings
 
 NEEDED_PYTHON = (3, 11)
@@ -199,7 +200,10 @@ def with_last_event(
     """Say when the PBX's last event came, in place of the adapter's doubt; as it was when the database is away."""
     try:
         with open_application() as application, application.transaction() as session:
-            check = doctor_rows.last_event(session, database_now(session), name, application.settings.web.address)
+            settings = application.settings
+            streaming = name in settings.pbx and settings.pbx[name].kind in STREAMING
+            now = database_now(session)
+            check = doctor_rows.last_event(session, now, name, settings.web.address, streaming=streaming)
     except DialerError:
         return list(findings)
     kept = [one for one in findings if _UNTESTED not in one.what]

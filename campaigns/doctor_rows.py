@@ -1,6 +1,6 @@
 """What the doctor reads in the tables: processes, leases, events and imports that should have moved by now."""
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator, Sequence
 from datetime import datetime, timedelta
 
 from sqlalchemy import func, select, text
@@ -11,6 +11,7 @@ from campaigns.application import Application
 from campaigns.checks import Check
 from campaigns.db import database_now
 from campaigns.models import Attempt, Campaign, Command, Import, Lease, LoggedEvent, PbxStatus, ProcessBeat
+from dialer.pbx.registry import STREAMING
 
 SILENT = timedelta(seconds=15)  # a process that has not beaten for so long is gone
 WAITING = timedelta(seconds=5)  # an event nobody handled for so long is stuck
@@ -21,6 +22,8 @@ NEEDED = {
     "web": "`dialer web` receives the PBX's events",
 }
 
+LISTENER = {"listener": "`dialer listener` hears what such a PBX tells; without it answered customers get the message"}
+
 
 def all_checks(session: Session, application: Application) -> Iterator[Check]:
     """Yield every check of the tables; the schema first, since nothing else can be read without it."""
@@ -30,10 +33,12 @@ def all_checks(session: Session, application: Application) -> Iterator[Check]:
         return
     yield from check_durability(session)
     now = database_now(session)
-    yield from check_processes(session, now)
+    yield from check_processes(session, now, [pbx.kind for pbx in application.settings.pbx.values()])
     yield from check_campaigns(session, now)
     yield from check_pbx_reads(session, now, application)
-    yield from check_events(session, now, list(application.settings.pbx), application.settings.web.address)
+    streaming = {name for name, pbx in application.settings.pbx.items() if pbx.kind in STREAMING}
+    web = application.settings.web.address
+    yield from check_events(session, now, list(application.settings.pbx), web, streaming)
     yield from check_commands(session, now)
     yield from check_imports(session, now)
     yield from check_callbacks(session, now)
@@ -58,11 +63,12 @@ def check_durability(session: Session) -> Iterator[Check]:
         yield Check("database", False, f"PostgreSQL runs with {name} {value}", remedy)
 
 
-def check_processes(session: Session, now: datetime) -> Iterator[Check]:
+def check_processes(session: Session, now: datetime, kinds: Sequence[str] = ()) -> Iterator[Check]:
     """Whether each kind of process is alive; needed only while a campaign runs."""
     beats = session.scalars(select(ProcessBeat).order_by(ProcessBeat.name)).all()
     running = session.scalar(select(func.count()).select_from(Campaign).where(Campaign.state == "running")) or 0
-    for kind, does in NEEDED.items():
+    needed = NEEDED | (LISTENER if set(kinds) & set(STREAMING) else {})
+    for kind, does in needed.items():
         alive = [beat for beat in beats if beat.kind == kind and now - beat.beat_at <= SILENT]
         if alive:
             yield Check("processes", True, f"{len(alive)} {kind} running")
@@ -92,7 +98,9 @@ def check_campaigns(session: Session, now: datetime) -> Iterator[Check]:
                 yield Check("campaigns", False, f"campaign {campaign.name}: {what}", remedy, fatal=False)
 
 
-def check_events(session: Session, now: datetime, pbxes: list[str], web: str) -> Iterator[Check]:
+def check_events(
+    session: Session, now: datetime, pbxes: list[str], web: str, streaming: Collection[str] = ()
+) -> Iterator[Check]:
     """Whether events arrive, and whether somebody handles them."""
     oldest = session.scalar(select(func.min(LoggedEvent.received_at)).where(LoggedEvent.handled_at.is_(None)))
     if oldest is not None and now - oldest > WAITING:
@@ -102,7 +110,7 @@ def check_events(session: Session, now: datetime, pbxes: list[str], web: str) ->
     else:
         yield Check("events", True, "no event waits to be handled")
     for pbx in pbxes:
-        yield last_event(session, now, pbx, web)
+        yield last_event(session, now, pbx, web, streaming=pbx in streaming)
     troubled = session.scalar(
         select(func.count())
         .select_from(LoggedEvent)
@@ -116,7 +124,7 @@ def check_events(session: Session, now: datetime, pbxes: list[str], web: str) ->
         yield Check("events", False, told, "they are kept with their reason; check the PBX's integration", fatal=False)
 
 
-def last_event(session: Session, now: datetime, pbx: str, web: str) -> Check:
+def last_event(session: Session, now: datetime, pbx: str, web: str, *, streaming: bool = False) -> Check:
     """When the PBX's last event came, and whether one was due since. `web`: where the PBX should send them."""
     last = session.scalar(
         select(LoggedEvent.received_at)
@@ -129,6 +137,8 @@ def last_event(session: Session, now: datetime, pbx: str, web: str) -> Check:
     )
     expected = called is not None and now - called > timedelta(seconds=30) and (last is None or last < called)
     remedy = f"let the PBX send its events to {web}/webhooks/{pbx}/ and the webhook secret, while `dialer web` runs"
+    if streaming:
+        remedy = "see that `dialer listener` runs and what its log says"
     if last is None:
         return Check("events", False, f"no event has ever come from PBX {pbx}", remedy, fatal=expected)
     age = f"the last event of PBX {pbx} came {(now - last).total_seconds():.0f} s ago"

@@ -13,7 +13,7 @@ from campaigns import agentless, agents, callback_tickets, disposing, giving, le
 from campaigns.db import ROW_LOCK
 from campaigns.models import AgentLeg, Assignment, Attempt, Campaign, Contact, ContactList
 from campaigns.planning import DIALLED_BY_HAND
-from dialer.calls import CallState, Facts, conclude, given_up
+from dialer.calls import CallState, Facts, Signal, advance, conclude, given_up
 from dialer.modes import AGENTLESS
 from dialer.pbx.base import CallOutcome
 
@@ -54,6 +54,10 @@ def conclude_attempt(session: Session, attempt: Attempt, *, now: datetime, settl
 def conclude_leg(session: Session, leg: AgentLeg, *, now: datetime, settled: bool) -> bool:
     """Close an agent's leg that is over if its facts allow; returns whether they did."""
     if leg.joined_at is not None:
+        # The agent hung up on a customer, whom a leg of this kind leaves behind alone.
+        assignment = open_assignment_of_leg(session, leg.id)
+        if assignment is not None:
+            pbx_commands.order_hang_up(session, session.get_one(Attempt, assignment.attempt_id), now=now)
         close_leg(session, leg, CallState.COMPLETED, now=now, reason="")
         return True
     if leg.answered_at is not None:
@@ -163,11 +167,15 @@ def _free_agent(session: Session, attempt: Attempt, campaign: Campaign, now: dat
         return
     assignment.ended_at, assignment.result = now, "talked"
     leg = session.get_one(AgentLeg, assignment.leg_id, with_for_update=ROW_LOCK, populate_existing=True)
-    if leg.ended_at is None:
+    if leg.ended_at is None and leg.state == CallState.JOINED:
+        leg.state, leg.joined_at = advance(CallState(leg.state), Signal.RELEASED), None
+    elif leg.ended_at is None:
         leg.joined_at = leg.joined_at or attempt.joined_at
         close_leg(session, leg, CallState.COMPLETED, now=now, reason="")
     agent = agents.locked(session, assignment.agent_id)
     agents.leave_customer(session, agent, now=now, wrap_up_limit=campaign.wrap_up_limit)
+    if leg.ended_at is None and agent.state in ("out", "paused"):
+        pbx_commands.order_hang_up(session, leg, now=now)
 
 
 def _plan_contact(session: Session, attempt: Attempt, campaign: Campaign, now: datetime) -> None:

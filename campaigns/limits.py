@@ -102,7 +102,7 @@ def overlong(session: Session, now: datetime, timing: TimingSettings) -> list[st
         .where(
             AgentLeg.ended_at.is_(None),
             AgentLeg.state.in_((CallState.ANSWERED, CallState.HELD)),
-            Agent.state.in_(("ready", "out", "paused", "wrap_up")),
+            Agent.state.in_(("ready", "out", "paused")),
             Agent.since < now - pbx_commands.HANG_UP_AGAIN,
         )
     )

@@ -12,7 +12,7 @@ from sqlalchemy.orm import Session
 from campaigns import agents, pbx_commands, reserving, staying
 from campaigns.db import ROW_LOCK_OR_SKIP
 from campaigns.matching import leg_ref
-from campaigns.models import Agent, AgentLeg, Campaign, CampaignAgent, Installation
+from campaigns.models import Agent, AgentLeg, Campaign, CampaignAgent, Command, Installation
 from dialer.calls import CallState
 from dialer.modes import PARKS_AHEAD
 from dialer.settings import TimingSettings
@@ -34,7 +34,11 @@ _WANTED_BY = text(
 
 
 def park(session: Session, campaign: Campaign, *, now: datetime, timing: TimingSettings) -> list[str]:
-    """Order a parking call for every ready agent of a campaign; returns their references, to be placed."""
+    """Order a parking call for every ready agent of a campaign; returns their references, to be placed.
+
+    Whose last call went on after the customer had gone is on the line already.
+    """
+    keep(session, campaign, now=now)
     ready = session.scalars(
         select(Agent)
         .join(CampaignAgent, CampaignAgent.agent_id == Agent.id)
@@ -51,6 +55,25 @@ def park(session: Session, campaign: Campaign, *, now: datetime, timing: TimingS
         .execution_options(populate_existing=True)
     ).all()
     return order_legs(session, campaign, ready, now=now, timing=timing)
+
+
+def keep(session: Session, campaign: Campaign, *, now: datetime, only: Agent | None = None) -> None:
+    """Park the ready agents, or `only` this one, whose leg still stands and whose end nobody has ordered."""
+    ending = select(Command.id).where(Command.ref == AgentLeg.ref, Command.kind == "hang_up")
+    on_line = session.execute(
+        select(Agent, AgentLeg)
+        .join(CampaignAgent, CampaignAgent.agent_id == Agent.id)
+        .join(AgentLeg, (AgentLeg.agent_id == Agent.id) & AgentLeg.ended_at.is_(None))
+        .where(CampaignAgent.campaign_id == campaign.id, Agent.pbx == campaign.pbx, Agent.state == "ready")
+        .where(AgentLeg.state == CallState.HELD, ~ending.exists(), true() if only is None else Agent.id == only.id)
+        .order_by(AgentLeg.id)
+        .with_for_update(**ROW_LOCK_OR_SKIP, of=(AgentLeg, Agent))
+        .execution_options(populate_existing=True)
+    ).all()
+    for agent, leg in on_line:
+        leg.campaign_id = agent.campaign_id = campaign.id
+        agent.idle_since = agent.idle_since or now
+        agents.move(session, agent, "parked", now=now, who="dialer")
 
 
 def order_legs(

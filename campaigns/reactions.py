@@ -58,7 +58,7 @@ def follow_up(session: Session, call: Attempt | AgentLeg, *, now: datetime) -> l
     commands: list[int] = []
     if call.ended_at is None and call.state in (CallState.ANSWERED, CallState.HELD):
         agent = agents.locked(session, call.agent_id)
-        if agent.state not in agents.WORKING:  # logged out or paused while the phone rang
+        if agent.state in ("out", "paused"):  # since the phone rang
             command = pbx_commands.order_hang_up(session, call, now=now)
             commands += [command] if command is not None else []
         elif call.state == CallState.HELD and not (call.first_leg_id and call.pbx_call_id):
@@ -242,21 +242,26 @@ def _apply_to_attempt(session: Session, attempt: Attempt, event: CallEvent, *, a
             _answered(session, attempt, at, now)  # it is called only after the customer took the call
             first(attempt, "held_at", at)
             step(attempt, Signal.HELD)
+            if attempt.state == CallState.MESSAGE and attempt.message_heard_at is None:
+                # Their time was over before the PBX could be told so: now it can.
+                pbx_commands.order_message(session, attempt, now=now)
         case (Heard.ANSWERED | Heard.CALLING, Role.MESSAGE) | (Heard.DIVERTED, Role.MESSAGE):
             first(attempt, "message_heard_at", at)
             first(attempt, "message_at", at)
             step(attempt, Signal.MESSAGE)
         case (Heard.TRANSFERRED, _) | (Heard.ANSWERED, Role.AGENT):
             _joined(session, attempt, event, at, now)
+        case Heard.BRIDGED, _:
+            _joined(session, attempt, event, at, now, leg_stays=True)
         case Heard.NOT_REACHED, Role.CUSTOMER:
-            attempt.leg_outcome = attempt.leg_outcome or str(event.outcome or CallOutcome.UNKNOWN)
+            attempt.leg_outcome = attempt.leg_outcome or _outcome(attempt, event)
             if attempt.answered_at is None:
                 step(attempt, Signal.ENDED)
                 first(attempt, "over_at", at)
         case Heard.LEFT, Role.CUSTOMER:
             first(attempt, "left_at", at)
         case Heard.ENDED, _:
-            attempt.final_outcome = attempt.final_outcome or str(event.outcome or CallOutcome.UNKNOWN)
+            attempt.final_outcome = attempt.final_outcome or _outcome(attempt, event)
             first(attempt, "over_at", at)
             step(attempt, Signal.ENDED)
         case Heard.COMMAND_FAILED, _:
@@ -265,6 +270,11 @@ def _apply_to_attempt(session: Session, attempt: Attempt, event: CallEvent, *, a
             pass
     if attempt.state == CallState.ENDING:
         endings.conclude_attempt(session, attempt, now=now, settled=False)
+
+
+def _outcome(call: Attempt | AgentLeg, event: CallEvent) -> str:
+    unrung = event.unrung if call.ringing_at is None else None
+    return str(unrung or event.outcome or CallOutcome.UNKNOWN)
 
 
 def _first_heard(call: Attempt | AgentLeg, at: datetime) -> None:
@@ -301,10 +311,13 @@ def _not_given_up_after_all(session: Session, attempt: Attempt, now: datetime) -
         )
 
 
-def _joined(session: Session, attempt: Attempt, event: CallEvent, at: datetime, now: datetime) -> None:
-    news = first(attempt, "joined_at", at)
+def _joined(
+    session: Session, attempt: Attempt, event: CallEvent, at: datetime, now: datetime, *, leg_stays: bool = False
+) -> None:
+    """Customer and agent talk. `leg_stays`: the agent's own call goes on, and serves the next customer too."""
+    first = first(attempt, "joined_at", at)
     step(attempt, Signal.JOINED)
-    if not news:
+    if not first:
         return
     assignment = endings.open_assignment(session, attempt.id) or assigning.late_join(session, attempt, event, now=now)
     if assignment is None:
@@ -316,7 +329,12 @@ def _joined(session: Session, attempt: Attempt, event: CallEvent, at: datetime, 
     agent = agents.locked(session, assignment.agent_id)
     agent.campaign_id = attempt.campaign_id
     agents.move(session, agent, "talking", now=now, who=f"pbx:{attempt.pbx}")
-    if leg.ended_at is None:  # its communication ends with the transfer: there is nothing more to hear of it
+    if leg_stays:
+        if leg.ended_at is None and leg.state != CallState.ENDING:
+            step(leg, Signal.JOINED)
+        else:  # the agent went this instant: whoever is left would hear silence
+            pbx_commands.order_hang_up(session, attempt, now=now)
+    elif leg.ended_at is None:  # its communication ends with the transfer: there is nothing more to hear of it
         endings.close_leg(session, leg, CallState.COMPLETED, now=now, reason="")
     ledger.record(
         session,
@@ -386,14 +404,14 @@ def _apply_to_leg(session: Session, leg: AgentLeg, event: CallEvent, *, at: date
             first(leg, "held_at", at)
             step(leg, Signal.HELD)
         case Heard.NOT_REACHED, Role.AGENT:
-            leg.leg_outcome = leg.leg_outcome or str(event.outcome or CallOutcome.UNKNOWN)
+            leg.leg_outcome = leg.leg_outcome or _outcome(leg, event)
             if leg.answered_at is None:
                 first(leg, "over_at", at)
                 step(leg, Signal.ENDED)
         case Heard.LEFT, Role.AGENT:
             first(leg, "left_at", at)
         case Heard.ENDED, _:
-            leg.final_outcome = leg.final_outcome or str(event.outcome or CallOutcome.UNKNOWN)
+            leg.final_outcome = leg.final_outcome or _outcome(leg, event)
             first(leg, "over_at", at)
             step(leg, Signal.ENDED)
         case Heard.COMMAND_FAILED, _:

@@ -76,8 +76,8 @@ def sweep(application: Application, name: str, suspects: set[str] | None = None)
                 missing.append(call.ref)
             continue
         alive += 1
-        if call.call_id is None or _as_event(is_leg(call.ref), call.state, seen) is not None:
-            carry_out(application, _note_alive(application, call.ref, seen))
+        if call.call_id is None or _as_event(pbx, is_leg(call.ref), call.state, seen) is not None:
+            carry_out(application, _note_alive(application, pbx, call.ref, seen))
     if suspects is not None:
         confirmed = [ref for ref in missing if ref in suspects]
         suspects.clear()
@@ -97,7 +97,7 @@ def _open_calls(session: Session, name: str) -> list[_Open]:
     return found
 
 
-def _note_alive(application: Application, ref: str, seen: LiveCall) -> list[int]:
+def _note_alive(application: Application, pbx: Pbx, ref: str, seen: LiveCall) -> list[int]:
     """A call lives: learn what its events would have told us, if they were lost."""
     with application.transaction() as session:
         call = reactions.locked_call(session, ref)
@@ -105,19 +105,21 @@ def _note_alive(application: Application, ref: str, seen: LiveCall) -> list[int]
             return []
         now = database_now(session)
         call.pbx_call_id = call.pbx_call_id or seen.call_id
-        told = _as_event(isinstance(call, AgentLeg), CallState(call.state), seen)
+        if isinstance(call, AgentLeg):
+            call.first_leg_id = call.first_leg_id or seen.leg_id
+        told = _as_event(pbx, isinstance(call, AgentLeg), CallState(call.state), seen)
         if told is None:
             return []
         reactions.apply_event(session, call, told, at=now, now=now)
         return reactions.follow_up(session, call, now=now)
 
 
-def _as_event(leg: bool, state: CallState, seen: LiveCall) -> CallEvent | None:
+def _as_event(pbx: Pbx, leg: bool, state: CallState, seen: LiveCall) -> CallEvent | None:
     role = seen.connected_role
     on_the_way = state in (CallState.SENDING, CallState.UNKNOWN, CallState.PLACED, CallState.RINGING)
     if not leg:
         if role is Role.AGENT and state in (CallState.ANSWERED, CallState.HELD, CallState.MESSAGE):
-            return _told(Heard.TRANSFERRED, role, seen)
+            return _told(Heard.BRIDGED if Feature.NAILED_UP in pbx.features else Heard.TRANSFERRED, role, seen)
         if role in (Role.RECEPTION, Role.MESSAGE) and (on_the_way or state is CallState.ANSWERED):
             return _told(Heard.ANSWERED, role, seen)
     elif role is Role.WAITING and (on_the_way or state is CallState.ANSWERED):
@@ -129,7 +131,9 @@ def _as_event(leg: bool, state: CallState, seen: LiveCall) -> CallEvent | None:
 
 
 def _told(heard: Heard, role: Role, seen: LiveCall) -> CallEvent:
-    return CallEvent(heard=heard, name="current calls", ref=seen.ref, call_id=seen.call_id, role=role)
+    return CallEvent(
+        heard=heard, name="current calls", ref=seen.ref, call_id=seen.call_id, role=role, leg_id=seen.leg_id
+    )
 
 
 def _close_missing(

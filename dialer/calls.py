@@ -56,6 +56,7 @@ class Signal(StrEnum):
     ANSWERED = "answered"
     HELD = "held"  # the reception (or the waiting IVR) took the call
     JOINED = "joined"
+    RELEASED = "released"  # an agent's leg: the customer is gone, and the leg stays for the next one
     MESSAGE = "message"  # the recorded message was ordered or took the call
     ENDED = "ended"
     SETTLED = "settled"  # the wait for late events is over
@@ -123,7 +124,7 @@ NEXT: dict[CallState, dict[Signal, CallState]] = {
     _S.RINGING: {**_ON_THE_WAY, _G.ACCEPTED: _S.RINGING, _G.CALLING: _S.RINGING},
     _S.ANSWERED: _ANSWERED,
     _S.HELD: _ANSWERED,
-    _S.JOINED: {_G.ENDED: _S.ENDING, _G.DENIED: _S.ENDING},
+    _S.JOINED: {_G.RELEASED: _S.HELD, _G.ENDED: _S.ENDING, _G.DENIED: _S.ENDING},
     # The transfer may have been under way when the limit struck: who talks, talks.
     _S.MESSAGE: {_G.JOINED: _S.JOINED, _G.ENDED: _S.ENDING, _G.DENIED: _S.ENDING},
     _S.ENDING: {},  # left by `conclude` alone
@@ -157,6 +158,8 @@ _BY_OUTCOME = {
     CallOutcome.REJECTED: CallState.REJECTED,
     CallOutcome.UNAVAILABLE: CallState.UNAVAILABLE,
     CallOutcome.NO_LINES: CallState.NO_LINES,
+    CallOutcome.INVALID: CallState.UNAVAILABLE,
+    CallOutcome.MACHINE: CallState.NO_ANSWER,  # nobody was reached; which it was stays with the attempt
 }
 
 
@@ -171,6 +174,8 @@ def conclude(facts: Facts, limit: timedelta, *, settled: bool, agentless: bool =
         return CallState.COMPLETED
     if facts.agent_first:
         return _with_agent_first(facts, settled=settled)
+    if facts.leg_outcome is CallOutcome.MACHINE:
+        return CallState.NO_ANSWER
     if not settled:
         # The join, the answer or the going may be reported after the end: only what no event can undo is said
         # at once, and that is why the customer's own leg was not reached.

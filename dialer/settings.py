@@ -176,6 +176,19 @@ class PbxSettings(_Section):
     recording_field: str = "enable"
     call_action_words: dict[str, str] = Field(default_factory=dict)  # hold, resume, answer, transfer
     user_modes: dict[str, int] = Field(default_factory=lambda: {"do_not_disturb": 2})
+    # Asterisk (docs/pbx/asterisk.md)
+    user: str = Field("", pattern=r"^[A-Za-z0-9._@-]{0,64}$")  # the account whose password the token is
+    app: str = Field("dialer", pattern=r"^[A-Za-z0-9_-]{1,40}$")  # the name our Stasis application goes by
+    trunks: dict[str, int] = Field(default_factory=dict)  # PJSIP endpoint of each provider -> calls it may carry
+    agent_endpoints: tuple[str, ...] = ()  # names or patterns (agent*); empty: every endpoint that is no trunk
+    customer_context: str = Field("dialer-customer", pattern=r"^[A-Za-z0-9_-]{1,60}$")
+    message_context: str = Field("dialer-message", pattern=r"^[A-Za-z0-9_-]{0,60}$")  # empty: there is no message
+    machine_context: str = Field("", pattern=r"^[A-Za-z0-9_-]{0,60}$")  # set: answering machines are told apart
+    ring_limit: int = Field(30, ge=5, le=300)  # seconds until Asterisk gives up a call nobody answers
+    call_limit: int = Field(14_400, ge=60)  # seconds after which Asterisk ends a call by itself
+    hold_music: bool = True  # agents who wait hear it
+    record: bool = False  # conversations, on the PBX
+    auto_answer: str = Field("Call-Info: <sip:dialer>;answer-after=0", pattern=r"^([A-Za-z-]+: [\x20-\x7e]+)?$")
     extra: dict[str, str] = Field(default_factory=dict)  # for adapters with options of their own
 
     @field_validator("kind", mode="before")

@@ -30,7 +30,7 @@ class FakePbx:
 
     def __init__(self, name: str = "main") -> None:
         self.name = name
-        self.features = frozenset(Feature)
+        self.features = frozenset(Feature) - {Feature.NAILED_UP}
         self.sent: list[tuple[str, object]] = []
         self.answers: dict[str, PbxError] = {}  # command -> error to raise
         self.lines: list[Gateway] = [Gateway("4", "trunk", True, True, 30, 0)]

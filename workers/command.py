@@ -20,6 +20,7 @@ _MOUNTS = (
     ("web", "processes:web", "The web process: webhooks, dashboard, health."),
     ("worker", "processes:worker", "A worker process: places calls and reacts to events."),
     ("scheduler", "processes:scheduler", "A scheduler process: pacing, timers, sweeps."),
+    ("listener", "processes:listener", "A listener process: events of PBXs that talk by websocket."),
     ("demo", "demo_command:demo", "A sample campaign from start to end on a simulated PBX."),
     ("db", "processes:database", "The database's schema."),
 )

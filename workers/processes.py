@@ -61,6 +61,19 @@ def scheduler(context: Context, /) -> None:
     sys.exit(run_scheduler(settings))
 
 
+@click.command(cls=Command, example="dialer --config production.toml listener")
+@click.pass_obj
+def listener(context: Context, /) -> None:
+    """Listen to the PBXs that tell their events by websocket, until stopped.
+
+    Run two, on different hosts: one listens to each PBX, the other takes over within three seconds.
+    """
+    settings = _begin(context, "listener")
+    from workers.listener import run_listener
+
+    sys.exit(run_listener(settings))
+
+
 @click.group(cls=Group, name="db")
 def database() -> None:
     """The database's schema."""

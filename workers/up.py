@@ -11,6 +11,7 @@ import click
 from campaigns.cli.tree import Command
 
 if TYPE_CHECKING:
+    from dialer.settings import Settings
     from workers.command import Context
 
 
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
 @click.option("--schedulers", default=1, show_default=True, type=click.IntRange(1, 8), help="Scheduler processes.")
 @click.pass_obj
 def up(context: Context, /, workers: int, schedulers: int) -> None:
-    """Run web, worker and scheduler together until Ctrl-C, each restarted when it dies."""
+    """Run web, worker and scheduler, and a listener if a PBX needs one, until Ctrl-C, each restarted when it dies."""
     from workers.logs import configure_logging
     from workers.supervisor import Child, supervise
     from workers.wiring import wire
@@ -36,10 +37,19 @@ def up(context: Context, /, workers: int, schedulers: int) -> None:
         click.echo(f"dashboard: {settings.web.address}", err=True)
         if not settings.pbx:
             click.echo("no PBX in the settings yet: add a [pbx.NAME] section (see README)", err=True)
-        names = ["web", *_numbered("worker", workers), *_numbered("scheduler", schedulers)]
+        names = processes(settings, workers, schedulers)
         children = [Child(name, _argv(context, name.split("-")[0]), env) for name in names]
         code = supervise(children)
     sys.exit(code)
+
+
+def processes(settings: Settings, workers: int, schedulers: int) -> list[str]:
+    """Name the processes to run: a listener only where a PBX tells its events by websocket."""
+    from dialer.pbx.registry import STREAMING
+
+    streaming = any(pbx.kind in STREAMING for pbx in settings.pbx.values())
+    listener = ["listener"] if streaming else []
+    return ["web", *_numbered("worker", workers), *_numbered("scheduler", schedulers), *listener]
 
 
 def _numbered(kind: str, count: int) -> list[str]:

@@ -25,6 +25,7 @@ class Feature(StrEnum):
     CALL_REPORT = "call_report"
     RECORDING = "recording"
     AGENT_FIRST = "agent_first"  # rings an agent's phone, then calls a number from it
+    NAILED_UP = "nailed_up"  # an agent's call goes on from one customer to the next
 
 
 class Role(StrEnum):
@@ -48,6 +49,7 @@ class Heard(StrEnum):
     LEFT = "left"  # the entity went away; `role` says who
     DROPPED = "dropped"  # the PBX sent the entity away; `role` says whom
     TRANSFERRED = "transferred"  # entity `role` came in from communication `other_call_id`
+    BRIDGED = "bridged"  # customer and agent were put together, and the agent's own call goes on beside it
     DIVERTED = "diverted"  # the call was sent on to entity `role`, which now rings
     ENDED = "ended"  # the communication is over; `outcome` is final
     HELD = "held"  # an agent put the customer on hold
@@ -66,6 +68,8 @@ class CallOutcome(StrEnum):
     REJECTED = "rejected"
     UNAVAILABLE = "unavailable"
     NO_LINES = "no_lines"
+    INVALID = "invalid"  # the network says that there is no such number
+    MACHINE = "machine"  # an answering machine took the call
     UNKNOWN = "unknown"
 
 
@@ -123,6 +127,7 @@ class CallEvent:
     party_id: str | None = None  # gateway, user or IVR id, inside its type
     leg_id: str | None = None
     outcome: CallOutcome | None = None
+    unrung: CallOutcome | None = None  # the outcome instead, if the phone had not rung: some causes mean two things
     other_call_id: str | None = None
     request_id: str | None = None
     number: str | None = None
@@ -201,6 +206,7 @@ class LiveCall:
     started: str = ""
     connected_role: Role | None = None  # None: nobody is connected yet, or the PBX does not say
     connected_id: str | None = None
+    leg_id: str | None = None  # of `connected_role`, where the PBX tells it
 
 
 @dataclass(frozen=True, slots=True)
@@ -308,3 +314,59 @@ class Metered(Protocol):
 
     def room(self) -> Room:
         """Say how many calls may be started now; asks our own book, and never the PBX."""
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """What one message of an event stream means to the listener."""
+
+    payload: Payload | None = None  # to be logged; None: nothing anybody needs to know again
+    ref: str | None = None  # the call it is about
+    chore: str = ""  # what the PBX leaves to us at this moment; in the adapter's own words
+    replaced: bool = False  # another connection has taken the stream over
+
+
+@dataclass(frozen=True, slots=True)
+class Settled:
+    """What a PBX showed when its event stream was opened anew."""
+
+    waiting: Sequence[Told] = ()  # who has answered and is with nobody: customers first, the longest wait first
+    present: frozenset[str] = frozenset()  # references of the calls there are
+    chores: Sequence[str] = ()
+    restarted: bool = False  # since the stream was open before: whatever was there is gone
+
+
+class StreamEnded(Exception):
+    """An event stream is over; the text says how."""
+
+
+class EventStream(Protocol):
+    """An open connection on which a PBX tells its events."""
+
+    async def receive(self) -> str:
+        """Return the next message; StreamEnded when there will be none."""
+
+    async def close(self) -> None: ...
+
+
+@runtime_checkable
+class Streaming(Protocol):
+    """A `Pbx` that tells its events on a connection we hold. `dialer listener` is the one who holds it."""
+
+    async def open_stream(self) -> EventStream:
+        """Connect; PbxUnavailable or PbxRefused when that fails."""
+
+    def told(self, message: str) -> Told:
+        """Say what a message is to us; cheaply, and without ever failing."""
+
+    def settle(self) -> Settled:
+        """Ask for the events we want, and look at what there is. To be called when the stream is open."""
+
+    def look_around(self) -> Settled:
+        """Look at what there is, while the stream is open: chores that were not done, or came too early."""
+
+    def gone(self, ref: str) -> Payload:
+        """Return an event of our own making: a call we knew is not there any more."""
+
+    def see_to(self, chore: str) -> None:
+        """Do what the PBX leaves to us; harmless when done twice, and when it is too late."""

@@ -123,12 +123,12 @@ class PbxHttp:
         self._secret_field = secret_field
         self._environ = environ
         self._retries = retries
-        self._url, self._fixed_query = _endpoint(f"{self.section}.{name}", settings)
+        self._url, self._fixed_query = endpoint_of(f"{self.section}.{name}", settings)
         self._allowance = Allowance() if transport is None else None
         if self._allowance is not None:
             loopback_only = self._url.startswith("http://") and not settings.allow_http
             inner: httpx.BaseTransport = GuardedTransport(
-                _tls(f"{self.section}.{name}", settings), self._allowance, loopback_only=loopback_only
+                tls_context(f"{self.section}.{name}", settings), self._allowance, loopback_only=loopback_only
             )
         else:
             assert transport is not None
@@ -185,7 +185,7 @@ class PbxHttp:
 
     def shown(self, text: str, limit: int = 200) -> str:
         """Return text of the PBX as it may be shown: inert, short, and without our secret if it was echoed."""
-        return inert(_without(text, self._secret_or_none()), limit)
+        return inert(without_secret(text, self._secret_or_none()), limit)
 
     # one request --------------------------------------------------------------------------------------
 
@@ -263,7 +263,7 @@ class PbxHttp:
     # what a fault means -------------------------------------------------------------------------------
 
     def _faulty(self, kind: Kind, fault: Fault) -> PbxError:
-        where = f"{_origin(self._url)} {fault.why}"
+        where = f"{origin(self._url)} {fault.why}"
         if not fault.sent:
             return PbxUnavailable(self.name, f"{where}; check that the PBX runs and pbx.{self.name}.url")
         if kind is Kind.COMMAND:
@@ -280,7 +280,7 @@ class PbxHttp:
         command = kind is Kind.COMMAND
         refused = PbxRefused if command else ReadRefused
         if 300 <= status < 400:
-            elsewhere = self.shown(_origin(answer.location), 80) or "elsewhere"
+            elsewhere = self.shown(origin(answer.location), 80) or "elsewhere"
             why = f"HTTP {status} sends us to {elsewhere}, and redirects are not followed"
             remedy = f"set pbx.{self.name}.url to the final address"
             if command and status not in _SENT_ELSEWHERE:
@@ -334,7 +334,7 @@ def _collect(response: httpx.Response) -> Answer | Fault:
     return Answer(response.status_code, bytes(body), headers.get("location", ""), headers.get("retry-after", ""))
 
 
-def _endpoint(place: str, settings: Reached) -> tuple[str, str]:
+def endpoint_of(place: str, settings: Reached) -> tuple[str, str]:
     parts = urlsplit(settings.url)
     if parts.username is not None or parts.password is not None:
         raise SettingsError(
@@ -349,7 +349,7 @@ def _endpoint(place: str, settings: Reached) -> tuple[str, str]:
     return parts._replace(query="", fragment="").geturl(), parts.query
 
 
-def _tls(place: str, settings: Reached) -> ssl.SSLContext:
+def tls_context(place: str, settings: Reached) -> ssl.SSLContext:
     """Check certificates against the usual authorities, or against the operator's own."""
     authority = settings.extra.get("ca_file", "")
     if settings.url.startswith("http://"):
@@ -364,7 +364,7 @@ def _tls(place: str, settings: Reached) -> ssl.SSLContext:
     raise SettingsError(f"{place}.extra.ca_file: cannot use {authority} as a certificate authority: {why}")
 
 
-def _origin(url: str) -> str:
+def origin(url: str) -> str:
     """Return where a URL leads without its path and query, which may hold a secret."""
     try:
         parts = urlsplit(url)
@@ -382,7 +382,7 @@ def _client_error(name: str, status: int) -> str:
     return f"refuses the request: check pbx.{name}.url"
 
 
-def _without(text: str, token: SecretStr | None) -> str:
+def without_secret(text: str, token: SecretStr | None) -> str:
     value = token.get_secret_value() if token is not None else ""
     if len(value) < SHORTEST_SECRET:
         return text  # the letters of so short a word are everywhere

@@ -12,12 +12,9 @@ if TYPE_CHECKING:
 
     from dialer.pbx.request_book import RequestBook
 
-KINDS = (
-    "voispeed",
-    "simulator",
-    "easyconnect",
-    "voipline",
-)  # the simulator speaks VOIspeed, so one adapter serves both
+_VOISPEED = ("voispeed", "simulator")  # the simulator speaks VOIspeed, so one adapter serves both
+STREAMING = ("asterisk",)  # tell their events on a connection that `dialer listener` holds
+KINDS = (*_VOISPEED, *STREAMING, "easyconnect", "voipline")
 
 
 def open_pbx(
@@ -34,6 +31,10 @@ def open_pbx(
     that allow few are counted, over all processes. The adapter is imported only here:
     a command line that speaks to no PBX does not wait for an HTTP library.
     """
+    if settings.kind == "asterisk":
+        from dialer.pbx.asterisk import AsteriskPbx
+
+        return AsteriskPbx(name, settings, environ=environ)
     if settings.kind == "easyconnect":
         from dialer.pbx.easyconnect import EasyConnectPbx
 
@@ -42,8 +43,8 @@ def open_pbx(
         from dialer.pbx.voipline import VoiplinePbx
 
         return VoiplinePbx(name, settings, requests=requests, environ=environ, transport=transport)
-    if settings.kind in KINDS:
+    if settings.kind in _VOISPEED:
         from dialer.pbx.voispeed import VoispeedPbx
 
         return VoispeedPbx(name, settings, environ=environ, transport=transport)
-    raise SettingsError(f"pbx.{name}.kind: {settings.kind} is not in this release; it speaks to {' and '.join(KINDS)}")
+    raise SettingsError(f"pbx.{name}.kind: {settings.kind} is not in this release; it speaks to {', '.join(KINDS)}")

@@ -420,3 +420,20 @@ def test_an_unmigrated_database_is_told_how_to_be_mended(whole: Application, ses
     checks = [check for check in run(whole) if check.area == "database" and not check.ok]
     assert [check.remedy for check in checks] == ["run `dialer db upgrade`"]
     assert datetime.now(UTC) - whole.clock.now() < timedelta(seconds=5)
+
+
+def test_a_listener_is_needed_only_for_a_pbx_that_talks_by_websocket(session: Session) -> None:
+    factories.campaign(session)
+    for kind in ("scheduler", "worker", "web"):
+        beat(session, kind)
+    assert faults(doctor_rows.check_processes(session, NOW, ["voispeed"])) == {}
+    found = faults(doctor_rows.check_processes(session, NOW, ["voispeed", "asterisk"]))
+    assert list(found) == ["no listener is running while 1 campaigns run"]
+    beat(session, "listener")
+    assert faults(doctor_rows.check_processes(session, NOW, ["asterisk"])) == {}
+
+
+def test_who_hears_no_event_is_sent_to_the_listener_or_to_the_webhook(session: Session) -> None:
+    assert "/webhooks/main/" in doctor_rows.last_event(session, NOW, "main", "https://dialer.example").remedy
+    by_stream = doctor_rows.last_event(session, NOW, "main", "https://dialer.example", streaming=True)
+    assert "dialer listener" in by_stream.remedy

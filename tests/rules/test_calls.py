@@ -13,19 +13,19 @@ from dialer.retries import NEVER_RANG
 # the table under test: every cell was decided by a person.
 COLUMNS = """
 CLAIMED ACCEPTED REFUSED NOT_SENT NO_REPLY EXPIRED CALLING RINGING
-ANSWERED HELD JOINED MESSAGE ENDED SETTLED DENIED
+ANSWERED HELD JOINED RELEASED MESSAGE ENDED SETTLED DENIED
 """
 CELLS = """
-ORDERED  SENDING .      .       .       .       EXPIRED .      .       .        .    .      .       .      . .
-SENDING  .       PLACED REFUSED EXPIRED UNKNOWN EXPIRED PLACED RINGING ANSWERED HELD JOINED MESSAGE ENDING . LOST
-UNKNOWN  .       PLACED REFUSED .       .       .       PLACED RINGING ANSWERED HELD JOINED MESSAGE ENDING . LOST
-PLACED   .       .      .       .       .       .       .      RINGING ANSWERED HELD JOINED MESSAGE ENDING . LOST
-RINGING  .       .      .       .       .       .       .      .       ANSWERED HELD JOINED MESSAGE ENDING . LOST
-ANSWERED .       .      .       .       .       .       .      .       .        HELD JOINED MESSAGE ENDING . ENDING
-HELD     .       .      .       .       .       .       .      .       .        .    JOINED MESSAGE ENDING . ENDING
-JOINED   .       .      .       .       .       .       .      .       .        .    .      .       ENDING . ENDING
-MESSAGE  .       .      .       .       .       .       .      .       .        .    JOINED .       ENDING . ENDING
-ENDING   .       .      .       .       .       .       .      .       .        .    .      .       .      . .
+ORDERED  SENDING .      .       .       .       EXPIRED .      .       .        .    .      .    .       .      . .
+SENDING  .       PLACED REFUSED EXPIRED UNKNOWN EXPIRED PLACED RINGING ANSWERED HELD JOINED .    MESSAGE ENDING . LOST
+UNKNOWN  .       PLACED REFUSED .       .       .       PLACED RINGING ANSWERED HELD JOINED .    MESSAGE ENDING . LOST
+PLACED   .       .      .       .       .       .       .      RINGING ANSWERED HELD JOINED .    MESSAGE ENDING . LOST
+RINGING  .       .      .       .       .       .       .      .       ANSWERED HELD JOINED .    MESSAGE ENDING . LOST
+ANSWERED .       .      .       .       .       .       .      .       .        HELD JOINED .    MESSAGE ENDING . ENDING
+HELD     .       .      .       .       .       .       .      .       .        .    JOINED .    MESSAGE ENDING . ENDING
+JOINED   .       .      .       .       .       .       .      .       .        .    .      HELD .       ENDING . ENDING
+MESSAGE  .       .      .       .       .       .       .      .       .        .    JOINED .    .       ENDING . ENDING
+ENDING   .       .      .       .       .       .       .      .       .        .    .      .    .       .      . .
 """
 
 
@@ -70,8 +70,15 @@ def test_the_table_never_goes_back_to_an_earlier_state():
     order = {state: n for n, state in enumerate(CallState)}
     backwards = {(s, g) for s, row in NEXT.items() for g, after in row.items() if order[after] < order[s]}
 
-    # The one step back on the page is a step on in life: who was sent to the message was joined after all.
-    assert backwards == {(CallState.MESSAGE, Signal.JOINED)}
+    # One step back on the page is a step on in life: who was sent to the message was joined after all. The other is
+    # an agent's, whose leg serves one customer after the other.
+    assert backwards == {(CallState.MESSAGE, Signal.JOINED), (CallState.JOINED, Signal.RELEASED)}
+
+
+def test_no_event_of_a_pbx_releases_a_leg():
+    """Only the end of the customer's call does; else a repeated event could free an agent who talks (I9)."""
+    heard = (Signal.CALLING, Signal.RINGING, Signal.ANSWERED, Signal.HELD, Signal.JOINED, Signal.MESSAGE)
+    assert all(advance(CallState.JOINED, signal) is CallState.JOINED for signal in heard)
 
 
 def test_every_open_state_can_end():
@@ -101,6 +108,9 @@ def at(seconds: float) -> datetime:
         pytest.param(Facts(at(0), None, None, at(5), at(5), None, None), "abandoned", id="silence past the limit"),
         pytest.param(Facts(at(0), None, None, at(2), at(2), None, None), "abandoned", id="left at the limit"),
         pytest.param(Facts(at(0), None, None, at(1.999), at(5), None, None), "hung_up", id="left before the limit"),
+        pytest.param(Facts(at(0), None, None, None, at(2), CallOutcome.MACHINE, None), "no_answer", id="machine"),
+        pytest.param(Facts(at(0), at(1), None, None, at(9), CallOutcome.MACHINE, None), "completed", id="it was none"),
+        pytest.param(Facts(None, None, None, None, at(1), CallOutcome.INVALID, None), "unavailable", id="no number"),
         pytest.param(Facts(at(0), None, None, None, at(1), None, None), "hung_up", id="ended before the limit"),
         pytest.param(Facts(at(0), None, at(1.6), at(1.5), at(2), None, None), "hung_up", id="message to nobody"),
         pytest.param(Facts(at(0), None, None, None, None, None, None), "abandoned", id="answered, then nothing"),

@@ -6,15 +6,20 @@ from pathlib import Path
 import pytest
 
 from dialer.settings import DirectorySettings, PbxSettings, PullSettings, Settings, TimingSettings, load_settings
+from workers.up import processes
 
 CONFIGS = Path(__file__).parents[2] / "configs"
 REMARK = re.compile(r"^# (?=[a-z_]+ = |\[pbx|\[directory|\[import)", re.MULTILINE)
 
 
-@pytest.mark.parametrize("name", ["development.toml", "production.example.toml"])
+@pytest.mark.parametrize("name", ["development.toml", "production.example.toml", "asterisk.example.toml"])
 def test_a_shipped_configuration_is_accepted(name: str) -> None:
     settings = load_settings(CONFIGS / name, {})
-    assert settings.pbx["main"].webhook_secret_env or settings.pbx["main"].webhook_secret_file
+    assert (
+        settings.pbx["main"].kind == "asterisk"
+        or settings.pbx["main"].webhook_secret_env
+        or settings.pbx["main"].webhook_secret_file
+    )
 
 
 def test_the_example_shows_every_setting_of_a_pbx_and_every_time() -> None:
@@ -47,5 +52,12 @@ def test_what_the_example_shows_behind_a_mark_are_the_defaults(tmp_path: Path) -
 def test_the_units_run_commands_that_exist_and_give_them_time_to_stop() -> None:
     units = {path.name: path.read_text() for path in (CONFIGS / "systemd").glob("*.service")}
     commands = {re.search(r"^ExecStart=\S+/dialer (.*)$", text, re.MULTILINE)[1] for text in units.values()}  # type: ignore[index]
-    assert commands == {"web", "worker", "scheduler", "db upgrade"}
+    assert commands == {"web", "worker", "scheduler", "listener", "db upgrade"}
     assert all("NoNewPrivileges=yes" in text and "User=dialer" in text for text in units.values())
+
+
+def test_up_starts_a_listener_only_where_a_pbx_needs_one() -> None:
+    asterisk = load_settings(CONFIGS / "asterisk.example.toml", {})
+    assert processes(asterisk, 2, 1) == ["web", "worker-1", "worker-2", "scheduler", "listener"]
+    voispeed = load_settings(CONFIGS / "development.toml", {})
+    assert processes(voispeed, 1, 1) == ["web", "worker", "scheduler"]

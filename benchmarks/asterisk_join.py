@@ -1,0 +1,172 @@
+"""From a customer's answer to the bridge with an agent, by a real Asterisk's own clock, beside the bare floor.
+
+The floor is a loop that does nothing but read the websocket and send the one request of a join. The product writes
+the event down, asks the queue, chooses the agent in the database, claims the command and sends the same request. The
+floor is taken before and after it, on the same machine. Needs tests/asterisk/install.sh.
+
+    .venv/bin/python benchmarks/asterisk_join.py [--calls 200] [--agents 10] [--json]
+"""
+
+import argparse
+import asyncio
+import json
+import os
+import sys
+import tempfile
+import time
+from collections import deque
+from datetime import datetime
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parents[1]))
+
+from sqlalchemy import text
+
+from dialer.pbx.asterisk import AsteriskPbx
+from dialer.pbx.base import AgentOrder, CustomerOrder, WaitingLeg
+from tests.asterisk import kit
+from workers.demo_results import percentile
+
+# An agent was free before the customer answered: what is measured is us, not the wait for somebody.
+EVENTS = text(
+    """
+    SELECT e.ref, convert_from(e.body, 'UTF8') AS body FROM logged_events e
+    JOIN attempts t ON t.ref = e.ref
+    JOIN LATERAL (SELECT agent_free_at FROM assignments WHERE attempt_id = t.id ORDER BY id LIMIT 1) s ON true
+    WHERE t.joined_at IS NOT NULL AND s.agent_free_at < t.answered_at ORDER BY e.id
+    """
+)
+STAGES = text(
+    """
+    SELECT extract(epoch FROM s.assigned_at - t.answered_at) * 1000 AS assigned,
+           extract(epoch FROM c.due_at - t.answered_at) * 1000 AS ordered,
+           extract(epoch FROM c.sent_at - t.answered_at) * 1000 AS claimed,
+           extract(epoch FROM t.joined_at - t.answered_at) * 1000 AS joined
+    FROM attempts t
+    JOIN LATERAL (SELECT * FROM assignments WHERE attempt_id = t.id ORDER BY id LIMIT 1) s ON true
+    JOIN LATERAL (SELECT * FROM commands WHERE ref = t.ref AND kind = 'join' ORDER BY id LIMIT 1) c ON true
+    WHERE t.joined_at IS NOT NULL AND s.agent_free_at < t.answered_at
+    """
+)
+
+
+def at(event: dict[str, str]) -> float:
+    return datetime.fromisoformat(event["timestamp"]).timestamp() * 1000
+
+
+def figures(waits: list[float]) -> dict[str, float]:
+    waits = sorted(waits)
+    shares = {"p50": 50, "p95": 95, "p99": 99, "max": 100}
+    return {"n": len(waits), **{name: round(percentile(waits, share), 1) for name, share in shares.items()}}
+
+
+async def bare(pbx: AsteriskPbx, calls: int, agents: int, mark: str, per_second: float) -> list[float]:
+    """Join customers to agents with nothing in between; answer -> bridged, in milliseconds."""
+    stream = await pbx.open_stream()
+    await asyncio.to_thread(pbx.settle)
+    legs = [AgentOrder(f"{mark}-a{n}", f"agent{1000 + n}", str(1000 + n)) for n in range(1, agents + 1)]
+    free: deque[str] = deque()
+    with_whom: dict[str, str] = {}
+    answered: dict[str, float] = {}
+    waits: list[float] = []
+
+    async def place() -> None:
+        for number in range(calls):
+            await asyncio.sleep(1 / per_second)
+            order = CustomerOrder(f"{mark}-c{number}", f"+49301{number:05}98", "trunk", "+4930555000")
+            await asyncio.to_thread(pbx.call_customer, order)
+
+    for leg in legs:
+        pbx.call_agent(leg)
+    placing: asyncio.Task[None] | None = None
+    last = time.monotonic()
+    while time.monotonic() - last < 5:
+        try:
+            event = json.loads(await asyncio.wait_for(stream.receive(), 3))
+        except TimeoutError:
+            continue
+        kind, channel = event["type"], event.get("channel", {}).get("id", "")
+        if not channel.startswith(mark):
+            continue
+        last = time.monotonic()
+        if kind == "StasisStart" and channel.startswith(f"{mark}-a"):
+            pbx.see_to(f"park {channel}")
+            free.append(channel)
+            if len(free) == agents and placing is None:
+                placing = asyncio.create_task(place())
+        elif kind == "StasisStart" and free and channel not in with_whom:
+            with_whom[channel] = agent = free.popleft()
+            pbx.join(WaitingLeg(channel, channel), WaitingLeg(agent, agent), "agent")
+        elif kind == "ChannelStateChange" and event["channel"]["state"] == "Up":
+            answered.setdefault(channel, at(event))
+        elif kind == "ChannelEnteredBridge" and channel in with_whom and channel in answered:
+            waits.append(at(event) - answered.pop(channel))
+        elif kind == "ChannelDestroyed" and channel in with_whom:
+            free.append(with_whom.pop(channel))
+            pbx.see_to(f"back {free[-1]}")
+    for leg in legs:
+        pbx.hang_up(leg.ref)
+        pbx.see_to(f"tidy {leg.ref}")
+    await stream.close()
+    return waits
+
+
+def product(real: kit.RealPbx, calls: int, agents: int) -> tuple[list[float], dict[str, dict[str, float]]]:
+    """The same with the whole product in between, and where its time goes."""
+    with tempfile.TemporaryDirectory() as folder, kit.dialer(real, Path(folder)) as on:
+        names = ",".join(f"agent{1000 + n}" for n in range(1, agents + 1))
+        kit.start(on, kit.numbers(calls, endings=("98",)), mode="progressive", agents=names)
+        kit.look_on(on, 60 + 3 * calls)
+        kit.rest(on, real)
+        up: dict[str, float] = {}
+        waits: list[float] = []
+        with on.application.transaction() as session:
+            for ref, body in session.execute(EVENTS):
+                event = json.loads(body)
+                if event["type"] == "ChannelStateChange" and event["channel"]["state"] == "Up":
+                    up.setdefault(ref, at(event))
+                elif event["type"] == "ChannelEnteredBridge" and ref in up:
+                    waits.append(at(event) - up.pop(ref))
+            rows = session.execute(STAGES).mappings().all()
+        stages = {name: figures([float(row[name]) for row in rows]) for name in rows[0]} if rows else {}
+    return waits, stages
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--calls", type=int, default=200)
+    parser.add_argument("--agents", type=int, default=10)
+    parser.add_argument("--per-second", type=float, default=5.0, help="of the bare floor")
+    parser.add_argument("--json", action="store_true")
+    given = parser.parse_args()
+    home = Path(os.environ.get("PBX_HOME", "") or Path.home() / ".cache" / "dialer-pbx")
+    real = kit.RealPbx(home)
+    real.start()
+    found: dict[str, object] = {"load": [os.getloadavg()[0]]}
+    try:
+        floors = []
+        for mark in ("bench1", "bench2"):
+            pbx = real.open()
+            floors.append(figures(asyncio.run(bare(pbx, given.calls, given.agents, mark, given.per_second))))
+            pbx.close()
+            if mark == "bench1":
+                waits, stages = product(real, given.calls, given.agents)
+        ours = figures(waits)
+        floor = max(one["p99"] for one in floors)
+        found |= {"floor": floors, "ours": ours, "stages": stages, "p99_over_floor": round(ours["p99"] / floor, 1)}
+    finally:
+        real.stop()
+    found["load"] = [*found["load"], os.getloadavg()[0]]  # type: ignore[misc]
+    if given.json:
+        print(json.dumps(found))
+        return
+    print(f"answer -> bridged, by Asterisk's clock, ms; load {found['load']}")
+    print(f"  bare floor, before and after: {floors}")
+    print(f"  the product:                  {ours}")
+    for name, spread in stages.items():
+        print(f"    answer logged -> {name:9} {spread}")
+    print(f"  p99 over the floor's p99: {found['p99_over_floor']}")
+
+
+if __name__ == "__main__":
+    main()

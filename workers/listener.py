@@ -1,0 +1,94 @@
+"""The listener process: holds the connections on which PBXs tell their events, and logs them as the receiver would.
+
+One listener leads each such PBX by a lease; the others stand by. How is in `workers.listening`.
+"""
+
+import asyncio
+import contextlib
+import os
+import secrets
+import signal
+import socket
+from collections.abc import Sequence
+
+import structlog
+
+from campaigns import leases
+from campaigns.application import Application
+from campaigns.event_log import EventLog, connection_string
+from campaigns.web.ringing import Ringer
+from dialer.settings import Settings
+from workers.beat import Beat
+from workers.listening import PbxListener
+from workers.wiring import settle_memory, wire
+
+log = structlog.get_logger(__name__)
+
+
+class _Unobserved:
+    """The log's figures are told by the beat; its own observer has nothing to add."""
+
+    def batch(self, events: int, seconds: float) -> None:
+        """Written."""
+
+    def failure(self) -> None:
+        """Tried again by the log itself."""
+
+
+async def listen(
+    application: Application, names: Sequence[str], stop: asyncio.Event, holder: str | None = None
+) -> None:
+    """Listen to these PBXs until told to stop."""
+    holder = holder or f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(3)}"
+    ringer = Ringer(application.doorbell, lost=lambda _: None)
+    event_log = EventLog(connection_string(application.engine), on_kept=ringer.look, observer=_Unobserved())
+    listeners = [PbxListener(application, name, event_log, holder) for name in names]
+    beat = Beat(
+        application,
+        "listener",
+        lambda: {one.name: one.figures.as_json() for one in listeners},
+    )
+    ringer.start()
+    await event_log.start()
+    beat.start()
+    try:
+        await asyncio.gather(*(one.run(stop) for one in listeners))
+    finally:
+        await event_log.stop()
+        ringer.stop()
+        with contextlib.suppress(Exception):
+            await asyncio.to_thread(_release, application, holder)
+        await asyncio.to_thread(beat.stop)
+
+
+def _release(application: Application, holder: str) -> None:
+    with application.transaction() as session:
+        leases.release(session, holder)
+
+
+def run_listener(settings: Settings) -> int:
+    """Listen until SIGTERM or SIGINT; nothing to listen to is said, and is no fault."""
+    from dialer.pbx.registry import STREAMING
+
+    names = [name for name, pbx in settings.pbx.items() if pbx.kind in STREAMING]
+    with wire(settings, process="listener") as wired:
+        settle_memory()
+        if not names:
+            log.warning("no PBX in the settings tells its events by websocket: nothing to listen to")
+
+        async def main() -> None:
+            stop = asyncio.Event()
+            loop = asyncio.get_running_loop()
+            for number in (signal.SIGTERM, signal.SIGINT):
+                loop.add_signal_handler(number, stop.set)
+            if not names:
+                await stop.wait()
+                return
+            log.info("listener ready", pbxes=names)
+            await listen(wired.application, names, stop)
+
+        import uvloop
+
+        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+            runner.run(main())
+    return 0
