@@ -36,12 +36,13 @@ from dialer.pbx.base import (
     WaitingLeg,
 )
 from dialer.pbx.foreign import inert, is_number, is_reference, masked
+from dialer.pbx.lacking import Lacking
 from dialer.settings import PbxSettings
 
 ALLOCATION_FAILED = "Allocation failed"  # no contact: the trunk is offline, the telephone not registered
 
 
-class AsteriskPbx:
+class AsteriskPbx(Lacking):
     """One Asterisk as a `Pbx`, and as one whose events `dialer listener` fetches (`Streaming`)."""
 
     def __init__(self, name: str, settings: PbxSettings, *, environ: Mapping[str, str] | None = None) -> None:
