@@ -40,6 +40,7 @@ from campaigns.models import (
     LoggedEvent,
     Offer,
 )
+from dialer.calls import CallState
 from dialer.errors import BadInput, TryAgainLater
 from dialer.numbers import require
 
@@ -116,9 +117,15 @@ class Person:
 
 
 def forget(session: Session, given: str, *, country: str, who: str, now: datetime) -> Person:
-    """Let no number of the person be called again, from the commit on. The caller commits, then erases."""
+    """Let no number of the person be called again, from the commit on. The caller commits, then erases.
+
+    A gate that judges one of the numbers at this moment is waited for, and what was ordered and not sent is too late.
+    """
     person = Person.of(session, given, country)
+    gate.lock_numbers(session, person.numbers)
     forgotten.remember(session, person.numbers, who=who, now=now)
+    not_sent = update(Attempt).where(_theirs(person), Attempt.state == CallState.ORDERED, Attempt.not_after > now)
+    session.execute(not_sent.values(not_after=now).execution_options(synchronize_session=False))
     return person
 
 
@@ -163,8 +170,8 @@ def erase(session: Session, person: Person, *, data_dir: Path, who: str, why: st
 
 
 def _nothing_in_hand(session: Session, person: Person) -> None:
-    mine = or_(Attempt.number.in_(person.numbers), Attempt.contact_id.in_(person.contact_ids))
-    if session.scalar(select(func.count()).select_from(Attempt).where(mine, Attempt.ended_at.is_(None))):
+    open_calls = select(func.count()).select_from(Attempt).where(_theirs(person), Attempt.ended_at.is_(None))
+    if session.scalar(open_calls):
         raise TryAgainLater("a call to this person is not over: no other will be ordered; erase them again when it is")
     running = session.scalars(select(Import.id).where(Import.state.in_(("waiting", "running")))).all()
     if running:
@@ -175,12 +182,12 @@ def _nothing_in_hand(session: Session, person: Person) -> None:
         )
 
 
+def _theirs(person: Person) -> ColumnElement[bool]:
+    return or_(Attempt.number.in_(person.numbers), Attempt.contact_id.in_(person.contact_ids))
+
+
 def _calls(session: Session, person: Person) -> tuple[list[str], list[str]]:
-    rows = session.execute(
-        select(Attempt.ref, Attempt.pbx_call_id).where(
-            or_(Attempt.number.in_(person.numbers), Attempt.contact_id.in_(person.contact_ids))
-        )
-    ).all()
+    rows = session.execute(select(Attempt.ref, Attempt.pbx_call_id).where(_theirs(person))).all()
     return [row.ref for row in rows], [row.pbx_call_id for row in rows if row.pbx_call_id]
 
 

@@ -7,10 +7,11 @@ from pathlib import Path
 
 import pytest
 from sqlalchemy import Engine, select, text
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import DBAPIError, OperationalError
 from sqlalchemy.orm import Session, sessionmaker
 
 from campaigns import do_not_call, erasure, forgotten, gate, ledger, person
+from campaigns.application import Application
 from campaigns.db import Base, database_now, session_factory
 from campaigns.gate import Claim, Lines
 from campaigns.importing import ImportOptions, run_import, submit_import
@@ -27,12 +28,14 @@ from campaigns.models import (
     Ledger,
     LoggedEvent,
 )
+from campaigns.placing import place
 from dialer.calls import CallState
 from dialer.clock import ManualClock
 from dialer.errors import BadInput, TryAgainLater
 from dialer.retries import DO_NOT_CALL
 from dialer.settings import TimingSettings
 from tests import factories
+from tests.fakes import FakePbx
 
 NUMBER, MOBILE, OTHER = "+390612345678", "+393331234567", "+390698765432"
 THIRD, FORMER = "+390255501234", "+390255509876"  # a number after the second, and one an import took back
@@ -266,6 +269,31 @@ def test_while_a_call_goes_on_nothing_is_erased_but_no_other_is_ordered(
     session.expire_all()
     assert contact.last_name == "Zanfranceschi"
     assert session.scalars(select(Forgotten.digest)).all()
+
+
+def test_a_call_ordered_and_not_yet_sent_does_not_ring_who_asked_to_be_forgotten(
+    application: Application, session: Session, campaign: Campaign, tmp_path: Path
+) -> None:
+    pbx = FakePbx()
+    application.pbxes = {"main": pbx}
+    factories.contact(session, campaign, phone=OTHER, phone2=NUMBER, next_at=database_now(session))
+    session.commit()
+    (ref,) = order(session, campaign)
+    with pytest.raises(TryAgainLater, match="not over"):
+        erase(session, tmp_path)
+    session.commit()
+    assert place(application, ref) == CallState.EXPIRED
+    assert pbx.sent == []
+
+
+def test_whoever_is_forgotten_while_a_gate_judges_them_waits_for_it_and_finds_its_order(
+    session: Session, sessions: sessionmaker[Session], campaign: Campaign
+) -> None:
+    with sessions() as judging:
+        gate.lock_numbers(judging, [NUMBER])  # a gate between its rules and its commit
+        session.execute(text("SET LOCAL lock_timeout = '50ms'"))
+        with pytest.raises(OperationalError, match="lock timeout"):
+            erasure.forget(session, NUMBER, country="IT", who="cli:ada", now=database_now(session))
 
 
 def test_while_an_import_runs_it_is_said_again_later(session: Session, campaign: Campaign, tmp_path: Path) -> None:
