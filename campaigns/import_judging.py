@@ -262,6 +262,7 @@ def _past(day: date, period: WantedPeriod, calendar: Calendar) -> tuple[str, str
     remedy = f"give a date from {calendar.today} on; empty means tomorrow"
     if day < calendar.today:
         return f"the due date {day} is in the past", remedy
+    remedy = f"give a later period, or a date from {calendar.tomorrow} on; empty means tomorrow"
     return f"the period {period.name} of today was over at {period.ends:%H:%M}", remedy
 
 
