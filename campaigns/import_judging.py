@@ -192,7 +192,8 @@ class Judge:
                 else:
                     problems.append(Problem(name, text, number.reason, number.remedy))
         if not found and not problems:
-            names = " and ".join(name for _, name in self._number_columns)
+            *most, last = (name for _, name in self._number_columns)
+            names = f"{', '.join(most)} or {last}" if most else last
             needed = "give one of them" if len(self._number_columns) > 1 else "give the number"
             problems.append(Problem(self._number_columns[0][1], "", f"there is no number in {names}", needed))
         elif found and problems:
