@@ -67,7 +67,8 @@ class Showable:
         """Why one call cannot be made now; None when it can."""
         if self.pool.left != 0:
             return None
-        return Verdict(False, "caller_id", f"no caller id may be shown: {self.kept_back}", self.until)
+        when = f", the first again at {self.until:%Y-%m-%d %H:%M} UTC" if self.until is not None else ""
+        return Verdict(False, "caller_id", f"no caller id may be shown: {self.kept_back}{when}", self.until)
 
 
 def showable(session: Session, campaign: Campaign, now: datetime) -> Showable:

@@ -26,7 +26,7 @@ from sqlalchemy.types import Text
 
 from campaigns import forgotten, gate, import_storing, ledger
 from campaigns.contact_numbers import numbers_of
-from campaigns.db import Base
+from campaigns.db import ROW_LOCK, Base
 from campaigns.do_not_call import one_line
 from campaigns.models import (
     Attempt,
@@ -138,7 +138,7 @@ def erase(session: Session, person: Person, *, data_dir: Path, who: str, why: st
     if not one_line(why):
         raise BadInput("an erasure needs a reason for the ledger, for example --why 'letter of 3 March'")
     session.execute(text("SET LOCAL statement_timeout = '10min'"))
-    gate.lock_numbers(session, person.numbers)
+    _lock(session, person)
     _nothing_in_hand(session, person)
     key = forgotten.key_of(session)
     stand_ins = {number: forgotten.stand_in(key, number) for number in person.numbers}
@@ -167,6 +167,14 @@ def erase(session: Session, person: Person, *, data_dir: Path, who: str, why: st
     session.flush()
     session.expire_all()
     return erased
+
+
+def _lock(session: Session, person: Person) -> None:
+    """Hold the person's calls, contacts and numbers, in the order in which calls that end and gates take them."""
+    session.execute(select(Attempt.id).where(_theirs(person)).order_by(Attempt.id).with_for_update(**ROW_LOCK))
+    theirs = select(Contact.id).where(Contact.id.in_(person.contact_ids)).order_by(Contact.id)
+    session.execute(theirs.with_for_update(**ROW_LOCK))
+    gate.lock_numbers(session, person.numbers)
 
 
 def _nothing_in_hand(session: Session, person: Person) -> None:

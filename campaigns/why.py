@@ -138,8 +138,7 @@ def holding(session: Session, campaign: Campaign, *, now: datetime) -> list[str]
         found.append(state.why)
     shown = caller_ids.looked_at(session, campaign, now).refusal
     if shown is not None:
-        when = f", the first again at {shown.until:%Y-%m-%d %H:%M} UTC" if shown.until is not None else ""
-        found.append(f"{shown.why}{when}: `dialer caller-id list {campaign.name}`")
+        found.append(f"{shown.why}: `dialer caller-id list {campaign.name}`")
     free, states = _agents(session, campaign)
     if not free and campaign.mode != AGENTLESS:
         found.append(f"no agent is free: {states or 'none is assigned'}")

@@ -2,8 +2,10 @@
 
 import json
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from pathlib import Path
+from time import sleep
 
 import pytest
 from sqlalchemy import Engine, select, text
@@ -12,7 +14,7 @@ from sqlalchemy.orm import Session, sessionmaker
 
 from campaigns import do_not_call, erasure, forgotten, gate, ledger, person
 from campaigns.application import Application
-from campaigns.db import Base, database_now, session_factory
+from campaigns.db import ROW_LOCK, Base, database_now, session_factory
 from campaigns.gate import Claim, Lines
 from campaigns.importing import ImportOptions, run_import, submit_import
 from campaigns.models import (
@@ -35,6 +37,7 @@ from dialer.errors import BadInput, TryAgainLater
 from dialer.retries import DO_NOT_CALL
 from dialer.settings import TimingSettings
 from tests import factories
+from tests.factories import NOW
 from tests.fakes import FakePbx
 
 NUMBER, MOBILE, OTHER = "+390612345678", "+393331234567", "+390698765432"
@@ -294,6 +297,34 @@ def test_whoever_is_forgotten_while_a_gate_judges_them_waits_for_it_and_finds_it
         session.execute(text("SET LOCAL lock_timeout = '50ms'"))
         with pytest.raises(OperationalError, match="lock timeout"):
             erasure.forget(session, NUMBER, country="IT", who="cli:ada", now=database_now(session))
+
+
+def test_an_erasure_and_a_gate_that_met_the_contact_first_do_not_wait_for_each_other_in_a_ring(
+    session: Session, sessions: sessionmaker[Session], campaign: Campaign, tmp_path: Path
+) -> None:
+    contact = factories.contact(session, campaign, phone=NUMBER, state="closed")
+    attempt = factories.attempt(session, campaign, contact=contact, number=NUMBER, state=CallState.BUSY, ended_at=NOW)
+    session.commit()
+    person = erasure.forget(session, NUMBER, country="IT", who="cli:ada", now=database_now(session))
+    session.commit()
+
+    def erased() -> int:
+        with sessions.begin() as other:
+            return erasure.erase(other, person, data_dir=tmp_path, who="cli:ada", why="letter", now=NOW).contacts
+
+    with ThreadPoolExecutor(1) as pool, sessions() as judging:
+        for model, one in ((Attempt, attempt.id), (Contact, contact.id)):
+            judging.get_one(model, one, with_for_update=ROW_LOCK)
+        done = pool.submit(erased)
+        waits = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
+        for _ in range(500):
+            if session.scalar(text(waits)):
+                break
+            session.rollback()
+            sleep(0.01)
+        gate.lock_numbers(judging, [NUMBER])
+        judging.rollback()
+        assert done.result(timeout=20) == 1
 
 
 def test_while_an_import_runs_it_is_said_again_later(session: Session, campaign: Campaign, tmp_path: Path) -> None:
