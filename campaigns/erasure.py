@@ -24,7 +24,7 @@ from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import Session
 from sqlalchemy.types import Text
 
-from campaigns import forgotten, gate, import_storing, ledger
+from campaigns import forgotten, forgotten_uploads, gate, import_storing, ledger
 from campaigns.contact_numbers import numbers_of
 from campaigns.db import ROW_LOCK, Base
 from campaigns.do_not_call import one_line
@@ -339,6 +339,7 @@ def _files(session: Session, person: Person, data_dir: Path, erased: Erased, now
     folder = import_storing.folder(data_dir)
     import_storing.forget_strays(data_dir, set(), now, age=_AN_HOUR)
     digits = [national(number) for number in person.numbers]
+    erased.files += forgotten_uploads.throw_away(data_dir, digits, person.names)
     for path in sorted(folder.glob("*.rejected.csv")):
         gone, left = _without(path, digits, person.names)
         if gone:

@@ -12,7 +12,7 @@ from sqlalchemy import Engine, select, text
 from sqlalchemy.exc import DBAPIError, OperationalError
 from sqlalchemy.orm import Session, sessionmaker
 
-from campaigns import do_not_call, erasure, forgotten, gate, ledger, person
+from campaigns import do_not_call, erasure, forgotten, gate, import_storing, ledger, person, uploads
 from campaigns.application import Application
 from campaigns.db import ROW_LOCK, Base, database_now, session_factory
 from campaigns.gate import Claim, Lines
@@ -325,6 +325,36 @@ def test_an_erasure_and_a_gate_that_met_the_contact_first_do_not_wait_for_each_o
         gate.lock_numbers(judging, [NUMBER])
         judging.rollback()
         assert done.result(timeout=20) == 1
+
+
+def uploaded(folder: Path, campaign: Campaign, raw: bytes) -> Path:
+    incoming = import_storing.Incoming(folder, "more.csv")
+    incoming.write(raw)
+    return uploads.keep(incoming, campaign, "more.csv", who="web:ada", now=NOW).path
+
+
+@pytest.mark.parametrize(
+    ("raw", "stays"),
+    [
+        ("phone;name\r\n(06) 1234-5678;x\r\n".encode("cp1252"), False),
+        ("phone;name\n333\xa0123 45.67;x\n".encode(), False),
+        ("phone\tname\r\n06 12345678\tx\r\n".encode("utf-16"), False),
+        ("phone;name\r12;Ilaria ZANFRANCESCHI\r".encode("latin-1"), False),
+        (b"phone\n" + b"0698765432\n" * 95_324 + b"06 12345678\n", False),  # across two blocks of the file
+        (b"phone;name\n0698765432;Ilaria\n0255501111;Zanfranceschi\n", True),
+        (b"phone\n0612345679\n", True),
+    ],
+)
+def test_an_upload_that_waits_and_tells_of_the_person_is_thrown_away(
+    session: Session, campaign: Campaign, tmp_path: Path, raw: bytes, stays: bool
+) -> None:
+    factories.contact(
+        session, campaign, phone=NUMBER, phone2=MOBILE, first_name="Ilaria", last_name="Zanfranceschi", state="closed"
+    )
+    session.commit()
+    path = uploaded(tmp_path, campaign, raw)
+    erased = erase(session, tmp_path)
+    assert (path.exists(), path.with_suffix(".json").exists(), erased.files) == (stays, stays, int(not stays))
 
 
 def test_while_an_import_runs_it_is_said_again_later(session: Session, campaign: Campaign, tmp_path: Path) -> None:
