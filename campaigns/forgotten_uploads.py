@@ -1,8 +1,7 @@
 """Uploaded files that wait to be imported and hold somebody who is erased: thrown away, to be uploaded again (I31).
 
 Nobody has said yet what is in such a file, so its bytes are searched, in whatever encoding: for the digits of a number,
-however they are parted, and for a line with both names. What goes by mistake is uploaded again; what stays by mistake is
-not erased.
+however they are parted, and for a line with both names. What goes by mistake is uploaded again.
 """
 
 from collections.abc import Collection, Iterator
