@@ -44,7 +44,7 @@ def read(
             raise BadInput("a callback is for a time or for a period: leave out --period, or the time of --due")
         at = due if due.tzinfo is not None else instant(due.date(), due.time(), zone)
         _near(at, now, zone)
-        _allowed(session, campaign, contact, number, at, at, zone)
+        first_moment(session, campaign, contact, number, at, at, zone)
         return Promise(at)
     by_name, default = periods.wanted(session, campaign.id)
     calendar = Calendar(zone, now, Hours.parse(campaign.hours), by_name, default)
@@ -58,7 +58,7 @@ def read(
         )
     at = max(calendar.starts(due, wanted), now)
     _near(at, now, zone)
-    at = _allowed(session, campaign, contact, number, at, ends, zone)
+    at = first_moment(session, campaign, contact, number, at, ends, zone)
     return Promise(at, wanted.id)
 
 
@@ -89,11 +89,11 @@ def _near(at: datetime, now: datetime, zone: ZoneInfo) -> None:
         raise BadInput(f"the callback cannot be promised for {_wall(at, zone)}: that is more than two years away")
 
 
-def _allowed(
+def first_moment(
     session: Session, campaign: Campaign, contact: Contact, number: str, at: datetime, ends: datetime, zone: ZoneInfo
 ) -> datetime:
-    """Return the first moment of the promised stretch at which the rules allow the call."""
-    allowed = next_allowed(session, campaign, contact, number, at)
+    """Return the first moment of the promised stretch at which the rules allow the call; BadInput when none does."""
+    allowed = next_allowed(session, campaign, contact, number, at, promised=True)
     if allowed > ends or (allowed == ends and at != ends):
         raise BadInput(
             f"the callback cannot be promised for {_wall(at, zone)}: the rules of calling (hours where the phone is, "

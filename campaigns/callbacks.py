@@ -12,7 +12,7 @@ from zoneinfo import ZoneInfo
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
-from campaigns import do_not_call, ledger, periods
+from campaigns import callback_promises, do_not_call, ledger, periods
 from campaigns.callback_dates import Calendar, When, campaign_zone, wanted, zone_of_number
 from campaigns.db import ROW_LOCK
 from campaigns.models import Agent, Callback, Campaign, CampaignAgent, Contact, ContactList, Offer
@@ -62,7 +62,11 @@ def when(
     """Work out when a callback to this contact is due and when it breaks; BadInput when it could not be kept."""
     calendar = where_it_is(calendar_of(session, campaign, now), contact)
     grace = timedelta(seconds=timing.callback_grace)
-    return wanted(calendar, day=day, period=period, at=at, until=until, grace=grace)
+    found = wanted(calendar, day=day, period=period, at=at, until=until, grace=grace)
+    begins = max(found.due_at, now)
+    number = contact.next_number or contact.phone
+    callback_promises.first_moment(session, campaign, contact, number, begins, found.deadline_at, calendar.zone)
+    return found
 
 
 def promise(

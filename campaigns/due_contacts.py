@@ -55,7 +55,9 @@ def locked(
         query = query.where(wanted[which])
     query = query.with_for_update(**ROW_LOCK_OR_SKIP).execution_options(populate_existing=True)
     in_turn = query.order_by(Contact.next_at, Contact.id).limit(most)
-    if campaign.contact_order and which is not Which.PROMISED:
+    if which in (Which.PROMISED, Which.OWNED):
+        return list(session.scalars(in_turn))  # a promise has its time, and no order or wish comes before it
+    if campaign.contact_order:
         # A person's order goes before the pacer's wish; a promise, where it is called at all, before both.
         promised = session.scalars(in_turn.where(Contact.due_date.is_not(None))).all() if which is Which.ALL else ()
         preferred = lanes.first_due(session, campaign, now, most - len(promised))

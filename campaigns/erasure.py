@@ -24,9 +24,9 @@ from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import Session
 from sqlalchemy.types import Text
 
-from campaigns import forgotten, gate, import_storing, ledger
+from campaigns import forgotten, forgotten_uploads, gate, import_storing, ledger
 from campaigns.contact_numbers import numbers_of
-from campaigns.db import Base
+from campaigns.db import ROW_LOCK, Base
 from campaigns.do_not_call import one_line
 from campaigns.models import (
     Attempt,
@@ -40,6 +40,7 @@ from campaigns.models import (
     LoggedEvent,
     Offer,
 )
+from dialer.calls import CallState
 from dialer.errors import BadInput, TryAgainLater
 from dialer.numbers import require
 
@@ -116,9 +117,15 @@ class Person:
 
 
 def forget(session: Session, given: str, *, country: str, who: str, now: datetime) -> Person:
-    """Let no number of the person be called again, from the commit on. The caller commits, then erases."""
+    """Let no number of the person be called again, from the commit on. The caller commits, then erases.
+
+    A gate that judges one of the numbers at this moment is waited for, and what was ordered and not sent is too late.
+    """
     person = Person.of(session, given, country)
+    gate.lock_numbers(session, person.numbers)
     forgotten.remember(session, person.numbers, who=who, now=now)
+    not_sent = update(Attempt).where(_theirs(person), Attempt.state == CallState.ORDERED, Attempt.not_after > now)
+    session.execute(not_sent.values(not_after=now).execution_options(synchronize_session=False))
     return person
 
 
@@ -131,7 +138,7 @@ def erase(session: Session, person: Person, *, data_dir: Path, who: str, why: st
     if not one_line(why):
         raise BadInput("an erasure needs a reason for the ledger, for example --why 'letter of 3 March'")
     session.execute(text("SET LOCAL statement_timeout = '10min'"))
-    gate.lock_numbers(session, person.numbers)
+    _lock(session, person)
     _nothing_in_hand(session, person)
     key = forgotten.key_of(session)
     stand_ins = {number: forgotten.stand_in(key, number) for number in person.numbers}
@@ -162,9 +169,17 @@ def erase(session: Session, person: Person, *, data_dir: Path, who: str, why: st
     return erased
 
 
+def _lock(session: Session, person: Person) -> None:
+    """Hold the person's calls, contacts and numbers, in the order in which calls that end and gates take them."""
+    session.execute(select(Attempt.id).where(_theirs(person)).order_by(Attempt.id).with_for_update(**ROW_LOCK))
+    theirs = select(Contact.id).where(Contact.id.in_(person.contact_ids)).order_by(Contact.id)
+    session.execute(theirs.with_for_update(**ROW_LOCK))
+    gate.lock_numbers(session, person.numbers)
+
+
 def _nothing_in_hand(session: Session, person: Person) -> None:
-    mine = or_(Attempt.number.in_(person.numbers), Attempt.contact_id.in_(person.contact_ids))
-    if session.scalar(select(func.count()).select_from(Attempt).where(mine, Attempt.ended_at.is_(None))):
+    open_calls = select(func.count()).select_from(Attempt).where(_theirs(person), Attempt.ended_at.is_(None))
+    if session.scalar(open_calls):
         raise TryAgainLater("a call to this person is not over: no other will be ordered; erase them again when it is")
     running = session.scalars(select(Import.id).where(Import.state.in_(("waiting", "running")))).all()
     if running:
@@ -175,12 +190,12 @@ def _nothing_in_hand(session: Session, person: Person) -> None:
         )
 
 
+def _theirs(person: Person) -> ColumnElement[bool]:
+    return or_(Attempt.number.in_(person.numbers), Attempt.contact_id.in_(person.contact_ids))
+
+
 def _calls(session: Session, person: Person) -> tuple[list[str], list[str]]:
-    rows = session.execute(
-        select(Attempt.ref, Attempt.pbx_call_id).where(
-            or_(Attempt.number.in_(person.numbers), Attempt.contact_id.in_(person.contact_ids))
-        )
-    ).all()
+    rows = session.execute(select(Attempt.ref, Attempt.pbx_call_id).where(_theirs(person))).all()
     return [row.ref for row in rows], [row.pbx_call_id for row in rows if row.pbx_call_id]
 
 
@@ -324,6 +339,7 @@ def _files(session: Session, person: Person, data_dir: Path, erased: Erased, now
     folder = import_storing.folder(data_dir)
     import_storing.forget_strays(data_dir, set(), now, age=_AN_HOUR)
     digits = [national(number) for number in person.numbers]
+    erased.files += forgotten_uploads.throw_away(data_dir, digits, person.names)
     for path in sorted(folder.glob("*.rejected.csv")):
         gone, left = _without(path, digits, person.names)
         if gone:

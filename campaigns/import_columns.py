@@ -176,7 +176,7 @@ def find_columns(
         elif target in found:
             raise BadInput(
                 f"{place}: the columns {names[found[target]]!r} and {name!r} are both the {_FIELDS[target][0]}. "
-                f"Rename one, or say which with --mapping {name}=custom (nothing was imported)"
+                f"Rename one, or say which with --mapping {f'{name}=custom'!r} (nothing was imported)"
             )
         else:
             found[target] = index

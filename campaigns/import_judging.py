@@ -192,7 +192,8 @@ class Judge:
                 else:
                     problems.append(Problem(name, text, number.reason, number.remedy))
         if not found and not problems:
-            names = " and ".join(name for _, name in self._number_columns)
+            *most, last = (name for _, name in self._number_columns)
+            names = f"{', '.join(most)} or {last}" if most else last
             needed = "give one of them" if len(self._number_columns) > 1 else "give the number"
             problems.append(Problem(self._number_columns[0][1], "", f"there is no number in {names}", needed))
         elif found and problems:
@@ -262,6 +263,7 @@ def _past(day: date, period: WantedPeriod, calendar: Calendar) -> tuple[str, str
     remedy = f"give a date from {calendar.today} on; empty means tomorrow"
     if day < calendar.today:
         return f"the due date {day} is in the past", remedy
+    remedy = f"give a later period, or a date from {calendar.tomorrow} on; empty means tomorrow"
     return f"the period {period.name} of today was over at {period.ends:%H:%M}", remedy
 
 

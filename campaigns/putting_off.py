@@ -19,20 +19,30 @@ ASK_AGAIN_FOR_CONSENT = timedelta(days=1)
 
 
 def next_allowed(
-    session: Session, campaign: Campaign, contact: Contact, number: str, at: datetime, *, ring_seconds: float = 60.0
+    session: Session,
+    campaign: Campaign,
+    contact: Contact,
+    number: str,
+    at: datetime,
+    *,
+    ring_seconds: float = 60.0,
+    promised: bool = False,
 ) -> datetime:
-    """Return the first moment from `at` on that hours, holidays, rests, gap and caps allow a call to this number."""
+    """Return the first moment from `at` on that hours, holidays, rests, gap and caps allow a call to this number.
+
+    `promised`: it is about to be promised, and an agent is kept for it.
+    """
     known = Known.read(session, campaign, [contact], at, ring_seconds=ring_seconds, numbers=[number])
-    return first_allowed(known, contact, number, at)
+    return first_allowed(known, contact, number, at, promised=promised)
 
 
-def first_allowed(known: Known, contact: Contact, number: str, at: datetime) -> datetime:
+def first_allowed(known: Known, contact: Contact, number: str, at: datetime, *, promised: bool = False) -> datetime:
     """Return the same on what is known already.
 
     A plan; the gate decides when the moment has come. Whoever has no agent waits a rest out, and nobody knows yet
     whether there will be one. A consent that is missing has no time, and is left to the gate.
     """
-    with_agent = judging.agent_is_kept(known.campaign, contact)
+    with_agent = promised or judging.agent_is_kept(known.campaign, contact)
 
     def ask(at: datetime) -> Iterator[Verdict]:
         for verdict in judging.of_the_time(known, contact, number, at, with_agent=with_agent):

@@ -47,12 +47,14 @@ def set_campaign_pack(
 
     Its limits follow: the answer limit is the pack's; an abandonment limit above the new pack's comes down to it,
     unless somebody with the right had set it above the old one's. NotFound for no such pack, RefusedByRule for
-    loosening without the right or without a reason.
+    loosening without the right or without a reason. A campaign that never was started has kept no law yet: it is put
+    under any, as it could have been created under any.
     """
     _not_archived(campaign)
     old, new = rule_pack(campaign.rule_pack), rule_pack(name)
     less = loosened(old, new) if new is not old else []
-    _may(less, f"campaign {campaign.name} under {new.name} instead of {old.name}", may_loosen, who, why)
+    if campaign.started_at is not None:
+        _may(less, f"campaign {campaign.name} under {new.name} instead of {old.name}", may_loosen, who, why)
     change = PackChange(old.name, new.name, less)
     if not change.changed:
         return change

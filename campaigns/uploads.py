@@ -90,10 +90,21 @@ def get(data_dir: Path, campaign: Campaign, upload_id: str) -> Upload:
     return upload
 
 
+def waiting(data_dir: Path) -> list[Path]:
+    """Return the uploaded files that nobody imported or threw away yet, of whatever campaign."""
+    notes = import_storing.folder(data_dir).glob("*.json")
+    return sorted(note.with_suffix(".csv") for note in notes if _ID.fullmatch(note.stem))
+
+
 def forget(upload: Upload) -> None:
     """Throw an uploaded file away."""
-    import_storing.forget(_note(upload.path))
-    import_storing.forget(upload.path)
+    forget_file(upload.path)
+
+
+def forget_file(path: Path) -> None:
+    """Throw the uploaded file at `path` away, with its note."""
+    import_storing.forget(_note(path))
+    import_storing.forget(path)
 
 
 def _note(path: Path) -> Path:

@@ -11,7 +11,7 @@ from typing import Any
 from sqlalchemy import select, text
 from sqlalchemy.orm import Session
 
-from campaigns import callbacks, judging
+from campaigns import callbacks, caller_ids, judging
 from campaigns.judging import Known
 from campaigns.models import Attempt, Campaign, Contact, ContactList, Offer
 from dialer import gate as rules
@@ -102,6 +102,9 @@ def explain(session: Session, campaign: Campaign, given: str, *, now: datetime, 
     if contact.kept_for is not None:
         whose = callbacks.named(session, contact.kept_for)
         verdicts += (rules.kept_for_agent(now, 0, contact.kept_for, contact.kept_until, whose),)
+    shown = caller_ids.looked_at(session, campaign, now).refusal
+    if shown is not None:
+        verdicts += (shown,)
     return Explained(contact, number, verdicts, history, twins)
 
 
@@ -133,6 +136,9 @@ def holding(session: Session, campaign: Campaign, *, now: datetime) -> list[str]
     state = rules.campaign_state(campaign.state)
     if not state.allowed:
         found.append(state.why)
+    shown = caller_ids.looked_at(session, campaign, now).refusal
+    if shown is not None:
+        found.append(f"{shown.why}: `dialer caller-id list {campaign.name}`")
     free, states = _agents(session, campaign)
     if not free and campaign.mode != AGENTLESS:
         found.append(f"no agent is free: {states or 'none is assigned'}")
@@ -147,8 +153,8 @@ def holding(session: Session, campaign: Campaign, *, now: datetime) -> list[str]
     ).one_or_none()
     usable = [one for one in (status.gateways if status else []) if one["enabled"] and one["registered"]]
     if status is not None and status.read_at is not None and not usable and not status.trouble:
-        shown = f"no gateway of PBX {campaign.pbx} is enabled and registered, so there is no line to call on"
-        found.append(f"{shown}: `dialer pbx check {campaign.pbx}` names them")
+        no_line = f"no gateway of PBX {campaign.pbx} is enabled and registered, so there is no line to call on"
+        found.append(f"{no_line}: `dialer pbx check {campaign.pbx}` names them")
     if status is not None and status.trouble:
         found.append(f"PBX {campaign.pbx}: {status.trouble}")
     elif state.allowed and (status is None or status.read_at is None or now - status.read_at > timedelta(seconds=30)):

@@ -55,10 +55,8 @@ def list_callbacks(
         output.print_json({"callbacks": [row.as_json() for row in rows]})
         return
     if not rows:
-        told = "no callback is about to break" if alarms else "no callbacks wait"
-        output.note(
-            f"{told}: `dialer list import CAMPAIGN FILE --kind callbacks` or `dialer callbacks add` brings some"
-        )
+        brings = "`dialer list import CAMPAIGN FILE --kind callbacks` or `dialer callbacks add` brings some"
+        output.note("no callback is about to break" if alarms else f"no callbacks wait: {brings}")
         return
     columns: list[output.Column] = [("No.", "right"), "Due", "Campaign", "Number", "Who", "About", "Whose"]
     columns += [("Tries", "right"), "State"]

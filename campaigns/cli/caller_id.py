@@ -209,7 +209,7 @@ def wake(context: CliContext, number: str, why: str, as_json: bool) -> None:
     if as_json:
         output.print_json({"number": known, "woken": woken})
         return
-    click.echo(f"{known} {'is shown again' if woken else 'was not resting'}")
+    click.echo(f"{known} {'rests no more' if woken else 'was not resting'}; a daily cap holds all the same")
 
 
 @caller_id.command("remove", example="dialer caller-id remove spring +390612345678 --why 'given back to the carrier'")

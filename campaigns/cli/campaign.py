@@ -100,10 +100,24 @@ def create(context: CliContext, /, as_json: bool, **given: Any) -> None:
         return
     for warning in (told for told in (unseen, *doubts) if told):
         output.note(f"warning: {warning}")
+    if law := _law_not_kept(row.name, row.rule_pack, row.country):
+        output.note(law)
     click.echo(
         f"campaign {row.name} is written as a draft, with {output.count(change.total if change else 0, 'agent')}"
     )
     output.note(f"next: dialer list import {_typed(row.name)} FILE, then dialer campaign start {_typed(row.name)}")
+
+
+def _law_not_kept(name: str, pack: str, country: str) -> str:
+    """Say which packs know the law of a country whose campaign is under none of them; empty when there is none."""
+    place = {"GB": "uk"}.get(country, country.lower())
+    fitting = [one for one in sorted(PACKS) if one.startswith(f"{place}-")]
+    if not fitting or not pack.startswith("default-"):
+        return ""
+    return (
+        f"{pack} keeps the hours you gave and no law of {country}; {' or '.join(fitting)} does: before it is started, "
+        f"`dialer campaign rules {_typed(name)} --pack {fitting[0]}`"
+    )
 
 
 def _only_pbx(app: Application) -> str:

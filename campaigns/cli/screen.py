@@ -132,7 +132,8 @@ def _contacts(one: CampaignLive) -> Text:
     left = one.contacts
     told = Text(f"{left.open + left.live:,} left   {left.due:,} due now   {left.closed:,} done")
     if not left.due and left.next_at is not None:
-        told.append(f"   next at {output.local(left.next_at, '%H:%M:%S')}", style="dim")
+        today = output.local(left.next_at, "%Y-%m-%d") == output.local(one.counted_at, "%Y-%m-%d")
+        told.append(f"   next at {output.local(left.next_at, '%H:%M:%S' if today else '%Y-%m-%d %H:%M')}", style="dim")
     return told
 
 

@@ -79,8 +79,9 @@ def _campaign(told: CampaignWhy, now: datetime) -> None:
     for step in counted.steps:
         until = f"first at {output.local(step.until)}" if step.until else ""
         rows.append([f"-{step.contacts:,}", step.reason, until])
-    style = "bold green" if counted.dialable else "bold"
-    rows.append([Text(f"{counted.dialable:,}", style=style), Text("can be called now", style=style), ""])
+    style = "bold green" if counted.dialable and not told.holding else "bold"
+    left = "could be called, but for what is said above" if counted.dialable and told.holding else "can be called now"
+    rows.append([Text(f"{counted.dialable:,}", style=style), Text(left, style=style), ""])
     built = output.table([("Contacts", "right"), "", ""], rows)
     built.show_header = False
     built.rows[-2].end_section = True

@@ -12,6 +12,7 @@ from campaigns.application import Application
 from campaigns.callback_dates import Calendar, When, wanted
 from campaigns.db import database_now
 from campaigns.models import Agent, Attempt, Callback, CallbackTicket, Contact, Ledger
+from dialer.calls import CallState
 from dialer.errors import BadInput, RefusedByRule
 from dialer.settings import TimingSettings
 from tests import factories
@@ -550,6 +551,35 @@ def test_a_period_that_a_clock_change_repeats_is_its_first_half_hour(calendar: C
         datetime(2026, 10, 25, 0, 15, tzinfo=UTC),
         datetime(2026, 10, 25, 0, 45, tzinfo=UTC),
     )
+
+
+@pytest.mark.parametrize(
+    ("day", "at", "allowed"),
+    [
+        (date(2026, 3, 3), time(23, 30), "2026-03-04 09:00"),  # at night
+        (date(2026, 3, 3), time(19, 59, 30), "2026-03-04 09:00"),  # it would ring beyond the end
+        (date(2026, 3, 8), time(10), "2026-03-09 09:00"),  # on a Sunday
+    ],
+)
+def test_what_the_hours_would_never_allow_is_not_promised(office: Desk, day: date, at: time, allowed: str) -> None:
+    office.campaign.hours = "mon-fri 09:00-20:00"
+    contact = factories.contact(office.session, office.campaign)
+    grace = TIMING.model_copy(update={"callback_grace": 20.0})
+    with pytest.raises(BadInput, match=rf"allow it from {allowed} \(Europe/Rome\) on"):
+        callbacks.when(office.session, office.campaign, contact, day=day, at=at, timing=grace, now=MONDAY)
+    early = callbacks.when(
+        office.session, office.campaign, contact, day=date(2026, 3, 3), at=time(8, 45), timing=TIMING, now=MONDAY
+    )
+    assert early.due_at == datetime(2026, 3, 3, 7, 45, tzinfo=UTC), "it can be kept from nine on, within its half hour"
+
+
+def test_a_rest_after_an_abandoned_call_does_not_stop_a_promise_since_an_agent_is_kept(office: Desk) -> None:
+    contact = factories.contact(office.session, office.campaign)
+    factories.attempt(
+        office.session, office.campaign, contact=contact, number=contact.phone, state=CallState.ABANDONED,
+        ordered_at=MONDAY - HOUR, ended_at=MONDAY - HOUR,
+    )  # fmt: skip
+    assert callbacks.when(office.session, office.campaign, contact, timing=TIMING, now=MONDAY).day == date(2026, 3, 3)
 
 
 def test_the_due_time_is_by_the_clock_where_the_phone_is(office: Desk, calendar: Calendar) -> None:

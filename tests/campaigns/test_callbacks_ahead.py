@@ -6,7 +6,7 @@ import pytest
 from sqlalchemy import select, text
 from sqlalchemy.orm import Session
 
-from campaigns import callbacks_ahead
+from campaigns import callbacks, callbacks_ahead
 from campaigns.application import Application
 from campaigns.db import database_now
 from campaigns.models import Agent, Assignment, Attempt, Contact, Ledger, PaceDecision
@@ -187,3 +187,31 @@ def test_every_reservation_is_in_the_ledger(office: Desk) -> None:
     office.tick()
     row = office.session.scalars(select(Ledger).where(Ledger.kind == "reserved")).one()
     assert (row.agent_id, row.why, row.who) == (agent.id, "callback", "scheduler:one")
+
+
+@pytest.mark.parametrize("order", ["", "priority,freshest", "best-time"])
+def test_an_owner_is_given_their_callback_in_a_campaign_with_an_order_of_its_own(
+    application: Application, session: Session, order: str
+) -> None:
+    office = at_desk(application, session, contact_order=order)
+    owner, _ = office.agent(), office.agent()
+    contact = promised(office)
+    contact.kept_as, contact.kept_for = callbacks.OWNER, owner.id
+    contact.kept_until = contact.next_at + timedelta(minutes=5)
+    office.tick()
+    attempt = session.scalars(select(Attempt)).one()
+    assert (attempt.contact_id, attempt.reserved_agent_id) == (contact.id, owner.id)
+
+
+@pytest.mark.parametrize("order", ["", "due"])
+def test_a_preview_agent_is_offered_the_callback_they_own_whatever_the_order(
+    application: Application, session: Session, order: str
+) -> None:
+    office = at_desk(application, session, mode="preview", contact_order=order)
+    owner = office.agent()
+    contact = promised(office)
+    contact.kept_as, contact.kept_for = callbacks.OWNER, owner.id
+    contact.kept_until = contact.next_at + timedelta(minutes=5)
+    office.tick()
+    assert owner.reserved_for == "offer"
+    assert contact.state == "live"

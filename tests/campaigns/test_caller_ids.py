@@ -10,7 +10,7 @@ from sqlalchemy import Engine, select, text
 from sqlalchemy.orm import Session
 
 from campaigns import caller_id_pools as pools
-from campaigns import caller_id_watch, gate, lifecycle, reports
+from campaigns import caller_id_watch, gate, lifecycle, reports, why
 from campaigns.db import session_factory
 from campaigns.gate import Claim, Lines
 from campaigns.models import Attempt, CallerId, Campaign, CampaignCallerId, Contact, Ledger
@@ -143,6 +143,35 @@ def test_a_resting_number_is_shown_to_nobody_and_an_agents_call_says_so(session:
     assert len(order(session, running).refs) == 1
     verbs = [row.details["verb"] for row in session.scalars(select(Ledger).where(Ledger.kind == "caller_id"))]
     assert verbs == ["rest", "wake"]
+
+
+def test_why_nobody_is_called_tells_of_caller_ids_and_when_the_first_is_back(
+    session: Session, running: Campaign
+) -> None:
+    pool(session, running, ROME, daily_cap=1)
+    ended(session, running, ROME, 1)
+    contact = factories.contact(session, running)
+    session.flush()
+
+    def held() -> str:
+        told = why.explain(session, running, str(contact.id), now=NOW, ring_seconds=30.0).verdicts[-1]
+        assert (told.rule, told.allowed) == ("caller_id", False)
+        (sentence,) = [one for one in why.holding(session, running, now=NOW) if "caller id" in one]
+        assert told.until is not None
+        assert told.why in sentence
+        kept_back, first = told.why.split(", the first again at ")
+        assert first == f"{told.until:%Y-%m-%d %H:%M} UTC"
+        return f"{kept_back}, {(told.until - NOW) / DAY:.0f} d"
+
+    assert held() == "no caller id may be shown: 1 at the daily cap, 1 d"
+    # A rest is longer than the cap that led to it.
+    pools.rest(session, ROME, until=NOW + 3 * DAY, because="marked", who="test", now=NOW)
+    assert held() == "no caller id may be shown: 1 resting, 3 d"
+    pools.wake(session, ROME, who="test", now=NOW)
+    pool(session, running, MILAN)
+    session.flush()
+    assert not [one for one in why.holding(session, running, now=NOW) if "caller id" in one]
+    assert why.explain(session, running, str(contact.id), now=NOW, ring_seconds=30.0).allowed
 
 
 def test_what_a_law_bars_is_shown_to_nobody_whichever_pack_bars_it(session: Session, running: Campaign) -> None:

@@ -2,16 +2,19 @@
 
 import json
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from pathlib import Path
+from time import sleep
 
 import pytest
 from sqlalchemy import Engine, select, text
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import DBAPIError, OperationalError
 from sqlalchemy.orm import Session, sessionmaker
 
-from campaigns import do_not_call, erasure, forgotten, gate, ledger, person
-from campaigns.db import Base, database_now, session_factory
+from campaigns import do_not_call, erasure, forgotten, gate, import_storing, ledger, person, uploads
+from campaigns.application import Application
+from campaigns.db import ROW_LOCK, Base, database_now, session_factory
 from campaigns.gate import Claim, Lines
 from campaigns.importing import ImportOptions, run_import, submit_import
 from campaigns.models import (
@@ -27,12 +30,15 @@ from campaigns.models import (
     Ledger,
     LoggedEvent,
 )
+from campaigns.placing import place
 from dialer.calls import CallState
 from dialer.clock import ManualClock
 from dialer.errors import BadInput, TryAgainLater
 from dialer.retries import DO_NOT_CALL
 from dialer.settings import TimingSettings
 from tests import factories
+from tests.factories import NOW
+from tests.fakes import FakePbx
 
 NUMBER, MOBILE, OTHER = "+390612345678", "+393331234567", "+390698765432"
 THIRD, FORMER = "+390255501234", "+390255509876"  # a number after the second, and one an import took back
@@ -266,6 +272,89 @@ def test_while_a_call_goes_on_nothing_is_erased_but_no_other_is_ordered(
     session.expire_all()
     assert contact.last_name == "Zanfranceschi"
     assert session.scalars(select(Forgotten.digest)).all()
+
+
+def test_a_call_ordered_and_not_yet_sent_does_not_ring_who_asked_to_be_forgotten(
+    application: Application, session: Session, campaign: Campaign, tmp_path: Path
+) -> None:
+    pbx = FakePbx()
+    application.pbxes = {"main": pbx}
+    factories.contact(session, campaign, phone=OTHER, phone2=NUMBER, next_at=database_now(session))
+    session.commit()
+    (ref,) = order(session, campaign)
+    with pytest.raises(TryAgainLater, match="not over"):
+        erase(session, tmp_path)
+    session.commit()
+    assert place(application, ref) == CallState.EXPIRED
+    assert pbx.sent == []
+
+
+def test_whoever_is_forgotten_while_a_gate_judges_them_waits_for_it_and_finds_its_order(
+    session: Session, sessions: sessionmaker[Session], campaign: Campaign
+) -> None:
+    with sessions() as judging:
+        gate.lock_numbers(judging, [NUMBER])  # a gate between its rules and its commit
+        session.execute(text("SET LOCAL lock_timeout = '50ms'"))
+        with pytest.raises(OperationalError, match="lock timeout"):
+            erasure.forget(session, NUMBER, country="IT", who="cli:ada", now=database_now(session))
+
+
+def test_an_erasure_and_a_gate_that_met_the_contact_first_do_not_wait_for_each_other_in_a_ring(
+    session: Session, sessions: sessionmaker[Session], campaign: Campaign, tmp_path: Path
+) -> None:
+    contact = factories.contact(session, campaign, phone=NUMBER, state="closed")
+    attempt = factories.attempt(session, campaign, contact=contact, number=NUMBER, state=CallState.BUSY, ended_at=NOW)
+    session.commit()
+    person = erasure.forget(session, NUMBER, country="IT", who="cli:ada", now=database_now(session))
+    session.commit()
+
+    def erased() -> int:
+        with sessions.begin() as other:
+            return erasure.erase(other, person, data_dir=tmp_path, who="cli:ada", why="letter", now=NOW).contacts
+
+    with ThreadPoolExecutor(1) as pool, sessions() as judging:
+        for model, one in ((Attempt, attempt.id), (Contact, contact.id)):
+            judging.get_one(model, one, with_for_update=ROW_LOCK)
+        done = pool.submit(erased)
+        waits = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
+        for _ in range(500):
+            if session.scalar(text(waits)):
+                break
+            session.rollback()
+            sleep(0.01)
+        gate.lock_numbers(judging, [NUMBER])
+        judging.rollback()
+        assert done.result(timeout=20) == 1
+
+
+def uploaded(folder: Path, campaign: Campaign, raw: bytes) -> Path:
+    incoming = import_storing.Incoming(folder, "more.csv")
+    incoming.write(raw)
+    return uploads.keep(incoming, campaign, "more.csv", who="web:ada", now=NOW).path
+
+
+@pytest.mark.parametrize(
+    ("raw", "stays"),
+    [
+        ("phone;name\r\n(06) 1234-5678;x\r\n".encode("cp1252"), False),
+        ("phone;name\n333\xa0123 45.67;x\n".encode(), False),
+        ("phone\tname\r\n06 12345678\tx\r\n".encode("utf-16"), False),
+        ("phone;name\r12;Ilaria ZANFRANCESCHI\r".encode("latin-1"), False),
+        (b"phone\n" + b"0698765432\n" * 95_324 + b"06 12345678\n", False),  # across two blocks of the file
+        (b"phone;name\n0698765432;Ilaria\n0255501111;Zanfranceschi\n", True),
+        (b"phone\n0612345679\n", True),
+    ],
+)
+def test_an_upload_that_waits_and_tells_of_the_person_is_thrown_away(
+    session: Session, campaign: Campaign, tmp_path: Path, raw: bytes, stays: bool
+) -> None:
+    factories.contact(
+        session, campaign, phone=NUMBER, phone2=MOBILE, first_name="Ilaria", last_name="Zanfranceschi", state="closed"
+    )
+    session.commit()
+    path = uploaded(tmp_path, campaign, raw)
+    erased = erase(session, tmp_path)
+    assert (path.exists(), path.with_suffix(".json").exists(), erased.files) == (stays, stays, int(not stays))
 
 
 def test_while_an_import_runs_it_is_said_again_later(session: Session, campaign: Campaign, tmp_path: Path) -> None:

@@ -377,6 +377,7 @@ def test_a_callback_for_a_period_of_today_that_is_over_is_refused(with_periods: 
     )
     assert counts(job) == (2, 1, 1, 0)
     assert rejects(job)[0]["reason"] == "the period Morning of today was over at 12:00"
+    assert rejects(job)[0]["remedy"] == "give a later period, or a date from 2026-03-03 on; empty means tomorrow"
 
 
 def test_tomorrow_is_tomorrow_where_the_campaign_is(with_periods: Importer) -> None:

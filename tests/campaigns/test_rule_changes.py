@@ -80,6 +80,15 @@ def test_a_campaigns_limits_follow_its_pack(session: Session, campaign: Campaign
         set_campaign_pack(session, campaign, "fr-2026", **may)
 
 
+def test_only_a_campaign_that_never_was_started_is_put_under_any_pack_by_anybody(session: Session) -> None:
+    draft = factories.campaign(session, state="draft", started_at=None, rule_pack="default-2026")
+    made = set_campaign_pack(session, draft, "it-2026", **GIVEN)
+    assert (made.new, draft.answer_limit, bool(made.loosened)) == ("it-2026", 3.0, True)
+    stopped = factories.campaign(session, state="stopped", rule_pack="default-2026")
+    with pytest.raises(RefusedByRule, match="cli:anna may not loosen it"):
+        set_campaign_pack(session, stopped, "it-2026", **GIVEN)
+
+
 def test_the_rules_are_shown_with_how_sure_we_are(session: Session, campaign: Campaign, some_list: ContactList) -> None:
     set_list_pack(session, campaign, some_list, "us-2026", **GIVEN)
     campaign.number_caps, campaign.needs_consent = "3/day", True

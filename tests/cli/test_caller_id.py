@@ -25,7 +25,7 @@ def test_a_pool_is_filled_looked_at_rested_and_emptied_down_to_one(dialer: Diale
     assert "marked as spam" in shown
     assert "resting to" in dialer.ok("caller-id", "list")
     assert dialer.json("caller-id", "wake", MILAN) == {"number": MILAN, "woken": True}
-    assert "was not resting" in dialer.ok("caller-id", "wake", "0039 02 8765 4321")
+    assert "was not resting; a daily cap holds all the same" in dialer.ok("caller-id", "wake", "0039 02 8765 4321")
 
     assert dialer("caller-id", "set", MILAN, "--daily-cap", "none").exit_code == 2  # looser, without a reason
     assert (

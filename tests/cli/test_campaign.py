@@ -30,6 +30,15 @@ def test_a_campaign_is_created_as_the_contract_writes_it(dialer: Dialer, session
     assert (made.pbx, made.mode, made.hours, made.country) == ("main", "predictive", "always", "IT")
 
 
+def test_whoever_names_no_law_is_told_which_pack_knows_that_of_the_country(dialer: Dialer) -> None:
+    told = dialer(*CREATE, "--country", "IT").stderr
+    assert "default-2026 keeps the hours you gave and no law of IT; it-2026 does: before it is started" in told
+    assert "rule_pack" not in told
+    dialer.ok("campaign", "rules", "spring", "--pack", "it-2026")  # as it is told
+    kept = dialer("campaign", "create", "autumn", *CREATE[3:], "--country", "IT", "--rule-pack", "it-2026").stderr
+    assert "no law of" not in kept
+
+
 def test_the_ledger_names_the_account_and_not_what_the_environment_claims(
     dialer: Dialer, session: Session, monkeypatch: pytest.MonkeyPatch
 ) -> None:

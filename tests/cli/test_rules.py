@@ -51,7 +51,7 @@ def test_a_campaign_shows_its_packs_caps_consent_and_words(dialer: Dialer, campa
     dialer.ok("list", "rules", "spring", "paris", "--pack", "fr-2026")
     dialer.ok("campaign", "caps", "spring", "--number", "3/day")
     shown = " ".join(dialer.ok("campaign", "show", "spring").split())
-    assert "it-2026 (hours, holidays, consent, rest as others tell it)" in shown
+    assert "it-2026 (hours, holidays, consent, rest, caller ids as others tell it)" in shown
     assert "fr-2026 for paris" in shown
     assert "needed, by fr-2026 (lists paris)" in shown
     assert "3/day per number" in shown

@@ -1,4 +1,5 @@
 import json
+from datetime import timedelta
 
 import pytest
 from click.testing import CliRunner
@@ -8,6 +9,7 @@ from campaigns.application import Application
 from campaigns.cli import output
 from campaigns.cli import status as status_command
 from campaigns.cli.root import build_cli
+from campaigns.db import database_now
 from campaigns.models import Campaign, PbxStatus
 from dialer.calls import CallState
 from dialer.clock import ManualClock
@@ -48,6 +50,13 @@ def test_a_supervisor_sees_agents_calls_lines_and_limit(dialer: Dialer, campaign
         "0.00 % of 3.0 %", "2 left", "Anna Rossi", "lunch", "no worker",
     ):  # fmt: skip
         assert expected in told, expected
+
+
+def test_a_next_call_of_another_day_is_told_with_its_day(dialer: Dialer, session: Session, campaign: Campaign) -> None:
+    in_days = database_now(session) + timedelta(days=3)
+    factories.contact(session, campaign, next_at=in_days)
+    session.commit()
+    assert f"next at {in_days.astimezone():%Y-%m-%d %H:%M}" in " ".join(dialer.ok("status", "spring").split())
 
 
 def test_json_is_one_object_with_the_same_numbers(dialer: Dialer, campaign: Campaign) -> None:

@@ -223,7 +223,7 @@ def test_a_workbook_and_an_empty_file_are_refused_on_the_page_they_were_chosen_o
     [
         ("Rename the column, or say which it is with --mapping 'Nome=phone' (nothing was imported)",
          "Rename the column, or choose what it is below."),
-        ("Rename one, or say which with --mapping Tel 2=custom (nothing was imported)",
+        ("Rename one, or say which with --mapping 'Tel 2=custom' (nothing was imported)",
          "Rename one, or choose what it is below."),
         ("100% of its cells are numbers: --mapping 'Celulare=mobile' would call them",
          "100% of its cells are numbers: choose “mobile” for it to call them"),
