@@ -15,6 +15,7 @@ from campaigns.cli.tree import Group
 if TYPE_CHECKING:
     from datetime import datetime
 
+    from campaigns.application import Application
     from campaigns.caller_id_pools import Shown
 
 
@@ -43,27 +44,59 @@ def _cap(given: Any) -> int | None:
     return 0 if given is NOTHING else given
 
 
-@caller_id.command("add", example="dialer caller-id add spring +390612345678 +390287654321 --daily-cap 80")
+@caller_id.command(
+    "add",
+    example="""dialer caller-id add spring +390612345678 +390287654321 --daily-cap 80
+dialer caller-id add spring --from-directory office""",
+)
 @click.argument("campaign")
-@click.argument("numbers", nargs=-1, required=True)
+@click.argument("numbers", nargs=-1)
+@click.option(
+    "--from-directory", "directory", metavar="NAME", help="All numbers of this directory that people can call back."
+)
 @_limits
 @click.option("--why", default="", help="Kept in the ledger.")
 @output.json_option
 @click.pass_obj
 def add(
-    context: CliContext, campaign: str, numbers: tuple[str, ...], daily_cap: Any, rest: float | None, why: str,
-    as_json: bool,
+    context: CliContext, campaign: str, numbers: tuple[str, ...], directory: str | None, daily_cap: Any,
+    rest: float | None, why: str, as_json: bool,
 ) -> None:  # fmt: skip
     """Put NUMBERS in the pool of CAMPAIGN. Show only numbers that are yours and that people can call back.
 
     A number that the campaign's rule pack bars is refused (exit code 5), and none of them is taken then; what a pack
     is not sure of is a warning.
     """
+    from campaigns import directory_numbers
+    from dialer.errors import BadInput, NotFound
+
+    if bool(numbers) == bool(directory):
+        raise BadInput("name the numbers, or a directory with --from-directory: one of the two")
+    with context.application() as app:
+        if directory:
+            numbers = tuple(directory_numbers.caller_ids(app.directory(directory)))
+            if not numbers:
+                raise NotFound(
+                    f"directory {directory} has no number to show: `dialer directory numbers {directory}` says why"
+                )
+        added, doubts, pool, name = _pooled(app, campaign, numbers, daily_cap, rest, why)
+    if as_json:
+        output.print_json({"campaign": name, "added": added, "caller_ids": pool, "warnings": doubts})
+        return
+    for doubt in doubts:
+        output.note(f"warning: {doubt}")
+    click.echo(f"campaign {output.clean(name)} shows {output.count(len(pool), 'caller id')}: {', '.join(pool)}")
+
+
+def _pooled(
+    app: Application, campaign: str, numbers: tuple[str, ...], daily_cap: Any, rest: float | None, why: str
+) -> tuple[list[str], list[str], list[str], str]:
+    """Add the numbers; return them, what is doubtful, the whole pool, and the campaign's name."""
     from campaigns import caller_id_pools, lifecycle
     from campaigns.db import database_now
 
     added, doubts = [], []
-    with context.application() as app, app.transaction() as session:
+    with app.transaction() as session:
         now = database_now(session)
         found = lifecycle.get(session, campaign, lock=True)
         for number in numbers:
@@ -72,13 +105,7 @@ def add(
             )
             added.append(one.number)
             doubts += told
-        pool = caller_id_pools.numbers_of(session, found)
-    if as_json:
-        output.print_json({"campaign": found.name, "added": added, "caller_ids": pool, "warnings": doubts})
-        return
-    for doubt in doubts:
-        output.note(f"warning: {doubt}")
-    click.echo(f"campaign {output.clean(found.name)} shows {output.count(len(pool), 'caller id')}: {', '.join(pool)}")
+        return added, doubts, caller_id_pools.numbers_of(session, found), found.name
 
 
 @caller_id.command("list", example="dialer caller-id list spring")

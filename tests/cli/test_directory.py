@@ -235,3 +235,12 @@ def test_nothing_to_undo_says_what_there_is(dialer: Dialer, campaign: Campaign) 
 
 def test_no_changes_says_so(dialer: Dialer) -> None:
     assert "nothing was set up" in dialer("directory", "changes", "office").stderr
+
+
+def test_a_directorys_numbers_become_a_campaigns_caller_ids(dialer: Dialer, campaign: Campaign) -> None:
+    told = dialer.json("caller-id", "add", "spring", "--from-directory", "office", "--daily-cap", "80")
+    assert told["added"] == ["+6499290087"], "neither the shared one nor one of the pool, which is nobody's"
+    assert set(told["added"]) <= set(told["caller_ids"])
+    assert dialer("caller-id", "add", "spring").exit_code == 2
+    assert dialer("caller-id", "add", "spring", "+390612345678", "--from-directory", "office").exit_code == 2
+    assert dialer("caller-id", "add", "spring", "--from-directory", "offcie").exit_code == 4
