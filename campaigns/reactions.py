@@ -315,9 +315,9 @@ def _joined(
     session: Session, attempt: Attempt, event: CallEvent, at: datetime, now: datetime, *, leg_stays: bool = False
 ) -> None:
     """Customer and agent talk. `leg_stays`: the agent's own call goes on, and serves the next customer too."""
-    first = first(attempt, "joined_at", at)
+    news = first(attempt, "joined_at", at)
     step(attempt, Signal.JOINED)
-    if not first:
+    if not news:
         return
     assignment = endings.open_assignment(session, attempt.id) or assigning.late_join(session, attempt, event, now=now)
     if assignment is None:

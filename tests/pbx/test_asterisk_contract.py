@@ -8,7 +8,7 @@ import pytest
 
 from dialer.pbx.asterisk import AsteriskPbx
 from dialer.pbx.asterisk_events import talk_bridge
-from dialer.pbx.base import AgentOrder, CustomerOrder, WaitingLeg
+from dialer.pbx.base import AgentFirstOrder, AgentOrder, CustomerOrder, WaitingLeg
 from dialer.settings import PbxSettings
 from tests.pbx import scripted
 from tests.pbx.ari_peer import PASSWORD, AriPeer
@@ -95,6 +95,9 @@ class AriRig:
 
     def agent(self) -> AgentOrder:
         return AgentOrder(f"d1-a{next(self._refs)}", "agent1001", "1001")
+
+    def for_agent(self) -> AgentFirstOrder:
+        return AgentFirstOrder(f"d1-c{next(self._refs)}", "agent1001", "1001", "+390612345699", "+390210001000")
 
     def legs(self) -> tuple[WaitingLeg, WaitingLeg, str]:
         customer, agent = self.customer(), self.agent()
