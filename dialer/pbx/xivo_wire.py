@@ -108,7 +108,7 @@ class Wire:
         trouble: Exception
         session: Session | None = None
         try:
-            connection = synchronous.connect(
+            opening = synchronous.connect(
                 self._address(token),
                 sock=self._connected(until),
                 ssl=self._tls,
@@ -122,7 +122,7 @@ class Wire:
                 user_agent_header="dialer",
                 logger=_quiet,
             )
-            session = Session(self, login, connection)
+            session = Session(self, login, opening.__enter__())  # left by `Session.close`
             session.wait(until, _logged_on)
             return session
         except _NotLetIn as exc:
