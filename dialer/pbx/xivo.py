@@ -193,7 +193,10 @@ class XivoPbx(Lacking):
         with self._wire.open(login) as session:
             why = ""
             try:
-                there = [call_id_of(one, parts[1]) for one in session.ask("getCurrentCallsPhoneEvents", calls, 5.0)]
+                there = [
+                    call_id_of(one, parts[1])
+                    for one in session.ask("getCurrentCallsPhoneEvents", calls, self.settings.timeout)
+                ]
             except PbxNonsense as exc:
                 why, there = exc.why, []
             if set(there) != {call_id}:

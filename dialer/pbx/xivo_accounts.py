@@ -14,7 +14,7 @@ from typing import Any
 import httpx
 from pydantic import SecretStr
 
-from dialer.errors import OutcomeUnknown, PbxError, PbxNonsense, PbxRefused, PbxUnavailable, SettingsError
+from dialer.errors import OutcomeUnknown, PbxBusy, PbxError, PbxRefused, PbxUnavailable, SettingsError
 from dialer.pbx.foreign import inert
 from dialer.pbx.http import SecretMissing, Unreadable, _Answer, _Kind, without_secret
 from dialer.pbx.json_http import JsonHttp
@@ -120,17 +120,23 @@ class Accounts:
                 f"{inert(login, 30)}=... to what pbx.{self._name}.token_file (or token_env) names",
             )
         trouble: PbxError
+        who = f"XiVO user {inert(login, 30)}"
         try:
-            body = {"login": login, "password": password.get_secret_value()}
-            return self._http.order("POST", self._path, {}, _token, body=body)
-        except (PbxRefused, PbxUnavailable) as exc:
-            said = f"XiVO user {inert(login, 30)}: {exc.why}"
-            trouble = type(exc)(self._name, said) if type(exc) in (PbxRefused, PbxUnavailable) else exc
-        except (OutcomeUnknown, PbxNonsense) as exc:
+            # No name holds the body: what a frame holds, an error report shows.
+            return self._http.order("POST", self._path, {}, _token, body=_credentials(login, password))
+        except PbxRefused as exc:
+            trouble = PbxRefused(self._name, f"{who}: {exc.why}")
+        except PbxUnavailable as exc:
+            trouble = (PbxBusy if isinstance(exc, PbxBusy) else PbxUnavailable)(self._name, f"{who}: {exc.why}")
+        except OutcomeUnknown as exc:
             why = exc.why.replace("the command may have been carried out", "there is no token in it")
-            trouble = PbxUnavailable(self._name, f"XiVO user {inert(login, 30)} is given no token: {why}")
+            trouble = PbxUnavailable(self._name, f"{who} is given no token: {why}")
         trouble.__context__ = None
         raise trouble
+
+
+def _credentials(login: str, password: SecretStr) -> dict[str, str]:
+    return {"login": login, "password": password.get_secret_value()}
 
 
 class _Login(JsonHttp):

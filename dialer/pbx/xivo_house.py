@@ -85,7 +85,7 @@ class House:
                 inert(text_of(told.get("RequestedNb")), 20),
             )
         else:
-            log.warning("agent %s: Xuc reports %s", inert(agent, 20), inert(code, 60))
+            log.warning("agent %s: Xuc reports %s", inert(agent, 20), self._wire.shown(code, 60))
 
     # after a lost connection --------------------------------------------------------------------------
 

@@ -91,16 +91,19 @@ class Wire:
     def refused(self, login: str, why: str) -> PbxRefused:
         return PbxRefused(
             self.name,
-            f"XiVO user {inert(login, 30)} is not let in: {why}; check pbx.{self.name}.url, and that this user can log "
-            "in to XiVO's own pages",
+            f"XiVO user {inert(login, 30)} is not let in: {self.shown(why, 80)}; check pbx.{self.name}.url, and that "
+            "this user can log in to XiVO's own pages",
         )
 
+    def shown(self, text: str, limit: int) -> str:
+        """Return text of Xuc as it may be shown: inert, short, and without a password or token of ours."""
+        return inert(self.accounts.hidden(text), limit)
+
     def unavailable(self, exc: BaseException) -> PbxUnavailable:
-        said = self.accounts.hidden(str(exc)) if isinstance(exc, OSError) else ""
+        said = self.shown(str(exc), 100) if isinstance(exc, OSError) else ""
         return PbxUnavailable(
             self.name,
-            f"its websocket cannot be had ({inert(said, 100) or type(exc).__name__}); check that Xuc runs and "
-            f"pbx.{self.name}.url",
+            f"its websocket cannot be had ({said or type(exc).__name__}); check that Xuc runs and pbx.{self.name}.url",
         )
 
     def _open(self, login: str, token: Token) -> "Session":
@@ -232,7 +235,7 @@ class Session:
             if found is not None:
                 return found
             if frame.kind in ("Error", "AgentError"):
-                heard = f"; it said {inert(text_of(frame.of('Error')) or text_of(frame.of('error')), 60)!r}"
+                heard = f"; it said {self._wire.shown(text_of(frame.of('Error')) or text_of(frame.of('error')), 60)!r}"
 
     def ask(self, name: str, mine: Callable[[Frame], Any], within: float) -> Any:
         """Ask for something that rings nobody; PbxUnavailable or PbxNonsense."""
@@ -288,7 +291,7 @@ class _Silent(Exception):
 def _logged_on(frame: Frame) -> bool | None:
     if frame.kind == "LoggedOnError":
         said = text_of(frame.message) or text_of(frame.of("error")) or text_of(frame.of("Error")) or "LoggedOnError"
-        raise _NotLetIn(inert(said, 60))
+        raise _NotLetIn(said[:200])
     return True if frame.kind == "LoggedOn" else None
 
 

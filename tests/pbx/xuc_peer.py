@@ -21,7 +21,7 @@ import httpx
 from tests.pbx.agent_first_peer import AgentFirstPeer, Call, Person, answer
 from tests.pbx.scripted import Line, Received
 
-PASSWORD = "canary-7d1f9a2c"  # noqa: S105 - of people who do not exist
+PASSWORD = "canary-7d1f9a2c"
 BOSS = "boss"
 _GUID = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
 _SAID = {"customer rings": "EventDialing", "answered": "EventEstablished", "ended": "EventReleased"}
@@ -82,6 +82,7 @@ class XucPeer(AgentFirstPeer):
     strips: bool = False  # only the first event of a call has what is attached
     wrap_up: float = 0.0  # XiVO's own time after a call
     ttl: int | None = 3600
+    token_word: str = "token"
     answers_heartbeat: bool = True
     tells_calls: bool = True
     told_on: bool = True  # LoggedOn is said
@@ -138,7 +139,7 @@ class XucPeer(AgentFirstPeer):
         if login not in known or body["password"] != self.passwords.get(login, PASSWORD):
             answer(line, 403, '{"error":"InvalidCredentials","message":"no such user or password"}')
             return
-        token = f"token-{login}-{self.logins}-{PASSWORD[::-1]}"
+        token = f"{self.token_word}-{login}-{self.logins}"
         self.tokens[token] = login
         told: dict[str, Any] = {"login": login, "token": token}
         if self.ttl is not None:
