@@ -40,7 +40,7 @@ class XucStream:
         self._open: dict[str, ClientConnection] = {}
         self._tasks: list[asyncio.Task[None]] = []
         self._asked: dict[str, asyncio.Future[list[Mapping[str, Any]] | None]] = {}
-        self._heard: dict[str, float] = {}
+        self._missed: dict[str, int] = {}  # heartbeats since anything was heard
         self._refused_at = 0.0
         self.loop = asyncio.get_running_loop()
 
@@ -97,7 +97,7 @@ class XucStream:
                     refused[agent] = exc
                     return
             self._open[agent] = connection
-            self._heard[agent] = self.loop.time()
+            self._missed[agent] = 0
             self._tasks += [
                 asyncio.create_task(self._read(agent, connection), name=f"read agent {agent}"),
                 asyncio.create_task(self._keep_up(agent, connection), name=f"beat agent {agent}"),
@@ -119,7 +119,7 @@ class XucStream:
         try:
             while True:
                 text = await connection.recv()
-                self._heard[agent] = self.loop.time()
+                self._missed[agent] = 0
                 message = text if isinstance(text, str) else text.decode("utf-8", "replace")
                 if not self._answers(agent, message):
                     self._messages.put_nowait(f"{agent} {message}")
@@ -144,8 +144,9 @@ class XucStream:
         """Send the heartbeat; a connection on which nothing comes any more is over."""
         while True:
             await asyncio.sleep(self._beat)
-            if self.loop.time() - self._heard[agent] > MISSED * self._beat:
+            if self._missed[agent] >= MISSED:
                 self._messages.put_nowait(StreamEnded(f"the connection of agent {agent}: no heartbeat is answered"))
                 return
             with contextlib.suppress(WebSocketException, OSError):
                 await connection.send(PING)
+            self._missed[agent] += 1

@@ -1,4 +1,4 @@
-"""A campaign on XiVO from its list to its dispositions: orders and events on real websockets, judged by the peer's book."""
+"""A campaign on XiVO from its list to its dispositions: real websockets both ways, judged by the peer's book."""
 
 import threading
 from collections.abc import Iterator
