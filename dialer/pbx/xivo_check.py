@@ -31,8 +31,8 @@ def check_set_up(
                 False,
                 "it is not known whether EventDialing means that the agent took the phone, so a call that nobody takes "
                 "counts as not answered by the customer",
-                "make one call for an agent who lets the phone ring, and look at `dialer events`: if EventDialing is "
-                f'there before the phone is taken, set {place}.dialing_means to "agent", else to "customer"',
+                f'set {place}.dialing_means = "customer" and call one contact for an agent who lets the phone ring: if '
+                'the attempt ends as no_agent, leave it so; if as no_answer, the event came before: set "agent"',
                 fatal=False,
             )
         )

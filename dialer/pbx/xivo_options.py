@@ -18,7 +18,8 @@ class XivoOptions(OwnWords):
     # What `EventDialing` means: "customer", that the agent's phone was taken and the customer's rings. Where nobody
     # knows, a call that nobody takes counts as not answered by the customer.
     dialing_means: Literal["unknown", "agent", "customer"] = "unknown"
-    confirm_within: float = Field(10.0, gt=0, le=60)  # seconds until a dialled call must be told of
+    # Seconds we wait for a call's first event. None in time is no harm: the listener hears it when it comes.
+    confirm_within: float = Field(4.0, gt=0, le=30)
 
 
 def read_options(name: str, settings: PbxSettings) -> XivoOptions:

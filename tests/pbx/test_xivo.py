@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from dialer.errors import EventTrouble, OutcomeUnknown, PbxRefused, PbxUnavailable, SettingsError
+from dialer.errors import EventTrouble, OutcomeUnknown, PbxBusy, PbxRefused, PbxUnavailable, SettingsError
+from dialer.pbx import xivo
 from dialer.pbx.base import AgentFirstOrder, CallOutcome, Heard, Payload, Presence, Role
 from dialer.pbx.xivo import XivoPbx
 from dialer.pbx.xivo_events import gone, logged
@@ -265,7 +266,8 @@ def test_a_call_is_dialled_as_the_plan_wants_with_our_reference_attached(
 ) -> None:
     pbx = opened(number_format=form, dial_prefix=prefix)
     assert pbx.call_for_agent(ORDER) == "1770091506.1@1015"
-    assert peer.commands == [("dial", {"destination": sent, "variables": {"dref": "d-c7"}})]
+    assert peer.commands[-1] == ("dial", {"destination": sent, "variables": {"dref": "d-c7"}})
+    assert peer.counted == 1
 
 
 def test_an_error_is_no_refusal_because_nobody_says_of_what(peer: XucPeer, opened: Open) -> None:
@@ -282,6 +284,26 @@ def test_another_call_of_the_agent_is_no_reply(peer: XucPeer, opened: Open) -> N
     peer.fault = xuc_peer.says(json.dumps({"msgType": "PhoneEvent", "ctiMessage": told}))
     with pytest.raises(OutcomeUnknown):
         pbx.call_for_agent(ORDER)
+
+
+def test_a_phone_that_is_in_use_is_not_asked_to_dial(peer: XucPeer, opened: Open) -> None:
+    pbx = opened()
+    peer.customers["33144556677"] = Person(answers_after=0.0, talks=30.0)
+    own = peer.start("2015", "33144556677", private=True)
+    with pytest.raises(PbxBusy, match="the phone of agent 1015 is in use; nothing was sent"):
+        pbx.call_for_agent(ORDER)
+    assert peer.counted == 0
+    peer.hung_up[own.id].set()
+    peer.quiet()
+    assert pbx.call_for_agent(ORDER)
+
+
+def test_where_calls_are_not_told_an_order_is_sent_all_the_same(
+    peer: XucPeer, opened: Open, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(xivo, "PHONE_CHECK", 0.1)
+    peer.tells_calls = False
+    assert opened().call_for_agent(ORDER)
 
 
 def test_only_the_call_that_is_meant_is_ended(peer: XucPeer, opened: Open) -> None:

@@ -39,14 +39,25 @@ def dialled(application: Application, peer: XucPeer, numbers: list[str], seconds
     return result
 
 
-@pytest.mark.parametrize("how", ["as it should be", "swapped, dials at once", "only the first event has our reference"])
+@pytest.mark.parametrize(
+    "how",
+    [
+        "as it should be",
+        "swapped, dials at once",
+        "only the first event has our reference",
+        "nothing is heard until the phone is taken, and that is late",
+    ],
+)
 def test_a_list_is_called_and_disposed_of_and_nobody_is_rung_twice(
     application: Application, peer: XucPeer, how: str
 ) -> None:
     peer.swap, peer.strips = "swapped" in how, "only the first" in how
     peer.dials_at_once = "at once" in how
     means = "agent" if peer.dials_at_once else "customer"
-    result = dialled(application, peer, NUMBERS, 40, dialing_means=means)
+    more = {}
+    if "late" in how:
+        peer.agents, more = {"1015": 0.5, "1016": 0.5}, {"confirm_within": "0.1"}
+    result = dialled(application, peer, NUMBERS, 40, dialing_means=means, **more)
     assert result.rang == {number.removeprefix("+"): 1 for number in NUMBERS}
     assert result.states == {"completed": 6, "no_answer": 3}
     assert result.said == {"done": 6}
