@@ -17,8 +17,8 @@ def real_pbx() -> Iterator[RealPbx]:
     may_install = os.environ.get("DIALER_ASTERISK", "") in ("install", "long")
     try:
         pbx = RealPbx(home, install=may_install)
-        pbx.start()
     except NotHere as exc:
         pytest.skip(str(exc))
+    pbx.start()
     yield pbx
     pbx.stop()
