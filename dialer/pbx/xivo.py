@@ -77,7 +77,7 @@ class XivoPbx(Lacking):
         )
         self._wire = Wire(name, settings, self._accounts, self.options.socket_path)
         self._events = XivoEvents(settings, self.options)
-        self._house = House(self._wire, self._events, self.options, self._logins, settings.timeout)
+        self._house = House(self._wire, self._events, self._logins, settings.timeout)
 
     def __repr__(self) -> str:
         return f"<XivoPbx {self.name}>"

@@ -13,7 +13,7 @@ from dialer.errors import EventTrouble
 from dialer.pbx.base import CallEvent, CallOutcome, EventKeys, Heard, Payload, Role
 from dialer.pbx.dialled import as_e164
 from dialer.pbx.foreign import foreign_id, inert, is_reference
-from dialer.pbx.xivo_frames import MAX_FRAME, Frame, NotXuc, parsed, text_of
+from dialer.pbx.xivo_frames import Frame, NotXuc, parsed, text_of
 from dialer.pbx.xivo_options import XivoOptions
 from dialer.settings import PbxSettings
 
@@ -134,7 +134,7 @@ def comes_in(event: Mapping[str, Any]) -> bool:
 def _opened(payload: Payload) -> tuple[Frame, str]:
     trouble = ""
     try:
-        if len(payload.body) > min(MAX_BODY, MAX_FRAME):
+        if len(payload.body) > MAX_BODY:
             raise NotXuc("too long for an event")
         frame = parsed(payload.body.decode("utf-8", "replace"))
     except NotXuc as exc:

@@ -11,7 +11,6 @@ from dialer.pbx.base import EventStream, Settled, Told
 from dialer.pbx.foreign import inert
 from dialer.pbx.xivo_events import XivoEvents, call_id_of, comes_in, logged
 from dialer.pbx.xivo_frames import NotXuc, parsed, text_of
-from dialer.pbx.xivo_options import XivoOptions
 from dialer.pbx.xivo_stream import XucStream
 from dialer.pbx.xivo_wire import Wire
 
@@ -23,12 +22,9 @@ REMEMBERED = 5000
 class House:
     """Keeps what one listener knows of one Xuc. Only the listener uses it."""
 
-    def __init__(
-        self, wire: Wire, events: XivoEvents, options: XivoOptions, logins: Mapping[str, str], timeout: float
-    ) -> None:
+    def __init__(self, wire: Wire, events: XivoEvents, logins: Mapping[str, str], timeout: float) -> None:
         self._wire = wire
         self._events = events
-        self._options = options
         self._logins = logins
         self._timeout = timeout
         self._stream: XucStream | None = None

@@ -8,7 +8,6 @@ import asyncio
 import logging
 import socket
 import time
-from collections.abc import Callable
 from urllib.parse import quote, urlsplit
 
 from websockets.asyncio import client as asynchronous
@@ -66,20 +65,17 @@ class Wire:
 
         PbxRefused when the user is not let in, PbxUnavailable else: nothing was asked of it yet.
         """
-        return self._with_token(login, self._open)
-
-    def _with_token(self, login: str, connect: Callable[[str, Token], Session]) -> Session:
         token = self.accounts.token(login)
         why = ""
         try:
-            return connect(login, token)
+            return self._open(login, token)
         except NotLetIn as exc:
             why = exc.why
         self.accounts.forget(login, token)
         if not token.fresh:  # it may have ended before its time: once more, with a new one
             token = self.accounts.token(login)
             try:
-                return connect(login, token)
+                return self._open(login, token)
             except NotLetIn as exc:
                 why = exc.why
             self.accounts.forget(login, token)

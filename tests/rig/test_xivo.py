@@ -91,6 +91,7 @@ def test_connections_that_break_and_tokens_that_end_ring_nobody_twice(applicatio
     finally:
         over.set()
         breaker.join()
+    assert peer.logins > 10, "connections broke, and were opened anew"
     assert all(times == 1 for times in result.rang.values())
     assert (result.two_on_one, result.unhandled) == (0, 0)
     assert sum(result.states.values()) == len(NUMBERS)
