@@ -10,7 +10,11 @@ from dialer.settings import PbxSettings, is_loopback, secret
 
 SECRET_LENGTH = 32  # characters; 32 random bytes in hexadecimal are 64
 _LISTENS_BY_WEBSOCKET = ("asterisk", "xivo")  # no webhook, so no secret of one
-_TOKEN = {"voispeed": "the token of its integration module", "asterisk": "the password of its ARI account"}
+_TOKEN = {
+    "voispeed": "the token of its integration module",
+    "asterisk": "the password of its ARI account",
+    "xivo": "the password of its XiVO users (or a line user=password for each)",
+}
 _MAKES_ONE = 'python3 -c "import secrets; print(secrets.token_urlsafe(32))"'
 _EXAMPLES = ("changeme", "change-me", "secret", "password", "example", "test", "webhook", "123456")
 
@@ -46,7 +50,7 @@ def _token(name: str, settings: PbxSettings, environ: Mapping[str, str]) -> Find
             False,
             "no token is named for the PBX",
             f"set pbx.{name}.token_env (or token_file) to where {_TOKEN.get(settings.kind, 'its token')} is kept",
-            fatal=settings.kind in ("voispeed", "asterisk", "easyconnect", "voipline"),
+            fatal=settings.kind in ("voispeed", "asterisk", "xivo", "easyconnect", "voipline"),
         )
     return Finding(True, "the PBX's token is there")
 

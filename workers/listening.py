@@ -233,7 +233,7 @@ class PbxListener:
         while incoming.messages:
             early += self._read_out(incoming)
         speaking = {told.ref for told in early if told.payload is not None}
-        gone = [ref for ref in expected if ref not in settled.present and ref not in speaking]
+        gone = [ref for ref in expected if ref not in settled.present and ref not in speaking and not settled.unsure]
         if settled.restarted:
             log.warning("the PBX was restarted: no call of before is left", pbx=self.name)
         if gone or settled.waiting:

@@ -19,6 +19,7 @@ from dialer.pbx.asterisk_lists import as_live_call, as_user, entries, members, t
 from dialer.pbx.asterisk_stream import open_stream
 from dialer.pbx.asterisk_wire import AriWire
 from dialer.pbx.base import (
+    AgentFirstOrder,
     AgentOrder,
     CallEvent,
     CustomerOrder,
@@ -157,6 +158,11 @@ class AsteriskPbx(Lacking):
             {},
             before_send,
         )
+
+    def call_for_agent(self, order: AgentFirstOrder, *, before_send: Callable[[], None] | None = None) -> str:
+        """Agents wait on the line and are joined: nobody's telephone is rung first."""
+        del order, before_send
+        raise self._refuse("it is not asked to ring an agent first")
 
     def call_agent(self, order: AgentOrder, *, before_send: Callable[[], None] | None = None) -> str:
         """Call an agent's telephone, which answers by itself; the listener parks whoever answers."""

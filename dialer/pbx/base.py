@@ -334,6 +334,7 @@ class Settled:
     present: frozenset[str] = frozenset()  # references of the calls there are
     chores: Sequence[str] = ()
     restarted: bool = False  # since the stream was open before: whatever was there is gone
+    unsure: bool = False  # it could not show all of them: who is missing may be there
 
 
 class StreamEnded(Exception):

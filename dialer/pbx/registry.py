@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from dialer.pbx.request_book import RequestBook
 
 _VOISPEED = ("voispeed", "simulator")  # the simulator speaks VOIspeed, so one adapter serves both
-STREAMING = ("asterisk",)  # tell their events on a connection that `dialer listener` holds
+STREAMING = ("asterisk", "xivo")  # tell their events on a connection that `dialer listener` holds
 KINDS = (*_VOISPEED, *STREAMING, "easyconnect", "voipline")
 
 
@@ -35,6 +35,10 @@ def open_pbx(
         from dialer.pbx.asterisk import AsteriskPbx
 
         return AsteriskPbx(name, settings, environ=environ)
+    if settings.kind == "xivo":
+        from dialer.pbx.xivo import XivoPbx
+
+        return XivoPbx(name, settings, environ=environ, transport=transport)
     if settings.kind == "easyconnect":
         from dialer.pbx.easyconnect import EasyConnectPbx
 

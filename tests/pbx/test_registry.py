@@ -25,10 +25,10 @@ def test_a_kind_we_speak_to_opens_with_no_request_and_no_secret(kind: str) -> No
     pbx.close()
 
 
-@pytest.mark.parametrize("kind", ["xivo"])
-def test_a_kind_of_a_later_release_says_so(kind: str) -> None:
-    with pytest.raises(SettingsError, match=rf"pbx\.main\.kind: {kind} is not in this release"):
-        open_pbx("main", PbxSettings(kind=kind, url=URL))  # type: ignore[arg-type]
+def test_a_kind_of_a_later_release_says_so() -> None:
+    later = PbxSettings(url=URL).model_copy(update={"kind": "tins_on_a_string"})
+    with pytest.raises(SettingsError, match=r"pbx\.main\.kind: tins_on_a_string is not in this release"):
+        open_pbx("main", later)
 
 
 def test_a_world_in_this_process_takes_the_network_s_place() -> None:
