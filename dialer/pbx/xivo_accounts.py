@@ -16,7 +16,7 @@ from pydantic import SecretStr
 
 from dialer.errors import OutcomeUnknown, PbxBusy, PbxError, PbxRefused, PbxUnavailable, SettingsError
 from dialer.pbx.foreign import inert
-from dialer.pbx.http import SecretMissing, Unreadable, _Answer, _Kind, without_secret
+from dialer.pbx.http import Answer, Kind, SecretMissing, Unreadable, without_secret
 from dialer.pbx.json_http import JsonHttp
 from dialer.pbx.xivo_frames import text_of
 from dialer.settings import PbxSettings, secret
@@ -159,7 +159,7 @@ class _Login(JsonHttp):
     def shown(self, text: str, limit: int = 200) -> str:
         return inert(self._hide(text), limit)
 
-    def _unusable(self, kind: _Kind, answer: _Answer, trouble: str) -> PbxError:
+    def _unusable(self, kind: Kind, answer: Answer, trouble: str) -> PbxError:
         if answer.status < 300:
             # Half an answer may hold a whole token: nothing of it is shown.
             return PbxUnavailable(self.name, f"HTTP {answer.status}, {trouble}")
