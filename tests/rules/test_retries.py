@@ -68,6 +68,7 @@ def test_at_the_cap_a_contact_is_left_in_peace_unless_nothing_rang(outcome: Call
 def test_what_may_have_rung_counts_and_what_never_rang_does_not():
     assert {state for state in FINAL if not counts_against_cap(state)} == {
         CallState.NO_LINES,
+        CallState.NO_AGENT,
         CallState.REFUSED,
         CallState.EXPIRED,
     }

@@ -21,7 +21,7 @@ from campaigns.application import Application
 from campaigns.models import LoggedEvent
 from campaigns.web.app import create_app
 from campaigns.web.protocol import uvicorn_options
-from dialer.pbx.base import EventKeys, Payload
+from dialer.pbx.base import EventKeys, Feature, Payload
 from dialer.settings import PbxSettings, Settings, WebSettings
 
 SECRET = "the-secret-of-the-main-pbx-000000"
@@ -30,7 +30,9 @@ OTHER = "the-secret-of-another-pbx-0000000"
 
 
 class Reader:
-    """An adapter as far as the receiver needs one."""
+    """An adapter as far as the web process needs one."""
+
+    features = frozenset({Feature.CUSTOMER_FIRST, Feature.JOIN})
 
     def keys(self, payload: Payload) -> EventKeys:
         fields = parse_qs(payload.query or payload.body.decode("latin-1"))
