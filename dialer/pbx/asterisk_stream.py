@@ -50,6 +50,7 @@ async def open_stream(name: str, wire: AriWire, settings: PbxSettings) -> EventS
             connection = await connect(
                 wire.stream_url({"app": settings.app}),
                 sock=connected,
+                ssl=wire.tls,
                 server_hostname=wire.host if wire.tls is not None else None,
                 additional_headers={"Authorization": wire.authorization()},
                 proxy=None,

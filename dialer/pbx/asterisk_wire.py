@@ -127,8 +127,11 @@ class AriWire:
         return f"{scheme}://{self._host}:{self._port}{self._path}/events?{_written(query)}"
 
     def open_socket(self, limit: float) -> socket.socket:
-        """Connect and check whom we met; OSError when that fails. Blocks for `limit` seconds at most."""
-        return self._connect(time.monotonic() + limit)
+        """Connect and check whom we met, without TLS: the event loop wraps sockets of its own alone.
+
+        OSError when that fails. Blocks for `limit` seconds at most.
+        """
+        return self._connected(time.monotonic() + limit)
 
     @property
     def tls(self) -> ssl.SSLContext | None:
@@ -231,16 +234,24 @@ class AriWire:
         return line
 
     def _connect(self, until: float) -> socket.socket:
+        raw = self._connected(until)
+        if self._tls is None:
+            return raw
+        try:
+            raw.settimeout(left(until))
+            return self._tls.wrap_socket(raw, server_hostname=self._host)
+        except BaseException:
+            raw.close()
+            raise
+
+    def _connected(self, until: float) -> socket.socket:
         raw = socket.create_connection((self._host, self._port), timeout=left(until))
         try:
             why = objection(str(raw.getpeername()[0]), loopback_only=self._loopback_only)
             if why:
                 raise OSError(why)
             raw.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            if self._tls is None:
-                return raw
-            raw.settimeout(left(until))
-            return self._tls.wrap_socket(raw, server_hostname=self._host)
+            return raw
         except BaseException:
             raw.close()
             raise
