@@ -318,6 +318,9 @@ class Contact(Base):
     # Attempts when it was last ordered, up to 3: a key of the lanes, and no count; reports count rows.
     tried: Mapped[int] = mapped_column(SmallInteger, default=0, server_default=text("0"))
     promised_at: Mapped[datetime | None] = mapped_column(Instant)  # they were promised a call: tries count from then
+    # The rule that put the contact off, and to when: it tells of `next_at` only while that is still the same moment.
+    put_off_by: Mapped[str | None] = mapped_column(Text)
+    put_off_until: Mapped[datetime | None] = mapped_column(Instant)
     region: Mapped[str] = mapped_column(Text, default="", server_default="")  # ISO 3166-2, where it matters
     postcode: Mapped[str] = mapped_column(Text, default="", server_default="")
     time_zone: Mapped[str] = mapped_column(Text, default="", server_default="")  # of the address

@@ -84,3 +84,4 @@ def put_off(known: Known, contact: Contact, number: str, proof: Proof) -> None:
         contact.state, contact.next_at = "open", proof.at + again
         if proof.until is not None:
             contact.next_at = first_allowed(known, contact, number, proof.until)
+        contact.put_off_by, contact.put_off_until = refusal.rule, contact.next_at

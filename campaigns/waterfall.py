@@ -104,6 +104,10 @@ RULES = (
     ),
 )  # fmt: skip
 _RANK = {rule.name: rank for rank, rule in enumerate(RULES)}
+# Caps have names of their own in the gate, whoever set them.
+_PUT_OFF = {rule.name: f": {rule.words}" for rule in RULES} | dict.fromkeys(
+    ("number_cap", "contact_cap"), ": called as often as the caps allow"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -213,7 +217,8 @@ _COUNTED = """
     WITH {due}, {found}, first AS MATERIALIZED (
         SELECT DISTINCT ON (id) id, rank, until FROM found ORDER BY id, rank)
     SELECT CASE WHEN k.state = 'closed' THEN 'closed ' || k.closed_because WHEN k.state <> 'open' THEN k.state
-                WHEN k.next_at <= :now THEN 'due' ELSE 'later' END AS stands,
+                WHEN k.next_at <= :now THEN 'due'
+                WHEN k.put_off_until = k.next_at THEN 'later ' || k.put_off_by ELSE 'later' END AS stands,
            {keys[pack]} AS pack, {keys[head]} AS head, {keys[address]} AS address, {keys[consent]} AS consent,
            first.rank, count(*) AS contacts, min(k.next_at) AS next_at, min(first.until) AS until, min(k.id) AS example,
            min(k.consent_at) AS consent_at
@@ -252,8 +257,9 @@ class _Counting:
         self._imported += row.contacts
         if row.stands.startswith("closed "):
             self._add(-3, "closed", row.stands.removeprefix("closed ") or "closed", row.contacts, None)
-        elif row.stands == "later":
-            self._add(-1, "later", "to be tried later", row.contacts, row.next_at)
+        elif row.stands.startswith("later"):
+            because = _PUT_OFF.get(row.stands.removeprefix("later "), "")
+            self._add(-1, "later", f"to be tried later{because}", row.contacts, row.next_at)
         else:
             self._add(-2, "live", "being called, or spoken with, now", row.contacts, None)
 

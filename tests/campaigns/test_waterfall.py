@@ -236,3 +236,20 @@ def test_a_rule_that_is_not_the_gates_is_noticed(
     monkeypatch.setattr(waterfall, "_FOUND", waterfall._FOUND.replace(words, instead))
     with pytest.raises(AssertionError, match="the waterfall says"):
         [compare(session, kind, seed) for seed in range(SEED, SEED + 9)]
+
+
+def test_whoever_was_put_off_is_told_with_the_rule_until_somebody_moves_them(session: Session) -> None:
+    campaign = factories.campaign(session, hours="always", needs_consent=True, mode="progressive")
+    factories.lease(session, campaign)
+    asked, moved = (factories.contact(session, campaign, next_at=TUESDAY) for _ in range(2))
+    claim = Claim(f"campaign:{campaign.id}", "test", 1)
+    refused = gate.let_through(session, campaign.id, 5, claim, now=TUESDAY, timing=TimingSettings()).passed.refused
+    assert refused == {"consent": 2}
+    moved.next_at = TUESDAY + timedelta(hours=2)
+    session.flush()
+    fall = waterfall.waterfall(session, campaign, now=TUESDAY, ring_seconds=RING)
+    told = {step.reason: (step.contacts, step.until) for step in fall.steps}
+    assert told == {
+        "to be tried later: not known to have agreed to be called": (1, asked.next_at),
+        "to be tried later": (1, moved.next_at),
+    }
