@@ -105,9 +105,9 @@ RULES = (
 )  # fmt: skip
 _RANK = {rule.name: rank for rank, rule in enumerate(RULES)}
 # Caps have names of their own in the gate, whoever set them.
-_PUT_OFF = {rule.name: f": {rule.words}" for rule in RULES} | dict.fromkeys(
-    ("number_cap", "contact_cap"), ": called as often as the caps allow"
-)
+_BY_A_CAP = ": called as often as the caps allow"
+_PUT_OFF = {rule.name: f": {rule.words}" for rule in RULES}
+_PUT_OFF |= {"number_cap": _BY_A_CAP, "contact_cap": _BY_A_CAP}
 
 
 @dataclass(frozen=True, slots=True)
