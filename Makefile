@@ -1,7 +1,7 @@
 # The two commands of a fresh clone are `make demo` and `make test`; each sets everything up first.
 BIN := .venv/bin
 ARGS ?=
-JOBS ?= 2
+JOBS ?= 3
 
 .DEFAULT_GOAL := help
 .PHONY: help setup demo test test-asterisk soak check format bench bench-pacing lock clean
