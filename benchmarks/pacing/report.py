@@ -79,7 +79,7 @@ def _rivals() -> str:
         rows = []
         for case in TABLE:
             kept = Kept.read(case)
-            if (case.answers, case.talk) == (answers, talk) and RATIO in kept.days:
+            if (case.answers, case.talk) == (answers, talk) and not kept.days.keys() <= {OURS, TOLD, ONE}:
                 rows.append([str(case.agents), *_columns(kept)])
         if rows:
             parts.append(f"**{answers:.0%} answer, talk of {talk:.0f} s**\n\n{_markdown(['agents', *_heads()], rows)}")
