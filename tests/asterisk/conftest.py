@@ -14,7 +14,7 @@ def real_pbx() -> Iterator[RealPbx]:
     """An Asterisk of our own, with customers behind its trunk and twenty telephones."""
     home = Path(os.environ.get("PBX_HOME", "") or Path.home() / ".cache" / "dialer-pbx")
     if not os.environ.get("DIALER_ASTERISK"):
-        pytest.skip("a real Asterisk wants its ports and a core for itself: DIALER_ASTERISK=short, or make test-asterisk")
+        pytest.skip("a real Asterisk wants a core for itself: DIALER_ASTERISK=short, or make test-asterisk")
     # The long form installs what is missing; the short one only uses what is there.
     may_install = os.environ.get("DIALER_ASTERISK", "") in ("install", "long")
     try:
