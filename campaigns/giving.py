@@ -11,10 +11,9 @@ from datetime import datetime, timedelta
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from campaigns import agents, ledger
+from campaigns import agents, ledger, reserving
 from campaigns.application import Application
-from campaigns.db import ROW_LOCK_OR_SKIP
-from campaigns.models import Agent, Assignment, Attempt, Campaign, CampaignAgent
+from campaigns.models import Agent, Assignment, Attempt, Campaign
 from dialer.calls import CallState
 from dialer.modes import agent_first
 
@@ -45,21 +44,8 @@ def idle(
 
     Passes over those somebody else has locked: they are being given a call this instant.
     """
-    query = (
-        select(Agent)
-        .join(CampaignAgent, (CampaignAgent.agent_id == Agent.id) & (CampaignAgent.campaign_id == campaign.id))
-        .where(Agent.state == "ready", Agent.pbx == campaign.pbx, Agent.reserved_for == "", Agent.wanted == "")
-        .where((Agent.not_before.is_(None)) | (Agent.not_before <= now))
-        .order_by(Agent.idle_since.nulls_first(), Agent.id)
-        .limit(max(0, limit))
-        .with_for_update(**ROW_LOCK_OR_SKIP, of=Agent)
-        .execution_options(populate_existing=True)
-    )
-    if only is not None:
-        query = query.where(Agent.id.in_(only))
-    if without:
-        query = query.where(Agent.id.not_in(without))
-    return list(session.scalars(query))
+    able = (Agent.state == "ready") & (Agent.not_before.is_(None) | (Agent.not_before <= now))
+    return reserving.longest_idle(session, campaign, limit, able, only=only, without=without)
 
 
 def give(session: Session, attempt: Attempt, agent: Agent, *, now: datetime, who: str) -> None:

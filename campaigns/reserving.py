@@ -10,7 +10,7 @@ The caller owns the transaction and holds the agent's row lock. Locks are taken 
 from collections.abc import Collection, Sequence
 from datetime import datetime, timedelta
 
-from sqlalchemy import select
+from sqlalchemy import ColumnElement, select
 from sqlalchemy.orm import Session
 
 from campaigns import ledger
@@ -50,11 +50,24 @@ def parked(
         AgentLeg.first_leg_id.is_not(None),
         AgentLeg.pbx_call_id.is_not(None),
     )
+    able = (Agent.state == "parked") & held.exists()
+    return longest_idle(session, campaign, limit, able, only=only, without=without)
+
+
+def longest_idle(
+    session: Session,
+    campaign: Campaign,
+    limit: int,
+    able: ColumnElement[bool],
+    *,
+    only: Collection[int] | None = None,
+    without: Collection[int] = (),
+) -> list[Agent]:
+    """Lock up to `limit` agents of the campaign who are `able` and kept for nothing, as `parked` does."""
     query = (
         select(Agent)
         .join(CampaignAgent, (CampaignAgent.agent_id == Agent.id) & (CampaignAgent.campaign_id == campaign.id))
-        .where(Agent.state == "parked", Agent.pbx == campaign.pbx, Agent.reserved_for == "", Agent.wanted == "")
-        .where(held.exists())
+        .where(able, Agent.pbx == campaign.pbx, Agent.reserved_for == "", Agent.wanted == "")
         .order_by(Agent.idle_since.nulls_first(), Agent.id)
         .limit(max(0, limit))
         .with_for_update(**ROW_LOCK_OR_SKIP, of=Agent)
