@@ -20,7 +20,7 @@ from campaigns.db import database_now
 from campaigns.effective import without_password
 from dialer.errors import DialerError, NotFound, PbxError, PbxUnavailable, ServiceUnreachable, SettingsError
 from dialer.pbx.base import Feature, Finding, Pbx
-from dialer.pbx.registry import STREAMING
+from dialer.pbx_kinds import streams
 from dialer.settings import Settings
 
 NEEDED_PYTHON = (3, 11)
@@ -201,7 +201,7 @@ def with_last_event(
     try:
         with open_application() as application, application.transaction() as session:
             settings = application.settings
-            streaming = name in settings.pbx and settings.pbx[name].kind in STREAMING
+            streaming = name in settings.pbx and streams(settings.pbx[name].kind)
             now = database_now(session)
             check = doctor_rows.last_event(session, now, name, settings.web.address, streaming=streaming)
     except DialerError:

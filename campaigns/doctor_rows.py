@@ -11,7 +11,7 @@ from campaigns.application import Application
 from campaigns.checks import Check
 from campaigns.db import database_now
 from campaigns.models import Attempt, Campaign, Command, Import, Lease, LoggedEvent, PbxStatus, ProcessBeat
-from dialer.pbx.registry import STREAMING
+from dialer.pbx_kinds import streams
 
 SILENT = timedelta(seconds=15)  # a process that has not beaten for so long is gone
 WAITING = timedelta(seconds=5)  # an event nobody handled for so long is stuck
@@ -36,7 +36,7 @@ def all_checks(session: Session, application: Application) -> Iterator[Check]:
     yield from check_processes(session, now, [pbx.kind for pbx in application.settings.pbx.values()])
     yield from check_campaigns(session, now)
     yield from check_pbx_reads(session, now, application)
-    streaming = {name for name, pbx in application.settings.pbx.items() if pbx.kind in STREAMING}
+    streaming = {name for name, pbx in application.settings.pbx.items() if streams(pbx.kind)}
     web = application.settings.web.address
     yield from check_events(session, now, list(application.settings.pbx), web, streaming)
     yield from check_commands(session, now)
@@ -67,7 +67,7 @@ def check_processes(session: Session, now: datetime, kinds: Sequence[str] = ()) 
     """Whether each kind of process is alive; needed only while a campaign runs."""
     beats = session.scalars(select(ProcessBeat).order_by(ProcessBeat.name)).all()
     running = session.scalar(select(func.count()).select_from(Campaign).where(Campaign.state == "running")) or 0
-    needed = NEEDED | (LISTENER if set(kinds) & set(STREAMING) else {})
+    needed = NEEDED | (LISTENER if any(map(streams, kinds)) else {})
     for kind, does in needed.items():
         alive = [beat for beat in beats if beat.kind == kind and now - beat.beat_at <= SILENT]
         if alive:

@@ -6,15 +6,10 @@ from urllib.parse import urlsplit
 
 from dialer.errors import SettingsError
 from dialer.pbx.base import Finding
+from dialer.pbx_kinds import KINDS
 from dialer.settings import PbxSettings, is_loopback, secret
 
 SECRET_LENGTH = 32  # characters; 32 random bytes in hexadecimal are 64
-_LISTENS_BY_WEBSOCKET = ("asterisk", "xivo")  # no webhook, so no secret of one
-_TOKEN = {
-    "voispeed": "the token of its integration module",
-    "asterisk": "the password of its ARI account",
-    "xivo": "the password of its XiVO users (or a line user=password for each)",
-}
 _MAKES_ONE = 'python3 -c "import secrets; print(secrets.token_urlsafe(32))"'
 _EXAMPLES = ("changeme", "change-me", "secret", "password", "example", "test", "webhook", "123456")
 
@@ -22,7 +17,7 @@ _EXAMPLES = ("changeme", "change-me", "secret", "password", "example", "test", "
 def look_at(name: str, settings: PbxSettings, web_address: str, environ: Mapping[str, str]) -> Sequence[Finding]:
     """Judge the section [pbx.NAME]; nothing is sent anywhere."""
     found = [_token(name, settings, environ)]
-    if settings.kind not in _LISTENS_BY_WEBSOCKET:
+    if not KINDS[settings.kind].streams:  # no webhook, so no secret of one
         found.append(_webhook_secret(name, settings, environ))
         found.append(_ways_in(name, settings, web_address))
     host = urlsplit(settings.url).hostname or ""
@@ -41,6 +36,7 @@ def look_at(name: str, settings: PbxSettings, web_address: str, environ: Mapping
 
 
 def _token(name: str, settings: PbxSettings, environ: Mapping[str, str]) -> Finding:
+    needed = KINDS[settings.kind].secret
     try:
         token = secret(settings, name, "token", environ)
     except SettingsError as exc:
@@ -49,8 +45,8 @@ def _token(name: str, settings: PbxSettings, environ: Mapping[str, str]) -> Find
         return Finding(
             False,
             "no token is named for the PBX",
-            f"set pbx.{name}.token_env (or token_file) to where {_TOKEN.get(settings.kind, 'its token')} is kept",
-            fatal=settings.kind in ("voispeed", "asterisk", "xivo", "easyconnect", "voipline"),
+            f"set pbx.{name}.token_env (or token_file) to where {needed or 'its token'} is kept",
+            fatal=bool(needed),
         )
     return Finding(True, "the PBX's token is there")
 

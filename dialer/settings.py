@@ -19,6 +19,7 @@ from pydantic.fields import FieldInfo
 
 from dialer.caps import parse_all
 from dialer.errors import BadInput, SettingsError
+from dialer.pbx_kinds import KINDS
 
 PREFIX = "DIALER_"
 Seconds = Annotated[float, Field(gt=0, le=86_400)]
@@ -144,7 +145,7 @@ class PbxSettings(_Section):
     """One PBX. What a maker's document lost is a setting here, with a tolerant default."""
 
     secret_name: ClassVar[str] = "token"  # noqa: S105 - the name of a setting
-    kind: Literal["voispeed", "simulator", "asterisk", "xivo", "easyconnect", "voipline"] = "voispeed"
+    kind: str = "voispeed"  # one of those in `dialer.pbx_kinds`
     url: str
     token_env: str = ""
     token_file: str = ""
@@ -191,11 +192,13 @@ class PbxSettings(_Section):
     auto_answer: str = Field("Call-Info: <sip:dialer>;answer-after=0", pattern=r"^([A-Za-z-]+: [\x20-\x7e]+)?$")
     extra: dict[str, str] = Field(default_factory=dict)  # for adapters with options of their own
 
-    @field_validator("kind", mode="before")
+    @field_validator("kind")
     @classmethod
-    def _places_calls(cls, value: object) -> object:
+    def _places_calls(cls, value: str) -> str:
         if value == "xc5":
             raise ValueError("xc5 places no calls: write the section as [directory.NAME], beside the PBX that does")
+        if value not in KINDS:
+            raise ValueError(f"is no kind of PBX we speak to: use {', '.join(KINDS)}")
         return value
 
     @field_validator("url")

@@ -17,6 +17,7 @@ from campaigns import leases
 from campaigns.application import Application
 from campaigns.event_log import EventLog, connection_string
 from campaigns.web.ringing import Ringer
+from dialer.pbx_kinds import streams
 from dialer.settings import Settings
 from workers.beat import Beat
 from workers.listening import PbxListener
@@ -68,9 +69,7 @@ def _release(application: Application, holder: str) -> None:
 
 def run_listener(settings: Settings) -> int:
     """Listen until SIGTERM or SIGINT; nothing to listen to is said, and is no fault."""
-    from dialer.pbx.registry import STREAMING
-
-    names = [name for name, pbx in settings.pbx.items() if pbx.kind in STREAMING]
+    names = [name for name, pbx in settings.pbx.items() if streams(pbx.kind)]
     with wire(settings, process="listener") as wired:
         settle_memory()
         if not names:

@@ -45,9 +45,9 @@ def up(context: Context, /, workers: int, schedulers: int) -> None:
 
 def processes(settings: Settings, workers: int, schedulers: int) -> list[str]:
     """Name the processes to run: a listener only where a PBX tells its events by websocket."""
-    from dialer.pbx.registry import STREAMING
+    from dialer.pbx_kinds import streams
 
-    streaming = any(pbx.kind in STREAMING for pbx in settings.pbx.values())
+    streaming = any(streams(pbx.kind) for pbx in settings.pbx.values())
     listener = ["listener"] if streaming else []
     return ["web", *_numbered("worker", workers), *_numbered("scheduler", schedulers), *listener]
 

@@ -36,13 +36,13 @@ from dialer.pbx.voispeed_ivr import (
     read_ivr_query,
     render,
 )
+from dialer.pbx_kinds import KINDS
 from dialer.settings import PbxSettings
 
 log = logging.getLogger(__name__)
 
 _LIMIT = 1.0  # seconds for the whole answer: a node that waits plays nothing
 _ASKS_AGAIN = RerunNode(input_timeout=1)
-_KINDS = ("voispeed", "simulator")
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,7 +124,7 @@ class IvrDesk:
         path, client = scope["path_params"], scope.get("client")
         refusal = self._admission.judge(path["pbx"], path["secret"], client[0] if client else "")
         settings = self._application.settings.pbx.get(path["pbx"])
-        if refusal is not None or settings is None or settings.kind not in _KINDS:
+        if refusal is not None or settings is None or not KINDS[settings.kind].asks_ivr:
             told = refusal or Refusal.UNKNOWN_PBX
             self._seldom.warning("An IVR question was turned away: %s", told.value, kind=told)
             self._metrics.refused(told.value)

@@ -1,20 +1,18 @@
-"""A PBX's settings to its adapter: the one list of PBXs we speak to."""
+"""A PBX's settings to its adapter, by the table of kinds (`dialer.pbx_kinds`)."""
 
 from collections.abc import Mapping
+from importlib import import_module
 from typing import TYPE_CHECKING
 
 from dialer.errors import SettingsError
 from dialer.pbx.base import Pbx
+from dialer.pbx_kinds import KINDS
 from dialer.settings import PbxSettings
 
 if TYPE_CHECKING:
     import httpx
 
     from dialer.pbx.request_book import RequestBook
-
-_VOISPEED = ("voispeed", "simulator")  # the simulator speaks VOIspeed, so one adapter serves both
-STREAMING = ("asterisk", "xivo")  # tell their events on a connection that `dialer listener` holds
-KINDS = (*_VOISPEED, *STREAMING, "easyconnect", "voipline")
 
 
 def open_pbx(
@@ -31,24 +29,11 @@ def open_pbx(
     that allow few are counted, over all processes. The adapter is imported only here:
     a command line that speaks to no PBX does not wait for an HTTP library.
     """
-    if settings.kind == "asterisk":
-        from dialer.pbx.asterisk import AsteriskPbx
-
-        return AsteriskPbx(name, settings, environ=environ)
-    if settings.kind == "xivo":
-        from dialer.pbx.xivo import XivoPbx
-
-        return XivoPbx(name, settings, environ=environ, transport=transport)
-    if settings.kind == "easyconnect":
-        from dialer.pbx.easyconnect import EasyConnectPbx
-
-        return EasyConnectPbx(name, settings, environ=environ, transport=transport)
-    if settings.kind == "voipline":
-        from dialer.pbx.voipline import VoiplinePbx
-
-        return VoiplinePbx(name, settings, requests=requests, environ=environ, transport=transport)
-    if settings.kind in _VOISPEED:
-        from dialer.pbx.voispeed import VoispeedPbx
-
-        return VoispeedPbx(name, settings, environ=environ, transport=transport)
-    raise SettingsError(f"pbx.{name}.kind: {settings.kind} is not in this release; it speaks to {', '.join(KINDS)}")
+    kind = KINDS.get(settings.kind)
+    if kind is None:
+        raise SettingsError(f"pbx.{name}.kind: {settings.kind} is not in this release; it speaks to {', '.join(KINDS)}")
+    module, _, adapter = kind.adapter.partition(":")
+    offered = {"transport": transport, "requests": requests}
+    wanted = {what: offered[what] for what in kind.takes}
+    opened: Pbx = getattr(import_module(module), adapter)(name, settings, environ=environ, **wanted)
+    return opened

@@ -2,14 +2,18 @@
 
 import subprocess
 import sys
+import tomllib
+from pathlib import Path
 
 import httpx
 import pytest
+from pydantic import ValidationError
 
 from dialer.errors import SettingsError
 from dialer.pbx.base import CustomerOrder, Feature
-from dialer.pbx.registry import KINDS, open_pbx
-from dialer.settings import PbxSettings
+from dialer.pbx.registry import open_pbx
+from dialer.pbx_kinds import KINDS
+from dialer.settings import PbxSettings, Settings
 
 URL = "http://127.0.0.1:9100/PBX/seri_endpoint.php"
 
@@ -45,3 +49,20 @@ def test_naming_the_registry_loads_no_http_library() -> None:
     loaded = "import sys, dialer.pbx.registry; print(sorted({'httpx', 'stamina', 'defusedxml'} & set(sys.modules)))"
     done = subprocess.run([sys.executable, "-c", loaded], capture_output=True, text=True, check=True, timeout=60)
     assert done.stdout.strip() == "[]"
+
+
+def test_a_kind_nobody_speaks_is_refused_with_those_there_are_and_the_others_are_named_as_well() -> None:
+    told = {"pbx": {"a": {"kind": "tins_on_a_string", "url": URL}, "b": {"kind": "xc5", "url": URL}}}
+    with pytest.raises(ValidationError) as caught:
+        Settings.model_validate(told)
+    assert f"use {', '.join(KINDS)}" in str(caught.value)
+    assert "[directory.NAME]" in str(caught.value)
+
+
+def test_every_adapter_of_the_table_is_kept_apart_from_the_others() -> None:
+    linted = tomllib.loads((Path(__file__).parents[2] / "pyproject.toml").read_text())["tool"]["importlinter"]
+    lists = [one.get("protected_modules") or one.get("modules") or [] for one in linted["contracts"]]
+    holding = [names for names in lists if "dialer.pbx.voispeed" in names]
+    assert len(holding) == 2
+    for kind in KINDS.values():
+        assert all(kind.adapter.partition(":")[0] in names for names in holding)
