@@ -108,6 +108,12 @@ def check(session: Session, text: str, *, country: str, campaign_id: int | None 
     return list(session.scalars(query.order_by(DoNotCall.campaign_id.nulls_first())))
 
 
+def listed(session: Session, number: str) -> DoNotCall | None:
+    """Return an entry for this E.164 number in the list of any campaign, or of all; None when there is none."""
+    query = select(DoNotCall).where(DoNotCall.number == number)
+    return session.scalars(query.order_by(DoNotCall.campaign_id.nulls_first()).limit(1)).one_or_none()
+
+
 def blocked(session: Session, numbers: Collection[str], campaign_id: int) -> dict[str, DoNotCall]:
     """Return, of these E.164 numbers, those this campaign must not call, in one query; the widest entry of each."""
     if not numbers:

@@ -16,6 +16,7 @@ from campaigns.facts import first, step
 from campaigns.matching import attempt_of, is_leg, ref_of_call
 from campaigns.models import AgentLeg, Attempt, Command, LoggedEvent
 from dialer.calls import FINAL, CallState, Signal
+from dialer.conformance.probe import is_probe
 from dialer.errors import EventTrouble
 from dialer.modes import AGENTLESS
 from dialer.pbx.base import CallEvent, CallOutcome, Heard, Payload, Pbx, Role
@@ -35,7 +36,8 @@ def react(session: Session, pbx: Pbx, ref: str | None, call_id: str | None, *, n
         return _without_call(session, pbx, call_id, now=now)
     call = locked_call(session, known)
     if call is None:
-        _set_aside(_unhandled(session, pbx.name, ref=known), now, NOBODYS)
+        # Calls of `dialer pbx conformance` are nobody's on purpose.
+        _set_aside(_unhandled(session, pbx.name, ref=known), now, "" if is_probe(known) else NOBODYS)
         return []
     own = _unhandled(session, pbx.name, ref=known)
     if call_id and ref is None:

@@ -80,6 +80,7 @@ _TREE = (
     ("forecast", "forecast:forecast", "When a campaign will be done, and how busy its agents will be.", _WATCHING),
     ("simulate", "simulate:simulate", "Days of a call centre in virtual time: no phones, no database.", _WATCHING),
     ("pbx", "pbx:pbx", "The PBXs in the settings, and whether they are fit for calling.", _SETTING_UP),
+    ("pbx conformance", "conformance:conformance", "Try a live PBX on your own phones.", "Commands"),
     ("directory", "directory:directory", "Accounts, numbers and groups of an XC5: read, checked, set up.", _SETTING_UP),
     ("directory provision", "directory_setup:provision", "Set up what a campaign needs.", _SETTING_UP),
     ("directory changes", "directory_setup:changes", "What was set up from here.", _SETTING_UP),

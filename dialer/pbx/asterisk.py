@@ -280,7 +280,15 @@ class AsteriskPbx(Lacking):
 
 
 def _features(settings: PbxSettings) -> frozenset[Feature]:
-    found = {Feature.JOIN, Feature.NAILED_UP, Feature.HANG_UP, Feature.PRESENCE, Feature.LINES, Feature.CURRENT_CALLS}
+    found = {
+        Feature.JOIN,
+        Feature.NAILED_UP,
+        Feature.ONE_PER_REF,
+        Feature.HANG_UP,
+        Feature.PRESENCE,
+        Feature.LINES,
+        Feature.CURRENT_CALLS,
+    }
     if settings.trunks:
         found.add(Feature.CUSTOMER_FIRST)
     if settings.message_context:

@@ -26,6 +26,7 @@ class Feature(StrEnum):
     RECORDING = "recording"
     AGENT_FIRST = "agent_first"  # rings an agent's phone, then calls a number from it
     NAILED_UP = "nailed_up"  # an agent's call goes on from one customer to the next
+    ONE_PER_REF = "one_per_ref"  # takes an order sent twice under one reference as one
 
 
 class Role(StrEnum):
@@ -371,3 +372,22 @@ class Streaming(Protocol):
 
     def see_to(self, chore: str) -> None:
         """Do what the PBX leaves to us; harmless when done twice, and when it is too late."""
+
+
+@dataclass(frozen=True, slots=True)
+class Doubt:
+    """What a maker's documents leave open and one call can tell: whose phone the event `word` speaks of."""
+
+    setting: str  # below the PBX's section: extra.ringing_means
+    word: str
+    now: str  # what the settings say
+    customer: str  # what they say when it speaks of the customer's phone
+    agent: str
+    unknown: str = "unknown"
+
+
+@runtime_checkable
+class Doubting(Protocol):
+    """A PBX of which something is open; `dialer pbx conformance` decides it."""
+
+    def doubts(self) -> Sequence[Doubt]: ...

@@ -10,7 +10,7 @@ from typing import Any
 import httpx
 
 from dialer.errors import PbxRefused
-from dialer.pbx.base import AgentFirstOrder, CallEvent, EventKeys, Feature, Finding, Gateway, Payload, PbxUser
+from dialer.pbx.base import AgentFirstOrder, CallEvent, Doubt, EventKeys, Feature, Finding, Gateway, Payload, PbxUser
 from dialer.pbx.dialled import dialled
 from dialer.pbx.easyconnect_check import check_set_up, openapi_address
 from dialer.pbx.easyconnect_events import EasyConnectEvents
@@ -93,6 +93,10 @@ class EasyConnectPbx(Lacking):
 
     def check(self) -> Sequence[Finding]:
         return check_set_up(self.name, self.settings, self.options, self.users(), self.learnt)
+
+    def doubts(self) -> Sequence[Doubt]:
+        """Whose phone an outgoing `ringing` speaks of is not said in the manual."""
+        return [Doubt("extra.ringing_means", "ringing", self.options.ringing_means, "customer", "agent")]
 
     def call_for_agent(self, order: AgentFirstOrder, *, before_send: Callable[[], None] | None = None) -> str:
         """Make a call for a user; returns its `callId`, by which events and later requests name it."""

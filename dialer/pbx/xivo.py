@@ -16,6 +16,7 @@ from dialer.errors import PbxBusy, PbxRefused, PbxUnavailable, SettingsError
 from dialer.pbx.base import (
     AgentFirstOrder,
     CallEvent,
+    Doubt,
     EventKeys,
     EventStream,
     Feature,
@@ -150,6 +151,10 @@ class XivoPbx(Lacking):
             self._wire.open(login).close()
 
         return check_set_up(self.name, self.settings, self.options, self._logins, self.users, let_in)
+
+    def doubts(self) -> Sequence[Doubt]:
+        """Whether `EventDialing` comes when the agent took the phone is told by no document we have."""
+        return [Doubt("extra.dialing_means", "EventDialing", self.options.dialing_means, "customer", "agent")]
 
     # commands -----------------------------------------------------------------------------------------
 

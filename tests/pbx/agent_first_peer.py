@@ -34,6 +34,7 @@ class Call:
     ended: datetime | None = None
     customer_rang: bool = False
     private: bool = False
+    over: threading.Event = field(default_factory=threading.Event)  # somebody hangs up
 
 
 @dataclass
@@ -85,18 +86,18 @@ class AgentFirstPeer:
         steps: list[tuple[str, Call]] = []
         self._step("agent rings", call, steps)
         taken = self.agents.get(call.extension, 0.01)
-        if call.private or (taken is not None and not self._closing.wait(taken)):
+        if call.private or (taken is not None and not call.over.wait(taken)):
             call.customer_rang = True
             self._step("customer rings", call, steps)
             person = self.customers.get(call.to, Person())
-            if person.answers_after is not None and not self._closing.wait(person.answers_after):
+            if person.answers_after is not None and not call.over.wait(person.answers_after):
                 call.pickup = datetime.now(UTC)
                 self._step("answered", call, steps)
-                self._closing.wait(person.talks)
+                call.over.wait(person.talks)
             else:
-                self._closing.wait(self.patience)
+                call.over.wait(self.patience)
         else:
-            self._closing.wait(self.patience)
+            call.over.wait(self.patience)
         call.ended = datetime.now(UTC)
         self._step("ended", call, steps)
         for step, swapped in reversed(steps):  # only when swapped: else each was told at its moment
@@ -135,8 +136,16 @@ class AgentFirstPeer:
                 found[call.to] = found.get(call.to, 0) + 1
         return found
 
+    def hang_up(self, call_id: str) -> None:
+        """End a call, whatever it is at."""
+        for call in self.book:
+            if call.id == call_id:
+                call.over.set()
+
     def close(self) -> None:
         self._closing.set()
+        for call in self.book:
+            call.over.set()
         self.server.close()
         for thread in self._threads:
             thread.join(5)

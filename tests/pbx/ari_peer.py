@@ -35,6 +35,9 @@ class AriPeer:
         self.subscribed: list[str] = []
         self.filtered: list[str] = []
         self.asked: list[tuple[str, str, Mapping[str, str], Json]] = []
+        self.rings_for: float | None = None  # seconds until it gives up who never answers; None: it does not
+        self.message_lasts: float | None = None  # seconds until the dialplan hangs up after the message
+        self._timers: list[threading.Timer] = []
         self._sockets: list[socket.socket] = []
         self._clock = itertools.count(1)
         self._lock = threading.RLock()
@@ -44,6 +47,8 @@ class AriPeer:
         return f"http://127.0.0.1:{self.server.port}/ari"
 
     def close(self) -> None:
+        for timer in self._timers:
+            timer.cancel()
         self.cut()
         self.server.close()
 
@@ -204,7 +209,14 @@ class AriPeer:
             role = body.get("appArgs", "customer")
             channel["dialplan"] |= {"app_name": "Stasis", "app_data": f"dialer,{role}"}
             self.tell("StasisStart", channel, args=[role])
+        elif self.rings_for is not None:
+            self._later(self.rings_for, channel_id, 19)
         return 200, first
+
+    def _later(self, seconds: float, channel_id: str, cause: int) -> None:
+        timer = threading.Timer(seconds, self.hang_up, (channel_id, cause), {"far_end": False})
+        self._timers.append(timer)
+        timer.start()
 
     def _continue(self, channel_id: str, query: Mapping[str, str]) -> tuple[int, Json]:
         channel = self.channels.get(channel_id)
@@ -216,6 +228,8 @@ class AriPeer:
         self.tell("StasisEnd", channel)
         if query.get("context") == "dialer-message":
             self.tell("ChannelUserevent", channel, eventname="dialer-message")
+            if self.message_lasts is not None:
+                self._later(self.message_lasts, channel_id, 16)
         return 204, None
 
     def _add(self, bridge_id: str, wanted: Sequence[str]) -> tuple[int, Json]:

@@ -45,6 +45,7 @@ class EasyConnectPeer(AgentFirstPeer):
     keys: tuple[str, ...] = ("key-1", "key-2")
     by_get: bool = False
     other_ids: bool = False
+    rings_at_once: bool = False  # `ringing` comes while the agent's phone rings, too
 
     @property
     def url(self) -> str:
@@ -62,6 +63,7 @@ class EasyConnectPeer(AgentFirstPeer):
         elif path == f"{BASE}/rcc/makecall" and request.method == "GET":
             self._makecall(line, request)
         elif path == f"{BASE}/rcc/disconnectcall":
+            self.hang_up(request.params.get("callId", ""))
             answer(line, 200, json.dumps({"success": True}))
         else:
             answer(line, 404, "<html>Not found</html>", "text/html")
@@ -75,6 +77,8 @@ class EasyConnectPeer(AgentFirstPeer):
 
     def event(self, step: str, call: Call) -> httpx.Request | None:
         status = {"customer rings": "ringing", "answered": "connected", "ended": "disconnected"}.get(step)
+        if step == "agent rings" and self.rings_at_once:
+            status = "ringing"
         if status is None:
             return None
         met = call.pickup is not None

@@ -1,0 +1,1 @@
+"""The conformance kit: what a live PBX really does of what its adapter promises, seen on calls to one's own phones."""
