@@ -43,6 +43,7 @@ class AgentFirstPeer:
 
     extensions: tuple[str, ...] = ("215", "216")
     webhook: str = ""
+    keys: tuple[str, ...] = ()  # that let somebody in
     agents: dict[str, float | None] = field(default_factory=dict)  # seconds until the phone is taken; None: never
     customers: dict[str, Person] = field(default_factory=dict)
     patience: float = 0.15  # how long a phone rings

@@ -1,10 +1,11 @@
 """What the contract's rigs of PBXs that ring the agent first have in common: a peer on a socket, and its faults."""
 
 import itertools
+from datetime import UTC, datetime
 
-from dialer.pbx.base import AgentFirstOrder, AgentOrder, CustomerOrder, Pbx, WaitingLeg
+from dialer.pbx.base import AgentFirstOrder, AgentOrder, CustomerOrder, Payload, Pbx, WaitingLeg
 from tests.pbx import scripted
-from tests.pbx.agent_first_peer import AgentFirstPeer
+from tests.pbx.agent_first_peer import AgentFirstPeer, Call
 from tests.pbx.contract import Fault
 from tests.pbx.scripted import Step, reply
 
@@ -21,6 +22,7 @@ JSON_STEPS: dict[Fault, Step] = {
     Fault.BOMB: reply("[" * 200_000, 200, "application/json"),
     Fault.EMPTY: reply(b""),
     Fault.REDIRECT: scripted.redirect,
+    Fault.SLOW_DOWN: reply("slowly", 429, "text/plain"),
 }
 
 
@@ -38,9 +40,13 @@ class AgentFirstRig:
         steps: dict[Fault, Step],
         extension: str,
         calls: tuple[str, str],
+        environ: dict[str, str],
     ) -> None:
+        """`environ` is where the adapter finds its KEY."""
         self.pbx, self.patience = pbx, patience
         self._peer, self._steps, self._extension, self._calls = peer, steps, extension, calls
+        self._environ = environ
+        self.later = 0.0  # seconds that have passed, for accounts that are closed for a while
         self._refs = itertools.count(1)
 
     def misbehave(self, fault: Fault, times: int | None = None) -> None:
@@ -68,6 +74,26 @@ class AgentFirstRig:
     def legs(self) -> tuple[WaitingLeg, WaitingLeg, str]:
         customer, agent = self._calls
         return WaitingLeg(customer, "1"), WaitingLeg(agent, "2"), self._extension
+
+    def expire(self) -> None:
+        self._peer.keys = ()
+
+    def renew(self) -> None:
+        self._peer.keys, self._environ["KEY"], self.later = ("key-9",), "key-9", 400.0
+
+    def drop(self) -> None:
+        self._peer.server.drop()
+
+    def told(self) -> list[Payload]:
+        now = datetime.now(UTC)
+        self._peer.webhook = "http://127.0.0.1:9/hook"
+        call = Call("17-ab", self._extension, "390612345678", now, pickup=now, ended=now, customer_rang=True)
+        steps = (self._peer.event(step, call) for step in ("agent rings", "customer rings", "answered", "ended"))
+        return [
+            Payload(one.method, one.url.query.decode(), one.content, one.headers.get("content-type", ""))
+            for one in steps
+            if one is not None
+        ]
 
     def close(self) -> None:
         self.pbx.close()

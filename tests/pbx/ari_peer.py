@@ -35,6 +35,7 @@ class AriPeer:
         self.subscribed: list[str] = []
         self.filtered: list[str] = []
         self.asked: list[tuple[str, str, Mapping[str, str], Json]] = []
+        self.password = PASSWORD
         self.rings_for: float | None = None  # seconds until it gives up who never answers; None: it does not
         self.message_lasts: float | None = None  # seconds until the dialplan hangs up after the message
         self._timers: list[threading.Timer] = []
@@ -103,7 +104,7 @@ class AriPeer:
 
     def answer(self, line: Line, request: Received) -> None:
         """Answer as a healthy Asterisk would."""
-        expected = f"Basic {base64.b64encode(f'{USER}:{PASSWORD}'.encode()).decode()}"
+        expected = f"Basic {base64.b64encode(f'{USER}:{self.password}'.encode()).decode()}"
         if request.headers.get("authorization") != expected:
             self._reply(line, 401, {"message": "Authentication required"}, request)
         elif request.headers.get("upgrade", "").lower() == "websocket":

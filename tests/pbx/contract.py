@@ -6,7 +6,7 @@ ours, an event is read or refused with a sentence, and nothing of the library or
 """
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from enum import StrEnum
 from typing import Any, Protocol
@@ -23,6 +23,7 @@ from dialer.pbx.base import (
     CustomerOrder,
     EventKeys,
     Feature,
+    Heard,
     Payload,
     Pbx,
     WaitingLeg,
@@ -46,6 +47,7 @@ class Fault(StrEnum):
     BOMB = "bomb"
     EMPTY = "empty"
     REDIRECT = "redirect"
+    SLOW_DOWN = "429"
 
 
 class Rig(Protocol):
@@ -71,6 +73,18 @@ class Rig(Protocol):
 
     def legs(self) -> tuple[WaitingLeg, WaitingLeg, str]:
         """A customer and an agent who wait, and the agent's user id."""
+
+    def expire(self) -> None:
+        """Take the secret no more that was good until now."""
+
+    def renew(self) -> None:
+        """Take another secret, and keep it where the settings point to; time passes, if an account needs that."""
+
+    def drop(self) -> None:
+        """Close every connection that stands, as a PBX does with idle ones, and go on listening."""
+
+    def told(self) -> Sequence[Payload]:
+        """The events of one call, in the order in which this PBX tells them; two at least."""
 
 
 Prepare = Callable[[Rig], Callable[[], str]]
@@ -340,6 +354,48 @@ class PbxContract:
             with pytest.raises(PbxRefused):
                 send()
         assert rig.received() == before
+
+    # what passes ---------------------------------------------------------------------------------------
+
+    @pytest.mark.parametrize("command", COMMANDS)
+    @pytest.mark.parametrize("fault", [Fault.SLOW_DOWN])
+    def test_a_command_that_is_too_many_was_not_carried_out_and_is_not_repeated(
+        self, rig: Rig, command: str, fault: Fault
+    ) -> None:
+        send = COMMANDS[command](rig)
+        rig.misbehave(fault)
+        before = rig.received()
+        with pytest.raises(PbxUnavailable) as caught:
+            send()
+        self._is_a_sentence(rig, caught.value)
+        assert rig.received() <= before + 1, "a log-in that was too many leaves the command unsent"
+
+    def test_a_secret_that_has_expired_is_refused_and_its_successor_is_used_without_a_restart(self, rig: Rig) -> None:
+        order = starts(rig)[0]
+        rig.expire()
+        before = rig.received()
+        with pytest.raises(PbxRefused) as caught:
+            order(None)
+        self._is_a_sentence(rig, caught.value)
+        assert rig.received() <= before + 1
+        rig.renew()
+        assert starts(rig)[0](None)
+
+    def test_a_connection_that_was_closed_while_idle_costs_no_order(self, rig: Rig) -> None:
+        first, second = starts(rig)[0], starts(rig)[0]
+        first(None)
+        rig.drop()
+        before = rig.received()
+        assert second(None)
+        assert rig.received() == before + 1
+
+    def test_events_mean_the_same_in_any_order_and_as_often_as_they_come(self, rig: Rig) -> None:
+        told = rig.told()
+        assert len(told) >= 2
+        in_order = [(rig.pbx.keys(one), rig.pbx.read(one)) for one in told]
+        backwards = [(rig.pbx.keys(one), rig.pbx.read(one)) for one in reversed([*told, *told])]
+        assert backwards == [*reversed(in_order), *reversed(in_order)]
+        assert {event.heard for _, event in in_order} >= {Heard.ANSWERED, Heard.ENDED}
 
     # reads --------------------------------------------------------------------------------------------
 

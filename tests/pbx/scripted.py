@@ -191,6 +191,14 @@ class ScriptedServer:
 
         self.now = next_one
 
+    def drop(self) -> None:
+        """Close the connections that stand, and go on listening."""
+        for connection in self._sockets:
+            with contextlib.suppress(OSError):
+                connection.shutdown(socket.SHUT_RDWR)
+        for thread in self._threads:
+            thread.join(5)
+
     def stop_listening(self) -> None:
         """Refuse connections from now on, and drop those that stand."""
         self._deaf.set()

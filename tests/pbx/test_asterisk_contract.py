@@ -8,7 +8,7 @@ import pytest
 
 from dialer.pbx.asterisk import AsteriskPbx
 from dialer.pbx.asterisk_events import talk_bridge
-from dialer.pbx.base import AgentFirstOrder, AgentOrder, CustomerOrder, WaitingLeg
+from dialer.pbx.base import AgentFirstOrder, AgentOrder, CustomerOrder, Payload, WaitingLeg
 from dialer.settings import PbxSettings
 from tests.pbx import scripted
 from tests.pbx.ari_peer import PASSWORD, AriPeer
@@ -48,6 +48,7 @@ STEPS: dict[Fault, Step] = {
     Fault.BOMB: reply("[" * 500_000, 200, "application/json"),
     Fault.EMPTY: reply(b"", 200, "application/json"),
     Fault.REDIRECT: scripted.redirect,
+    Fault.SLOW_DOWN: reply("slowly", 429, "text/plain"),
 }
 
 
@@ -60,6 +61,7 @@ class AriRig:
         self.patience = patience
         self.peer = peer
         self._refs = itertools.count(1)
+        self._environ = {"TOKEN": PASSWORD}
         self.pbx = self._open(patience)
         self._prepares = self._open(10.0)
 
@@ -73,11 +75,31 @@ class AriRig:
             agent_endpoints=("agent*",),
             timeout=timeout,
         )
-        return AsteriskPbx("main", settings, environ={"TOKEN": PASSWORD})
+        return AsteriskPbx("main", settings, environ=self._environ)
 
     def close(self) -> None:
         self.pbx.close()
         self._prepares.close()
+
+    def expire(self) -> None:
+        self.peer.password = "another"
+
+    def renew(self) -> None:
+        self._environ["TOKEN"] = "another"
+
+    def drop(self) -> None:
+        self.peer.server.drop()
+
+    def told(self) -> list[Payload]:
+        channel = {"id": "d1-c9", "state": "Ringing"}
+        up = {**channel, "state": "Up"}
+        events: list[dict[str, object]] = [
+            {"type": "Dial", "dialstatus": "RINGING", "peer": channel},
+            {"type": "ChannelStateChange", "channel": up},
+            {"type": "StasisStart", "channel": up, "args": []},
+            {"type": "ChannelDestroyed", "channel": up, "cause": 16},
+        ]
+        return [Payload("WS", "", json.dumps(one).encode(), "application/json") for one in events]
 
     def misbehave(self, fault: Fault, times: int | None = None) -> None:
         if fault is Fault.NOT_LISTENING:

@@ -28,9 +28,10 @@ def opened(patience: float) -> AgentFirstRig:
         timeout=patience,
         extra={"agents": "215=Anna, 216=Bert", "hang_up_path": "rcc/disconnectcall"},
     )
-    pbx = open_pbx("main", settings, environ={"KEY": "key-1"})
+    environ = {"KEY": "key-1"}
+    pbx = open_pbx("main", settings, environ=environ)
     calls = ("5f0c6a52-2f3c", "5f0c6a52-2f3d")
-    return AgentFirstRig(pbx, peer, patience, steps=STEPS, extension="215", calls=calls)
+    return AgentFirstRig(pbx, peer, patience, steps=STEPS, extension="215", calls=calls, environ=environ)
 
 
 class TestEasyConnectKeepsTheContract(PbxContract):

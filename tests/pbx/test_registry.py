@@ -59,6 +59,11 @@ def test_a_kind_nobody_speaks_is_refused_with_those_there_are_and_the_others_are
     assert "[directory.NAME]" in str(caught.value)
 
 
+def test_every_kind_has_a_page_of_docs() -> None:
+    for kind in KINDS.values():
+        assert (Path(__file__).parents[2] / kind.page).is_file()
+
+
 def test_every_adapter_of_the_table_is_kept_apart_from_the_others() -> None:
     linted = tomllib.loads((Path(__file__).parents[2] / "pyproject.toml").read_text())["tool"]["importlinter"]
     lists = [one.get("protected_modules") or one.get("modules") or [] for one in linted["contracts"]]

@@ -12,6 +12,7 @@ from dialer.pbx.simulator.config import AgentConfig, Behaviour, CustomerConfig, 
 from dialer.pbx.simulator.server import RunningPbx, ServerConfig
 from dialer.pbx.simulator.webhooks import Webhook
 from dialer.settings import PbxSettings
+from tests.pbx import scripted
 from tests.pbx.contract import Fault, PbxContract
 
 NAMES = {
@@ -48,7 +49,7 @@ class SimulatorRig:
         self._environ = {"TOKEN": "simulator", "HOOK": "w" * 32}
         hurried = settings.model_copy(update={"timeout": patience})
         self.pbx = open_pbx("sim", hurried, environ=self._environ)
-        self._prepares = open_pbx("sim", settings, environ=self._environ)  # what a test needs before its fault
+        self._prepares = open_pbx("sim", settings, environ=dict(self._environ))  # what a test needs before its fault
         self._running = running
         self._refs = itertools.count(1)
         self._received = 0
@@ -76,6 +77,19 @@ class SimulatorRig:
     def close(self) -> None:
         self.pbx.close()
         self._prepares.close()
+
+    def expire(self) -> None:
+        self._environ["TOKEN"] = "of last year"
+
+    def renew(self) -> None:
+        self._environ["TOKEN"] = "simulator"
+
+    def drop(self) -> None:
+        for one in list(self._running._server.server_state.connections):
+            one.loop.call_soon_threadsafe(one.transport.close)  # type: ignore[union-attr]
+
+    def told(self) -> list[Payload]:
+        return [Payload("GET", query) for query in scripted.events("answered_and_joined.txt")]
 
     def received(self) -> int:
         return self._received

@@ -1,11 +1,13 @@
 """VoIPLine keeps the promises of every PBX, against a peer on a real socket."""
 
+import time
 from collections.abc import Iterator
 
 import pytest
 
 from dialer.pbx.base import Feature, Metered
 from dialer.pbx.registry import open_pbx
+from dialer.pbx.request_book import LocalBook
 from dialer.settings import PbxSettings
 from tests.pbx.agent_first_rig import JSON_STEPS, AgentFirstRig
 from tests.pbx.contract import Fault, PbxContract
@@ -24,8 +26,12 @@ def opened(patience: float) -> AgentFirstRig:
     settings = PbxSettings(
         kind="voipline", url=peer.url, token_env="KEY", timeout=patience, extra={"agents": "1010=Ten, 1011=Bert"}
     )
-    pbx = open_pbx("main", settings, environ={"KEY": "key-1"})
-    return AgentFirstRig(pbx, peer, patience, steps=STEPS, extension="1010", calls=("17", "18"))
+    environ = {"KEY": "key-1"}
+    book = LocalBook(lambda: time.monotonic() + rig.later)
+    pbx = open_pbx("main", settings, environ=environ, requests=book)
+    calls = ("17", "18")
+    rig = AgentFirstRig(pbx, peer, patience, steps=STEPS, extension="1010", calls=calls, environ=environ)
+    return rig
 
 
 class TestVoiplineKeepsTheContract(PbxContract):

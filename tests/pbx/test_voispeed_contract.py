@@ -5,12 +5,12 @@ from collections.abc import Iterator
 
 import pytest
 
-from dialer.pbx.base import AgentFirstOrder, AgentOrder, CustomerOrder, WaitingLeg
+from dialer.pbx.base import AgentFirstOrder, AgentOrder, CustomerOrder, Payload, WaitingLeg
 from dialer.pbx.voispeed import VoispeedPbx
 from dialer.settings import PbxSettings
 from tests.pbx import scripted
 from tests.pbx.contract import Fault, PbxContract
-from tests.pbx.scripted import ScriptedServer, Step, reply, sample
+from tests.pbx.scripted import Line, Received, ScriptedServer, Step, reply, sample
 
 BOMB = (
     b'<?xml version="1.0"?><!DOCTYPE result [<!ENTITY a "aaaaaaaaaa">'
@@ -31,6 +31,7 @@ STEPS: dict[Fault, Step] = {
     Fault.BOMB: reply(BOMB),
     Fault.EMPTY: reply(b""),
     Fault.REDIRECT: scripted.redirect,
+    Fault.SLOW_DOWN: reply("slowly", 429, "text/plain"),
 }
 
 
@@ -41,7 +42,8 @@ class ScriptedRig:
 
     def __init__(self, server: ScriptedServer, settings: PbxSettings) -> None:
         self.patience = settings.timeout
-        self.pbx = VoispeedPbx("main", settings, environ={"TOKEN": "secret"})
+        self._environ = {"TOKEN": "secret"}
+        self.pbx = VoispeedPbx("main", settings, environ=self._environ)
         self._server = server
         self._refs = itertools.count(1)
 
@@ -52,6 +54,22 @@ class ScriptedRig:
             self._server.now = STEPS[fault]
         else:
             self._server.in_turn(*[STEPS[fault]] * times, scripted.usual)
+
+    def expire(self) -> None:
+        def strict(line: Line, request: Received) -> None:
+            known = request.params.get("token") == "another"
+            (scripted.usual if known else STEPS[Fault.REFUSES])(line, request)
+
+        self._server.now = strict
+
+    def renew(self) -> None:
+        self._environ["TOKEN"] = "another"
+
+    def drop(self) -> None:
+        self._server.drop()
+
+    def told(self) -> list[Payload]:
+        return [Payload("GET", query) for query in scripted.events("answered_and_joined.txt")]
 
     def received(self) -> int:
         return len(self._server.requests)

@@ -1,16 +1,18 @@
 """XiVO keeps the promises of every PBX, against a Xuc on real HTTP and real websockets."""
 
 import itertools
+import json
 import time
 from collections.abc import Iterator
+from datetime import UTC, datetime
 
 import pytest
 
-from dialer.pbx.base import AgentFirstOrder, AgentOrder, CustomerOrder, Feature, WaitingLeg
+from dialer.pbx.base import AgentFirstOrder, AgentOrder, CustomerOrder, Feature, Payload, WaitingLeg
 from dialer.pbx.registry import open_pbx
 from dialer.settings import PbxSettings
 from tests.pbx import scripted, xuc_peer
-from tests.pbx.agent_first_peer import Person, answer
+from tests.pbx.agent_first_peer import Call, Person, answer
 from tests.pbx.contract import Fault, PbxContract
 from tests.pbx.scripted import Line, Received, Step, reply
 from tests.pbx.xuc_peer import BOSS, PASSWORD, XucPeer
@@ -25,6 +27,7 @@ BEFORE: dict[Fault, Step] = {
     Fault.REFUSES: refuses,
     Fault.NOT_FOUND: reply("<html>Not found</html>", 404, "text/html"),
     Fault.REDIRECT: scripted.redirect,
+    Fault.SLOW_DOWN: reply("slowly", 429, "text/plain"),
 }
 # When a command has come.
 AFTER: dict[Fault, xuc_peer.Fault] = {
@@ -57,7 +60,8 @@ class XivoRig:
             timeout=patience,
             extra={"agents": "1015=agent15, 1016=agent16", "confirm_within": str(patience)},
         )
-        self.pbx = open_pbx("main", settings, environ={"KEY": PASSWORD})
+        self._environ = {"KEY": PASSWORD}
+        self.pbx = open_pbx("main", settings, environ=self._environ)
         self._refs = itertools.count(1)
 
     def misbehave(self, fault: Fault, times: int | None = None) -> None:
@@ -87,6 +91,28 @@ class XivoRig:
             assert time.monotonic() < end
             time.sleep(0.005)
         return WaitingLeg(f"{call.id}@1016", "1"), WaitingLeg("5f0c@1015", "2"), "1015"
+
+    def expire(self) -> None:
+        """The token ends, and the password it came for is another by now."""
+        self.peer.forget_tokens()
+        self._password("another")
+
+    def renew(self) -> None:
+        self._environ["KEY"] = "another"
+
+    def _password(self, password: str) -> None:
+        self.peer.passwords = dict.fromkeys([BOSS, *(desk.login for desk in self.peer.desks.values())], password)
+
+    def drop(self) -> None:
+        self.peer.quiet()
+        self.peer.server.drop()
+
+    def told(self) -> list[Payload]:
+        call = Call("1770091506.9", "2015", "390612345678", datetime.now(UTC))
+        self.peer.attached[call.id] = {"dref": "d1-c9"}
+        kinds = ("EventDialing", "EventEstablished", "EventReleased")
+        frames = ({"msgType": "PhoneEvent", "ctiMessage": self.peer._event(call, kind)} for kind in kinds)
+        return [Payload("WS", "agent=1015", json.dumps(frame).encode(), "application/json") for frame in frames]
 
     def close(self) -> None:
         self.pbx.close()
