@@ -18,6 +18,7 @@ from dialer.conformance.outcome import Outcome, conclude
 from dialer.conformance.phones import Phones
 from dialer.errors import BadInput, PbxError
 from dialer.pbx.base import Feature, Pbx
+from dialer.pbx_kinds import KINDS
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +71,7 @@ class Run:
 
     @contextmanager
     def _bench(self, say: Callable[[str], None]) -> Iterator[Bench]:
-        app, kind = self.application, self.application.settings.pbx[self.name].kind
+        app, kind = self.application, KINDS[self.application.settings.pbx[self.name].kind]
         ear = log_ear(app, self.name)
         self.began = ear.since
         self.bench = Bench(
@@ -84,7 +85,7 @@ class Run:
             patience=self.given.patience,
             message_limit=app.settings.timing.message_limit,
             place=f"pbx.{self.name}",
-            page=f"docs/pbx/{kind}.md",
+            page=kind.page,
             gateway=self.given.gateway or (self._gateway() if self.plan.calls else ""),
         )
         try:

@@ -14,6 +14,11 @@ class Kind:
     asks_ivr: bool = False  # its IVR nodes ask us over HTTP what to do
     takes: tuple[str, ...] = ("transport",)  # what `open_pbx` has and this adapter wants
 
+    @property
+    def page(self) -> str:
+        """The page of docs about it, named as its adapter."""
+        return f"docs/pbx/{self.adapter.partition(':')[0].rpartition('.')[2]}.md"
+
 
 KINDS: Mapping[str, Kind] = {
     "voispeed": Kind("dialer.pbx.voispeed:VoispeedPbx", "the token of its integration module", asks_ivr=True),

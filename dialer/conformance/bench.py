@@ -219,16 +219,7 @@ class Bench:
                     self.hang_up(probe)
                 except PbxError:
                     continue  # tried again below, one at a time
-        unseen = [
-            untold(
-                "clean-up",
-                f"the end of the call to {self._whose(probe)} was never told",
-                "see that this phone is quiet: the PBX can neither be asked nor told to end it",
-            )
-            for probe in self.probes
-            if probe.unseen_end
-        ]
-        return unseen + [
+        lost = [
             does_not(
                 "clean-up",
                 f"the call to {self._whose(probe)} may still be there: its end was not told"
@@ -238,6 +229,16 @@ class Bench:
             for probe in left
             if not self.end(probe)
         ]
+        unseen = [
+            untold(
+                "clean-up",
+                f"the end of the call to {self._whose(probe)} was never told",
+                "see that this phone is quiet: the PBX can neither be asked nor told to end it",
+            )
+            for probe in self.probes
+            if probe.unseen_end
+        ]
+        return unseen + lost
 
     def _whose(self, probe: Probe) -> str:
         whose = [f"agent {probe.user_id}"] if probe.user_id else []
