@@ -29,6 +29,7 @@ from dialer.pbx.foreign import inert
 
 LOOK_EVERY = 0.1  # seconds between two looks for events
 END_WITHIN = 8.0  # seconds after our order to hang up
+MOST_STRAYS = 200  # that are kept, to be named
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,10 +135,10 @@ class Bench:
             try:
                 event = self.pbx.read(heard.payload)
             except EventTrouble as exc:
-                self.unreadable.append(str(exc))
+                self.unreadable = [*self.unreadable, str(exc)][-MOST_STRAYS:]
                 continue
             if not any(probe.take(event, heard.at, heard.ref) for probe in reversed(self.probes)):
-                self.strays.append(event)
+                self.strays = [*self.strays, event][-MOST_STRAYS:]  # a busy PBX tells of everybody's calls
 
     def wait(self, until: Callable[[], object], seconds: float) -> bool:
         """Listen until something is so, for at most so many seconds; whether it came to be."""

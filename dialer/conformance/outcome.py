@@ -29,7 +29,7 @@ def conclude(offered: Collection[Feature], lines: Sequence[Line], decisions: Seq
     """Draw the conclusions. A feature that failed once has failed; one that was never tried is open."""
     broken = {line.feature for line in lines if line.verdict is Verdict.DOES_NOT}
     proven = {line.feature for line in lines if line.verdict is Verdict.WORKS} - broken
-    features = {
+    told = {
         one: (
             Verdict.NOT_OFFERED
             if one not in offered
@@ -41,15 +41,17 @@ def conclude(offered: Collection[Feature], lines: Sequence[Line], decisions: Seq
         ).value
         for one in Feature
     }
-    promised = modes.possible(offered)
-    may = modes.possible({one for one in offered if one not in broken})
-    seen = [mode for mode in modes.possible({one for one in offered if one in proven}) if mode in may]
+    # By the way in which the dialer would do it on this PBX: it does not fall back from a join to ringing agents first.
+    first = frozenset({Feature.AGENT_FIRST}) if modes.agent_first(offered) else None
+    needed = {mode: first or modes.NEEDED[mode] for mode in modes.possible(offered)}
+    lost = [mode for mode, features in needed.items() if features & broken]
+    seen = [mode for mode, features in needed.items() if features <= proven]
     return Outcome(
         lines=tuple(lines),
-        features=features,
+        features=told,
         seen=tuple(seen),
-        open=tuple(mode for mode in may if mode not in seen),
-        lost=tuple(mode for mode in promised if mode not in may),
+        open=tuple(mode for mode in needed if mode not in seen and mode not in lost),
+        lost=tuple(lost),
         changes=tuple(one for one in decisions if one.is_change),
         kept=tuple(one for one in decisions if not one.is_change),
     )

@@ -19,8 +19,13 @@ from tests.conformance.stage import HOOK
 pytestmark = pytest.mark.timeout(600)
 RUN = (sys.executable, "-m", "workers.command")
 TOKEN = "token-canary-91ab"
-# The simulated people do as the last two digits say (docs/simulator.md): 04 stays, 03 does not answer, 02 is not there.
 STAYS, ALONE, WRONG = "+390612345604", "+390612345603", "+390612345602"
+# What the simulator's control door is told of the people behind them.
+PEOPLE = {
+    STAYS: {"ending": "answers", "ring": 10, "patience": 3600, "talk": 3600},
+    ALONE: {"ending": "no_answer"},
+    WRONG: {"ending": "unavailable"},
+}
 
 
 def free_port() -> int:
@@ -73,6 +78,8 @@ def running(tmp_path: Path, database_url: str, redis_url: str) -> Iterator[tuple
         stack.enter_context(process(tmp_path, "web", env, "web"))
         answers(f"http://127.0.0.1:{web}/healthz")
         answers(f"http://127.0.0.1:{pbx}/_control/state")
+        told = httpx.post(f"http://127.0.0.1:{pbx}/_control/numbers", json=PEOPLE, trust_env=False)
+        told.raise_for_status()
         yield env, f"http://127.0.0.1:{pbx}/_control"
 
 
