@@ -119,6 +119,8 @@ class _Stream:
                 why = f"the event stream ended: {exc}"
             except PbxError as exc:
                 why = f"{_SPEECHLESS}: {exc.why}"
+            except DialerError as exc:
+                why = f"what the PBX tells cannot be kept: {exc}"
             self._ear.why_none = (why, "see `dialer pbx check`, and what is between us and the PBX")
             self._opened.set()
             await asyncio.sleep(AGAIN)

@@ -12,7 +12,7 @@ from dialer.numbers import mask
 from dialer.pbx.base import CallOutcome, Doubt, Doubting, Feature, PbxUser
 from dialer.pbx.foreign import inert
 
-TALK = "agent first"
+TALK, RING_OUT = "agent first", "ring-out from an agent's phone"
 FIRST_EVENT = 15.0
 
 
@@ -151,7 +151,7 @@ def left_alone(bench: Bench) -> Iterator[Line]:
     """The agent takes the phone and the number is left alone."""
     agent, number = bench.phones.agent, bench.phones.left_alone
     bench.say(f"agent {agent.extension} rings now: take it; then {mask(number)} rings: let it ring, do not answer")
-    lines, probe = _placed(bench, agent, number, "ring-out")
+    lines, probe = _placed(bench, agent, number, RING_OUT)
     yield from (line for line in lines if line.verdict != "works")
     if probe is None:
         return
@@ -162,14 +162,14 @@ def left_alone(bench: Bench) -> Iterator[Line]:
     if answer is not None or outcome is CallOutcome.OK:
         told = inert(answer.event.name, 40) if answer else said
         remedy = "if nobody answered, its word for an answer means something else: write to us, with the report"
-        yield does_not("ring-out", f"it was told as answered ({told})", remedy)
+        yield does_not(RING_OUT, f"it was told as answered ({told})", remedy)
     elif not probe.notes:
-        yield untold("ring-out", "nothing was told of the call", "see the lines above")
+        yield untold(RING_OUT, "nothing was told of the call", "see the lines above")
     elif by_itself:
-        yield works("ring-out", f"the PBX gave up after {probe.notes[-1].after:.0f} s and says {outcome} ({said})")
+        yield works(RING_OUT, f"the PBX gave up after {probe.notes[-1].after:.0f} s and says {outcome} ({said})")
     else:
         what = f"it still rang after {2 * bench.patience:.0f} s, and was ended"
-        yield does_not("ring-out", what, "agents hang up such calls; set a ring time at the PBX to spare them that")
+        yield does_not(RING_OUT, what, "agents hang up such calls; set a ring time at the PBX to spare them that")
 
 
 NEEDED = frozenset({Feature.AGENT_FIRST})
@@ -195,7 +195,7 @@ CHECKS = (
         seconds=45,
     ),
     Check(
-        "ring-out",
+        RING_OUT,
         "rings your agent's phone, and your number (the second, if you gave two) from it",
         left_alone,
         NEEDED,
