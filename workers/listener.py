@@ -20,7 +20,7 @@ from campaigns.web.ringing import Ringer
 from dialer.settings import Settings
 from workers.beat import Beat
 from workers.listening import PbxListener
-from workers.wiring import settle_memory, take_short_turns, wire
+from workers.wiring import settle_memory, wire
 
 log = structlog.get_logger(__name__)
 
@@ -73,7 +73,6 @@ def run_listener(settings: Settings) -> int:
     names = [name for name, pbx in settings.pbx.items() if pbx.kind in STREAMING]
     with wire(settings, process="listener") as wired:
         settle_memory()
-        take_short_turns()
         if not names:
             log.warning("no PBX in the settings tells its events by websocket: nothing to listen to")
 

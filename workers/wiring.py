@@ -2,7 +2,6 @@
 
 import gc
 import logging
-import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -152,15 +151,6 @@ def settle_memory() -> None:
     in which no customer is joined to anybody."""
     gc.collect()
     gc.freeze()
-
-
-def take_short_turns() -> None:
-    """Let threads compute for half a millisecond at a time, and not for five.
-
-    A thread that comes back from the database waits for its turn behind each that computes, and between an answer and
-    the join it comes back a dozen times.
-    """
-    sys.setswitchinterval(0.0005)
 
 
 def check_redis(broker: "WakeUpBroker") -> None:

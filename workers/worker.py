@@ -11,7 +11,7 @@ from workers.actors import declare
 from workers.beat import Beat
 from workers.broker import build_worker
 from workers.second_look import SecondLook
-from workers.wiring import settle_memory, take_short_turns, wire
+from workers.wiring import settle_memory, wire
 
 log = structlog.get_logger(__name__)
 SHUTDOWN_MS = 8_000
@@ -32,7 +32,6 @@ def run_worker(settings: Settings) -> int:
         looking.start()
         beat.start()
         settle_memory()
-        take_short_turns()
         log.info("worker ready", threads=settings.worker_threads)
         died = _watch(worker, looking, stop)
         stop.set()
