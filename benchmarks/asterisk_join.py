@@ -25,6 +25,7 @@ from sqlalchemy import text
 from dialer.pbx.asterisk import AsteriskPbx
 from dialer.pbx.base import AgentOrder, CustomerOrder, WaitingLeg
 from tests.asterisk import kit
+from tests.asterisk.real_pbx import RealPbx, usual_home
 from workers.demo_results import percentile
 
 # An agent was free before the customer answered: what is measured is us, not the wait for somebody.
@@ -111,7 +112,7 @@ async def bare(pbx: AsteriskPbx, calls: int, agents: int, mark: str, per_second:
     return waits
 
 
-def product(real: kit.RealPbx, calls: int, agents: int) -> tuple[list[float], dict[str, dict[str, float]]]:
+def product(real: RealPbx, calls: int, agents: int) -> tuple[list[float], dict[str, dict[str, float]]]:
     """The same with the whole product in between, and where its time goes."""
     with tempfile.TemporaryDirectory() as folder, kit.dialer(real, Path(folder)) as on:
         names = ",".join(f"agent{1000 + n}" for n in range(1, agents + 1))
@@ -139,11 +140,8 @@ def main() -> None:
     parser.add_argument("--per-second", type=float, default=5.0, help="of the bare floor")
     parser.add_argument("--json", action="store_true")
     given = parser.parse_args()
-    home = Path(os.environ.get("PBX_HOME", "") or Path.home() / ".cache" / "dialer-pbx")
-    real = kit.RealPbx(home)
-    real.start()
     found: dict[str, object] = {"load": [os.getloadavg()[0]]}
-    try:
+    with RealPbx(usual_home()) as real:
         floors = []
         for mark in ("bench1", "bench2"):
             pbx = real.open()
@@ -154,8 +152,6 @@ def main() -> None:
         ours = figures(waits)
         floor = max(one["p99"] for one in floors)
         found |= {"floor": floors, "ours": ours, "stages": stages, "p99_over_floor": round(ours["p99"] / floor, 1)}
-    finally:
-        real.stop()
     found["load"] = [*found["load"], os.getloadavg()[0]]  # type: ignore[misc]
     if given.json:
         print(json.dumps(found))

@@ -3,42 +3,64 @@
 Who has asked to go, and stays for such a customer, comes after the others.
 """
 
+from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Any
 
-from sqlalchemy import select, text
+from sqlalchemy import BigInteger, Select, bindparam, exists, select, true
 from sqlalchemy.dialects.postgresql import insert
-from sqlalchemy.orm import Session
+from sqlalchemy.orm import Session, aliased
 
 from campaigns import agentless, agents, endings, ledger, pbx_commands, reserving
 from campaigns.agents import move
-from campaigns.models import Agent, AgentLeg, Assignment, Attempt
+from campaigns.db import ROW_LOCK_OR_SKIP
+from campaigns.models import Agent, AgentLeg, Assignment, Attempt, CampaignAgent, Instant
 from dialer.calls import LIVE_ANSWERED, CallState
 from dialer.modes import AGENTLESS
-from dialer.pbx.base import CallEvent
+from dialer.pbx.base import CallEvent, WaitingLeg
 
 # A reception that has taken the call says so at once; when that event is lost its leg, known from the event
 # before, is tried after this long: a refused join costs less than the customer's two seconds.
 TRUST_SECOND_LEG = timedelta(seconds=0.4)
 
-_ASSIGN = text(
-    """
-    WITH chosen AS (
-        SELECT a.id AS agent_id, l.id AS leg_id
-        FROM agents a
-        JOIN campaign_agents ca ON ca.agent_id = a.id AND ca.campaign_id = :campaign_id
-        JOIN agent_legs l ON l.agent_id = a.id AND l.ended_at IS NULL AND l.state = 'held'
-            AND l.first_leg_id IS NOT NULL AND l.pbx_call_id IS NOT NULL
-        WHERE a.state = 'parked' AND a.pbx = :pbx
-            AND (a.reserved_for = '' OR a.reserved_attempt_id = :attempt_id)
-        ORDER BY a.reserved_attempt_id IS NOT NULL DESC, a.wanted <> '', a.idle_since NULLS FIRST, a.id
-        LIMIT 1
-        FOR NO KEY UPDATE OF a SKIP LOCKED
+
+@dataclass(frozen=True, slots=True)
+class _Given:
+    """An agent who is this customer's, and their call, where the customer is brought to."""
+
+    assignment_id: int
+    agent: Agent
+    leg: WaitingLeg
+
+
+def _assigning() -> Select[Any]:
+    """Choose and assign in one statement, unless the attempt has an agent; it returns what it has locked."""
+    attempt = bindparam("attempt_id", type_=BigInteger)
+    open_one = exists().where(Assignment.attempt_id == attempt, Assignment.ended_at.is_(None))
+    leg = (AgentLeg.agent_id == Agent.id) & AgentLeg.ended_at.is_(None) & (AgentLeg.state == CallState.HELD)
+    mine = (CampaignAgent.agent_id == Agent.id) & (CampaignAgent.campaign_id == bindparam("campaign_id"))
+    chosen = (
+        select(Agent, AgentLeg.id.label("leg_id"), AgentLeg.pbx_call_id, AgentLeg.first_leg_id)
+        .join(CampaignAgent, mine)
+        .join(AgentLeg, leg & AgentLeg.first_leg_id.is_not(None) & AgentLeg.pbx_call_id.is_not(None))
+        .where(Agent.state == "parked", Agent.pbx == bindparam("pbx"), ~open_one)
+        .where((Agent.reserved_for == "") | (Agent.reserved_attempt_id == attempt))
+        .order_by(
+            Agent.reserved_attempt_id.is_not(None).desc(), Agent.wanted != "", Agent.idle_since.nulls_first(), Agent.id
+        )
+        .limit(1)
+        .with_for_update(**ROW_LOCK_OR_SKIP, of=Agent)
+        .cte("chosen")
     )
-    INSERT INTO assignments (attempt_id, agent_id, leg_id, assigned_at)
-    SELECT :attempt_id, agent_id, leg_id, :now FROM chosen
-    RETURNING id, agent_id, leg_id
-    """
-)
+    columns = ["attempt_id", "agent_id", "leg_id", "assigned_at", "agent_free_at"]
+    values = select(attempt, chosen.c.id, chosen.c.leg_id, bindparam("now", type_=Instant), chosen.c.since)
+    made = insert(Assignment).from_select(columns, values).returning(Assignment.id).cte("made")
+    agent = aliased(Agent, chosen)
+    given = select(agent, made.c.id.label("assignment_id"), chosen.c.pbx_call_id, chosen.c.first_leg_id)
+    return given.join(made, true()).execution_options(populate_existing=True)
+
+
+_ASSIGN = _assigning()  # once: building it takes longer than asking it
 
 
 def serve(session: Session, attempt: Attempt, *, now: datetime) -> list[int]:
@@ -53,16 +75,12 @@ def serve(session: Session, attempt: Attempt, *, now: datetime) -> list[int]:
         return agentless.play(session, attempt, now=now) if _joinable(attempt, now) else []
     if attempt.answered_at is None or now >= attempt.answered_at + timedelta(seconds=attempt.answer_limit):
         return []
-    assignment = endings.open_assignment(session, attempt.id)
-    if assignment is not None and _fell_through(session, attempt, assignment, now):
-        assignment = None
-    if assignment is None:
-        assignment = _assign(session, attempt, now)
-    if assignment is None or not _joinable(attempt, now):
+    given = _assign(session, attempt, now) or _given_before(session, attempt, now)
+    if given is None or not _joinable(attempt, now):
         return []
-    leg = session.get_one(AgentLeg, assignment.leg_id)
-    agent = session.get_one(Agent, assignment.agent_id)
-    command = pbx_commands.order_join(session, attempt, leg, agent.user_id, assignment_id=assignment.id, now=now)
+    command = pbx_commands.order_join(
+        session, attempt, given.leg, given.agent.user_id, assignment_id=given.assignment_id, now=now
+    )
     return [command] if command is not None else []
 
 
@@ -93,6 +111,17 @@ def late_join(session: Session, attempt: Attempt, event: CallEvent, *, now: date
     return session.get(Assignment, again) if again is not None else None
 
 
+def _given_before(session: Session, attempt: Attempt, now: datetime) -> _Given | None:
+    """The agent this customer has already; another, when the PBX would not join the two."""
+    assignment = endings.open_assignment(session, attempt.id)
+    if assignment is None:
+        return None
+    if _fell_through(session, attempt, assignment, now):
+        return _assign(session, attempt, now)
+    leg, agent = session.get_one(AgentLeg, assignment.leg_id), session.get_one(Agent, assignment.agent_id)
+    return _Given(assignment.id, agent, WaitingLeg(leg.pbx_call_id or "", leg.first_leg_id or ""))
+
+
 def _fell_through(session: Session, attempt: Attempt, assignment: Assignment, now: datetime) -> bool:
     """Whether the PBX would not join these two; the agent is free again, behind the others in the queue."""
     join = pbx_commands.join_of(session, attempt.ref, assignment.id)
@@ -110,20 +139,18 @@ def _joinable(attempt: Attempt, now: datetime) -> bool:
     return attempt.state == CallState.HELD or now >= attempt.answered_at + TRUST_SECOND_LEG
 
 
-def _assign(session: Session, attempt: Attempt, now: datetime) -> Assignment | None:
+def _assign(session: Session, attempt: Attempt, now: datetime) -> _Given | None:
     if attempt.reserved_agent_id is not None:
         # The statement passes over an agent somebody has locked for an instant; the one kept for this very customer
         # is waited for.
         agents.locked(session, attempt.reserved_agent_id)
-    row = session.execute(
-        _ASSIGN,
-        {"campaign_id": attempt.campaign_id, "pbx": attempt.pbx, "attempt_id": attempt.id, "now": now},
-    ).first()
+    with session.no_autoflush:  # it reads nothing of ours that is not written yet; all is written at once, later
+        row = session.execute(
+            _ASSIGN, {"campaign_id": attempt.campaign_id, "pbx": attempt.pbx, "attempt_id": attempt.id, "now": now}
+        ).first()
     if row is None:
         return None
-    agent = session.get_one(Agent, row.agent_id, populate_existing=True)
-    assignment = session.get_one(Assignment, row.id)
-    assignment.agent_free_at = agent.since
+    agent: Agent = row[0]
     if attempt.reserved_agent_id not in (None, agent.id):
         reserving.release_attempt(session, attempt.id, now=now, why="not on the line when the customer answered")
     if agent.reserved_for:
@@ -138,7 +165,7 @@ def _assign(session: Session, attempt: Attempt, now: datetime) -> Assignment | N
         attempt_id=attempt.id,
         agent_id=agent.id,
     )
-    return assignment
+    return _Given(row.assignment_id, agent, WaitingLeg(row.pbx_call_id, row.first_leg_id))
 
 
 def waiting(session: Session, *, pbx: str | None = None, limit: int = 200) -> list[str]:

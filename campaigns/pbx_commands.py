@@ -8,12 +8,11 @@ dies after it leaves `sending`, which is never sent again: what came of it is re
 from dataclasses import asdict
 from datetime import datetime, timedelta
 
-from sqlalchemy import func, select, update
+from sqlalchemy import Executable, bindparam, case, func, or_, select, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
 from campaigns.application import Application
-from campaigns.db import database_now
 from campaigns.models import AgentLeg, Attempt, Command
 from dialer.errors import OutcomeUnknown, PbxError, PbxRefused, PbxUnavailable
 from dialer.pbx.base import Pbx, WaitingLeg
@@ -26,11 +25,10 @@ HANG_UP_AGAIN = timedelta(seconds=5)
 
 
 def order_join(
-    session: Session, attempt: Attempt, leg: AgentLeg, user_id: str, *, assignment_id: int, now: datetime
+    session: Session, attempt: Attempt, agent: WaitingLeg, user_id: str, *, assignment_id: int, now: datetime
 ) -> int | None:
     """Order the join of a waiting customer and a parked agent; None when it was ordered before."""
     customer = WaitingLeg(attempt.pbx_call_id or "", attempt.second_leg_id or "")
-    agent = WaitingLeg(leg.pbx_call_id or "", leg.first_leg_id or "")
     arguments: dict[str, object] = {"customer": asdict(customer), "agent": asdict(agent), "user_id": user_id}
     return _order(session, attempt, "join", arguments, now=now, about=assignment_id)
 
@@ -66,12 +64,8 @@ def _order(
     now: datetime,
     about: int = 0,
 ) -> int | None:
-    return session.scalar(
-        insert(Command)
-        .values(ref=call.ref, kind=kind, about=about, pbx=call.pbx, arguments=arguments, due_at=now)
-        .on_conflict_do_nothing(index_elements=["ref", "kind", "about"])
-        .returning(Command.id)
-    )
+    asked = {"ref": call.ref, "kind": kind, "about": about, "pbx": call.pbx, "arguments": arguments, "due_at": now}
+    return session.scalar(_ORDER, asked)
 
 
 def withdraw_join(session: Session, assignment_id: int, *, now: datetime) -> bool:
@@ -120,21 +114,34 @@ def due(session: Session, now: datetime, *, limit: int = 50) -> list[int]:
     )
 
 
+def _claiming() -> Executable:
+    age = func.clock_timestamp() - Command.due_at
+    overdue = or_(*((Command.kind == kind) & (age > limit) for kind, limit in STALE.items()))
+    claim = update(Command).where(Command.id == bindparam("command_id"), Command.state == "due")
+    claim = claim.values(
+        state=case((overdue, "not_sent"), else_="sending"),
+        answer=case((overdue, "too late to be of use"), else_=""),
+        sent_at=func.clock_timestamp(),
+        done_at=case((overdue, func.clock_timestamp())),
+    )
+    return claim.returning(Command).execution_options(synchronize_session=False)
+
+
+# Built once: building one takes longer than asking it.
+_CLAIM = _claiming()
+_ORDER = (
+    insert(Command)
+    .values({name: bindparam(name) for name in ("ref", "kind", "about", "pbx", "arguments", "due_at")})
+    .on_conflict_do_nothing(index_elements=["ref", "kind", "about"])
+    .returning(Command.id)
+)
+
+
 def perform(application: Application, command_id: int) -> Command | None:
     """Claim a command, send it, and write down what the PBX said; None when somebody else has it."""
-    with application.transaction() as session:
-        now = database_now(session)
-        command: Command | None = session.scalar(
-            update(Command)
-            .where(Command.id == command_id, Command.state == "due")
-            .values(state="sending", sent_at=now)
-            .returning(Command)
-        )
-        if command is None:
-            return None
-        if now - command.due_at > STALE[command.kind]:
-            command.state, command.answer, command.done_at = "not_sent", "too late to be of use", now
-            return command
+    command = _claim(application, command_id)
+    if command is None or command.state == "not_sent":
+        return command
     pbx = application.pbxes.get(command.pbx)
     state, answer, request_id = _send(pbx, command) if pbx else ("not_sent", "not in the settings any more", None)
     with application.transaction() as session:
@@ -144,10 +151,20 @@ def perform(application: Application, command_id: int) -> Command | None:
         session.execute(
             update(Command)
             .where(Command.id == command_id)
-            .values(state=state, answer=answer[:500], request_id=request_id, done_at=database_now(session))
+            .values(state=state, answer=answer[:500], request_id=request_id, done_at=func.clock_timestamp())
         )
     command.state, command.answer = state, answer
     return command
+
+
+def _claim(application: Application, command_id: int) -> Command | None:
+    """Mark a command as on its way, on disk before it is sent; None when somebody else has done so.
+
+    In one round trip, because somebody waits on the line for it.
+    """
+    with application.at_once() as session:
+        claimed: Command | None = session.scalar(_CLAIM, {"command_id": command_id})
+        return claimed
 
 
 def _send(pbx: Pbx, command: Command) -> tuple[str, str, str | None]:

@@ -7,11 +7,13 @@ message, hang up) are rows, sent after the commit.
 
 from datetime import datetime, timedelta
 
-from sqlalchemy import select, text, update
+from sqlalchemy import update
 from sqlalchemy.orm import Session
 
 from campaigns import agent_first, agents, assigning, endings, ledger, own_calls, pbx_commands
-from campaigns.db import ROW_LOCK, ROW_LOCK_OR_SKIP
+from campaigns.call_rows import locked_call as locked_call  # whoever applies something locks its call first
+from campaigns.call_rows import unhandled
+from campaigns.db import ROW_LOCK
 from campaigns.facts import first, step
 from campaigns.matching import attempt_of, is_leg, ref_of_call
 from campaigns.models import AgentLeg, Attempt, Command, LoggedEvent
@@ -37,11 +39,11 @@ def react(session: Session, pbx: Pbx, ref: str | None, call_id: str | None, *, n
     call = locked_call(session, known)
     if call is None:
         # Calls of `dialer pbx conformance` are nobody's on purpose.
-        _set_aside(_unhandled(session, pbx.name, ref=known), now, "" if is_probe(known) else NOBODYS)
+        _set_aside(unhandled(session, pbx.name, ref=known), now, "" if is_probe(known) else NOBODYS)
         return []
-    own = _unhandled(session, pbx.name, ref=known)
+    own = unhandled(session, pbx.name, ref=known)
     if call_id and ref is None:
-        own += _unhandled(session, pbx.name, call_id=call_id)
+        own += unhandled(session, pbx.name, call_id=call_id)
     for logged in own:
         _apply_logged(session, pbx, call, logged, now=now)
     return follow_up(session, call, now=now)
@@ -75,32 +77,6 @@ def follow_up(session: Session, call: Attempt | AgentLeg, *, now: datetime) -> l
     return commands
 
 
-def locked_call(session: Session, ref: str) -> Attempt | AgentLeg | None:
-    """Return the call `ref` with its row locked, in the order that cannot deadlock."""
-    if not is_leg(ref):
-        query = select(Attempt).where(Attempt.ref == ref).with_for_update(**ROW_LOCK)
-        return session.scalars(query.execution_options(populate_existing=True)).one_or_none()
-    # Attempt before leg: whoever holds the attempt may be waiting for the leg.
-    session.execute(
-        text(
-            "SELECT t.id FROM assignments s JOIN agent_legs l ON l.id = s.leg_id "
-            "JOIN attempts t ON t.id = s.attempt_id WHERE l.ref = :ref AND s.ended_at IS NULL FOR NO KEY UPDATE OF t"
-        ),
-        {"ref": ref},
-    )
-    leg = select(AgentLeg).where(AgentLeg.ref == ref).with_for_update(**ROW_LOCK)
-    return session.scalars(leg.execution_options(populate_existing=True)).one_or_none()
-
-
-def _unhandled(session: Session, pbx: str, *, ref: str | None = None, call_id: str | None = None) -> list[LoggedEvent]:
-    query = select(LoggedEvent).where(LoggedEvent.pbx == pbx, LoggedEvent.handled_at.is_(None))
-    if ref is not None:
-        query = query.where(LoggedEvent.ref == ref)
-    else:
-        query = query.where(LoggedEvent.ref.is_(None), LoggedEvent.call_id == call_id)
-    return list(session.scalars(query.order_by(LoggedEvent.id).with_for_update(**ROW_LOCK_OR_SKIP)))
-
-
 def _set_aside(events: list[LoggedEvent], now: datetime, trouble: str) -> None:
     for logged in events:
         logged.handled_at, logged.trouble = now, trouble
@@ -108,7 +84,7 @@ def _set_aside(events: list[LoggedEvent], now: datetime, trouble: str) -> None:
 
 def _without_call(session: Session, pbx: Pbx, call_id: str | None, *, now: datetime) -> list[int]:
     """Events that name no call of ours: kept, marked, and shown; a failed command is given to its call."""
-    for logged in _unhandled(session, pbx.name, call_id=call_id):
+    for logged in unhandled(session, pbx.name, call_id=call_id):
         try:
             event = pbx.read(payload_of(logged))
         except EventTrouble as exc:

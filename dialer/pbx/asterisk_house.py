@@ -2,8 +2,9 @@
 
 A *chore* is a word and a channel or two: `park` an agent who has answered, `keep` those who talk past the limit for
 people left alone, `back` to the music when the customer has gone, `mend` a conversation whose agent was taken out of
-it, `part` a customer from an agent who has one already, `tidy` what an agent leaves behind, `through`: a channel that
-is none of ours goes on in its dialplan. All are done by the one listener that leads, so no two work against each other.
+it, `part` a customer from an agent who has one already, `tidy` what an agent leaves behind, `close` the bridge in which
+nobody waits any more, `through`: a channel that is none of ours goes on in its dialplan. All are done by the one
+listener that leads, so no two work against each other.
 """
 
 import logging
@@ -166,6 +167,8 @@ class House:
                 chores.append(f"back {agent}")
             elif agent is not None and restarted is not None:  # they were joined while nobody saw it, perhaps
                 chores += [f"keep {one} {agent}" for one in inside if is_customer(one)]
+        if self._nobody_waits(together) and not any(is_agent(one) for one in present):
+            chores.append(f"close {self.waiting_bridge}")  # the last to leave was still shown in it
         waiting.sort(key=lambda told: is_agent(told.ref or ""))  # customers first, and who waits longest first of them
         return Settled(tuple(waiting), frozenset(present), tuple(chores), bool(restarted))
 
@@ -189,6 +192,8 @@ class House:
                     self._part(about)
                 case "tidy":
                     self._tidy(about)
+                case "close":
+                    self._close()
                 case "keep":
                     self._keep(*about.split(" "))
                 case "through":
@@ -231,9 +236,16 @@ class House:
 
     def _tidy(self, agent: str) -> None:
         self._ask("DELETE", f"/bridges/{talk_bridge(agent)}")
-        together = members(self._wire.name, self._wire.read("/bridges"))
-        if together.get(self.waiting_bridge) == [] and not any(agent_of(bridge) for bridge in together):
-            self._ask("DELETE", f"/bridges/{self.waiting_bridge}")  # nobody is left who would wait there
+        self._close()
+
+    def _close(self) -> None:
+        if self._nobody_waits(members(self._wire.name, self._wire.read("/bridges"))):
+            self._ask("DELETE", f"/bridges/{self.waiting_bridge}")
+
+    def _nobody_waits(self, together: Mapping[str, Sequence[str]]) -> bool:
+        """Whether the bridge of those who wait is there, and nobody is left who would."""
+        empty = self.waiting_bridge in together and not together[self.waiting_bridge]
+        return empty and not any(agent_of(bridge) for bridge in together)
 
     def _keep(self, customer: str, agent: str) -> None:
         """They talk: lift the limit after which the dialplan would play the message to somebody left alone.

@@ -4,7 +4,6 @@ import contextlib
 import os
 import signal
 import socket
-import subprocess
 import sys
 import threading
 import time
@@ -20,117 +19,15 @@ from campaigns import lifecycle, roster
 from campaigns.application import Application
 from campaigns.db import database_now
 from campaigns.models import Agent, AgentLeg, Attempt, Contact
-from dialer.pbx.asterisk import AsteriskPbx
-from dialer.settings import PbxSettings, Settings, load_settings
+from dialer.settings import Settings, load_settings
+from tests.asterisk.real_pbx import PASSWORD, RealPbx
 from workers import demo
 from workers.wiring import wire
 
-HERE = Path(__file__).parent
+PATIENCE = 240.0  # seconds; five processes that start beside a dozen others on two cores took more than one minute
+# A dialer whose test is killed outright goes with it.
+TIED = ("setpriv", "--pdeathsig", "TERM")
 ANSWERED = ("completed", "abandoned", "hung_up", "played")
-PASSWORD = "DIALER_TEST_ARI_PASSWORD"
-
-
-class NotHere(Exception):
-    """There is no Asterisk to test with; the text says why."""
-
-
-class Broken(Exception):
-    """It is there and does not do as it should: never a reason to skip a test."""
-
-
-class RealPbx:
-    """Asterisk, customers behind its trunk and agents' telephones, below one folder."""
-
-    def __init__(self, home: Path, *, install: bool = False, **settings: str) -> None:
-        self.home = home
-        self._env = {**os.environ, "PBX_HOME": str(home), "RING_MIN": "200", "RING_SPAN": "800", **settings}
-        self._env.setdefault("TALK_MIN", "800")
-        self._env.setdefault("TALK_SPAN", "1700")
-        if install:
-            try:
-                self._script("install.sh", within=300)
-            except Broken as exc:
-                raise NotHere(f"no Asterisk can be installed here: {exc}") from None
-        elif not (home / "bin" / "asterisk").exists():
-            raise NotHere(f"no Asterisk in {home}: tests/asterisk/install.sh puts one there (Debian, 15 seconds)")
-
-    def start(self, *parts: str) -> None:
-        try:
-            self._script("run.sh", *parts)
-        except Broken:  # a port of the last run may be held for a moment
-            time.sleep(2)
-            self._script("run.sh", *parts)
-
-    def stop(self, *parts: str) -> None:
-        self._script("stop.sh", *parts)
-
-    def restart(self) -> None:
-        """Asterisk itself, with everything that was on it. Telephones have to register anew."""
-        self.stop("pbx")
-        self.start("pbx")
-        self._script("agents.sh", "on")
-        self.start("customers")  # they run; this makes the trunk be looked at
-
-    @property
-    def run(self) -> Path:
-        return self.home / "run"
-
-    @property
-    def facts(self) -> Mapping[str, str]:
-        lines = (self.run / "env").read_text("utf-8").splitlines()
-        return dict(line.split("=", 1) for line in lines if "=" in line)
-
-    @property
-    def http_port(self) -> int:
-        return int(self.facts["PBX_HTTP_PORT"])
-
-    @property
-    def password(self) -> str:
-        return self.facts["ARI_PASSWORD"]
-
-    def settings(self, **more: object) -> PbxSettings:
-        return PbxSettings.model_validate(
-            {
-                "kind": "asterisk",
-                "url": self.facts["ARI_URL"],
-                "user": "dialer",
-                "token_env": PASSWORD,
-                "trunks": {"trunk": 100},
-                "agent_endpoints": ["agent*"],
-                **more,
-            }
-        )
-
-    def open(self, **more: object) -> AsteriskPbx:
-        return AsteriskPbx("main", self.settings(**more), environ={PASSWORD: self.password})
-
-    def told(self, after: int = 0) -> list[tuple[str, str]]:
-        """What the customers' telephones say became of each call: (number, word), from byte `after` of their log on."""
-        path = self.run / "log" / "customers.told"
-        if not path.exists():
-            return []
-        rows = path.read_bytes()[after:].decode("ascii", "replace").splitlines()
-        return [(number, word) for number, _, word in (row.partition(" ") for row in rows) if number and word]
-
-    def told_so_far(self) -> int:
-        path = self.run / "log" / "customers.told"
-        return path.stat().st_size if path.exists() else 0
-
-    def left_over(self) -> dict[str, list[str]]:
-        """Channels and bridges that are there."""
-        pbx = self.open()
-        try:
-            found = {what: [str(one["id"]) for one in pbx._wire.read(f"/{what}")] for what in ("channels", "bridges")}
-        finally:
-            pbx.close()
-        return {what: ids for what, ids in found.items() if ids}
-
-    def _script(self, name: str, *arguments: str, within: float = 60.0) -> None:
-        done = subprocess.run(
-            [str(HERE / name), *arguments], env=self._env, capture_output=True, text=True, timeout=within
-        )
-        if done.returncode:
-            raise Broken(f"{name} failed: {done.stderr.strip()[-400:]}")
 
 
 class Between:
@@ -237,14 +134,14 @@ def dialer(
         }
         env.pop("DIALER_DATA_DIR", None)
         plan = demo.DemoPlan(contacts=folder / "none", folder=folder)
-        stack.enter_context(demo._process(plan, "up", [sys.executable, "-m", "workers.command", "up"], env))
+        stack.enter_context(demo._process(plan, "up", [*TIED, sys.executable, "-m", "workers.command", "up"], env))
         for number in range(1, listeners):
             argv = [sys.executable, "-m", "workers.command", "listener"]
-            stack.enter_context(demo._process(plan, f"listener-{number}", argv, env))
+            stack.enter_context(demo._process(plan, f"listener-{number}", [*TIED, *argv], env))
         running = Running(wired.application, folder)
         address = f"{settings.web.address}/readyz"
-        demo._until(lambda: demo._answers(address), 60.0, "the web process did not come up", plan)
-        demo._until(lambda: bool(running.listener().get("connected")), 30.0, "nobody listens", plan)
+        demo._until(lambda: demo._answers(address), PATIENCE, "the web process did not come up", plan)
+        demo._until(lambda: bool(running.listener().get("connected")), PATIENCE, "nobody listens", plan)
         yield running
 
 
@@ -270,7 +167,7 @@ token_env = "{PASSWORD}"
 trunks = {{ "trunk" = 100 }}
 agent_endpoints = ["agent*"]
 ring_limit = 5
-timeout = 2.0
+timeout = 5.0
 {extra}
 """,
         encoding="utf-8",
@@ -338,7 +235,7 @@ def look_on(on: Running, within: float, mischief: Callable[[float], None] | None
     raise AssertionError(f"not everybody was tried within {within:.0f} s: {due} contacts left, {calls} calls open")
 
 
-def rest(on: Running, pbx: RealPbx, within: float = 40.0) -> dict[str, object]:
+def rest(on: Running, pbx: RealPbx, within: float = 120.0) -> dict[str, object]:
     """Stop the campaign and wait until nothing is left; returns what is left all the same, which should be nothing."""
     with on.application.transaction() as session:
         lifecycle.stop(session, demo.CAMPAIGN, now=database_now(session), who="test")
@@ -364,7 +261,10 @@ def rest(on: Running, pbx: RealPbx, within: float = 40.0) -> dict[str, object]:
     return left
 
 
-def outcomes(on: Running) -> dict[str, list[str]]:
+Said = dict[str, list[str]]  # number -> a word for each of its calls
+
+
+def outcomes(on: Running) -> Said:
     """What the dialer says became of each call: number -> words, as the telephones say them."""
     found: dict[str, list[str]] = defaultdict(list)
     with on.application.transaction() as session:
@@ -377,7 +277,15 @@ def outcomes(on: Running) -> dict[str, list[str]]:
     return found
 
 
-def judged(pbx: RealPbx, after: int) -> dict[str, list[str]]:
+def compared(on: Running, pbx: RealPbx, after: int, within: float = 15.0) -> tuple[Said, Said]:
+    """What the dialer says became of each call, and what the telephones say, when they have written it down."""
+    end = time.monotonic() + within
+    while differences(ours := outcomes(on), theirs := judged(pbx, after)) and time.monotonic() < end:
+        time.sleep(0.2)
+    return ours, theirs
+
+
+def judged(pbx: RealPbx, after: int) -> Said:
     """What the telephones say became of each call."""
     found: dict[str, list[str]] = defaultdict(list)
     for number, word in pbx.told(after):

@@ -3,6 +3,10 @@
 #
 #   ./run.sh                     everything: pbx, customers, agents
 #   ./run.sh [pbx] [customers] [agents]
+#   ./run.sh keep                everything, for as long as its input is open: tests use this
+#
+# `keep` reads orders, one a line (start PART, stop PART, agents on|off [FIRST [COUNT]]), and says "done" after each.
+# When its input ends, for whatever reason, it stops all it started; when it is killed the kernel does so.
 #
 # Settings come from the environment (see common.sh). What a dialer under test needs is
 # written to $PBX_RUN/env (default: $PBX_HOME/run/env), as shell assignments.
@@ -11,6 +15,7 @@ set -euo pipefail
 # parts started later join the PBX that is up, whatever the environment says now
 if running pbx >/dev/null && [ -r "$PBX_RUN/env" ]; then . "$PBX_RUN/env"; fi
 settings
+keep=; if [ "${1:-}" = keep ]; then keep=1; shift; tie=(setpriv --pdeathsig KILL); fi
 parts=("$@"); [ ${#parts[@]} -gt 0 ] || parts=(pbx customers agents)
 [ -x "$PBX_HOME/bin/asterisk" ] || die "nothing in $PBX_HOME: run install.sh first"
 triplet=$(cat "$PBX_HOME/root/.triplet")
@@ -55,13 +60,11 @@ start_pbx() {
   own
   local t0; t0=$(date +%s%N)
   start pbx "$PBX_HOME/bin/asterisk" -f -C "$PBX_RUN/etc/asterisk.conf"
-  local i
-  for ((i = 0; i < 100; i++)); do
+  until cli "core waitfullybooted" 2>/dev/null | grep -q 'fully booted'; do
     running pbx >/dev/null || { tail -5 "$PBX_RUN/log/pbx.out" "$PBX_RUN/log/messages.log" >&2; die "Asterisk did not start"; }
-    cli "core waitfullybooted" 2>/dev/null | grep -q 'fully booted' && break
+    [ $(( ($(date +%s%N) - t0) / 1000000000 )) -lt "$PBX_PATIENCE" ] || die "Asterisk did not come up in $PBX_PATIENCE s"
     sleep 0.05
   done
-  [ $i -lt 100 ] || die "Asterisk did not come up"
   say "pbx is up after $(( ($(date +%s%N) - t0) / 1000000 )) ms (pid $(running pbx))"
 }
 cli() { "$PBX_HOME/bin/asterisk" -C "$PBX_RUN/etc/asterisk.conf" -rx "$1"; }
@@ -75,10 +78,16 @@ sipp() { # name, SIP port, first media port, arguments...
     -min_rtp_port "$media" -max_rtp_port $((media + PBX_SIPP_RTP_COUNT - 1)) \
     -buff_size 4194304 -rtcheck loose -nostdin -key run "$PBX_RUN" \
     -trace_err -error_file "$PBX_RUN/log/$name.err" "$@"
-  sleep 0.3
-  running "$name" >/dev/null || { tail -3 "$PBX_RUN/log/$name.out" >&2; die "$name did not start"; }
+  local until=$((SECONDS + PBX_PATIENCE))
+  until listens "$port"; do
+    running "$name" >/dev/null || { tail -3 "$PBX_RUN/log/$name.out" >&2; die "$name did not start"; }
+    [ $SECONDS -lt $until ] || die "$name did not come up in $PBX_PATIENCE s"
+    sleep 0.05
+  done
   say "$name are up (pid $(running "$name"))"
 }
+
+listens() { grep -qi "^ *[0-9]*: 0100007F:$(printf %04X "$1") " /proc/net/udp; } # SIP port, on the loopback
 
 audio() { [ -s "$PBX_RUN/sipp/agent.al" ] || python3 "$here/sipp/make_audio.py" "$PBX_RUN/sipp"; }
 
@@ -127,16 +136,38 @@ ARI_PASSWORD=$ARI_PASSWORD
 AMI_USER=dialer
 AMI_PASSWORD=$AMI_PASSWORD
 ENV
-for part in "${parts[@]}"; do
-  case $part in
-    pbx|customers|agents) "start_$part" ;;
-    *) die "pbx, customers or agents, not '$part'" ;;
+begin() {
+  local part until
+  for part in "$@"; do
+    case $part in
+      pbx|customers|agents) "start_$part" ;;
+      *) die "pbx, customers or agents, not '$part'" ;;
+    esac
+  done
+  # the trunk counts as reachable at once, not only when the next check is due
+  if running pbx >/dev/null && running customers >/dev/null; then
+    until=$((SECONDS + PBX_PATIENCE))
+    until cli "pjsip show contacts" 2>/dev/null | grep -q 'trunk/.* Avail'; do
+      [ $SECONDS -lt $until ] || die "the trunk was not reachable in $PBX_PATIENCE s"
+      cli "pjsip qualify trunk" >/dev/null 2>&1 || true
+      sleep 0.2
+    done
+  fi
+  own
+}
+
+if [ -z "$keep" ]; then begin "${parts[@]}"; exit; fi
+trap '"$here/stop.sh"' EXIT
+trap 'exit 0' TERM INT HUP
+begin "${parts[@]}"
+echo done
+while read -r order about; do
+  # shellcheck disable=SC2086  # words
+  case $order in
+    start) begin $about ;;
+    stop) "$here/stop.sh" $about ;;
+    agents) "$here/agents.sh" $about ;;
+    *) die "start, stop or agents, not '$order'" ;;
   esac
+  echo done
 done
-# the trunk counts as reachable at once, not only when the next check is due
-if running pbx >/dev/null && running customers >/dev/null; then
-  cli "pjsip qualify trunk" >/dev/null 2>&1 || true
-  for ((i = 0; i < 60; i++)); do cli "pjsip show contacts" 2>/dev/null | grep -q 'trunk/.* Avail' && break; sleep 0.1; done
-  [ $i -lt 60 ] || say "the trunk is not reachable yet"
-fi
-own

@@ -12,11 +12,12 @@ import pytest
 from dialer.errors import PbxRefused
 from dialer.pbx.asterisk import AsteriskPbx
 from dialer.pbx.base import AgentOrder, CustomerOrder, Role, WaitingLeg
-from tests.asterisk.kit import RealPbx
+from tests.asterisk.real_pbx import RealPbx
 
 pytestmark = [pytest.mark.asterisk, pytest.mark.timeout(120), pytest.mark.xdist_group("asterisk")]
 
 Event = dict[str, Any]
+LONG_ENOUGH = 60.0  # seconds, for what takes one: the machine may have a dozen other things to do
 RUN = f"real{time.time_ns() % 10**9}"  # recordings of an earlier run are still there
 
 
@@ -24,9 +25,12 @@ RUN = f"real{time.time_ns() % 10**9}"  # recordings of an earlier run are still 
 def pbx(real_pbx: RealPbx) -> Iterator[AsteriskPbx]:
     opened = real_pbx.open()
     yield opened
-    for call in opened.current_calls():
-        opened.hang_up(call.call_id)
-        opened.see_to(f"tidy {call.call_id}")
+    end = time.monotonic() + LONG_ENOUGH
+    while calls := opened.current_calls():
+        assert time.monotonic() < end, calls
+        for call in calls:
+            opened.hang_up(call.call_id)
+            opened.see_to(f"tidy {call.call_id}")
     opened.close()
 
 
@@ -42,7 +46,7 @@ def listening(pbx: AsteriskPbx, act: Callable[[], object], enough: Callable[[lis
         await asyncio.to_thread(pbx.settle)
         await asyncio.to_thread(act)
         heard: list[Event] = []
-        end = time.monotonic() + 15
+        end = time.monotonic() + LONG_ENOUGH
         while not enough(heard):
             assert time.monotonic() < end, [
                 (one["type"], one.get("eventname"), one.get("channel", {}).get("id")) for one in heard
@@ -72,7 +76,7 @@ def ms(event: Event) -> float:
 
 def test_who_answers_while_nobody_listens_hears_the_message(pbx: AsteriskPbx) -> None:
     pbx.call_customer(customer(f"{RUN}x1-c1", "99"))
-    end = time.monotonic() + 10
+    end = time.monotonic() + LONG_ENOUGH
     while not (calls := [call for call in pbx.current_calls() if call.connected_role is Role.MESSAGE]):
         assert time.monotonic() < end, pbx.current_calls()
         time.sleep(0.05)
@@ -85,11 +89,12 @@ def test_who_is_left_alone_by_a_dialer_that_dies_hears_the_message(pbx: Asterisk
     heard = listening(
         pbx, lambda: pbx.call_customer(customer(ref, "99")), lambda seen: bool(of(seen, "StasisStart", ref))
     )
-    began = time.monotonic()
+    began = asked = time.monotonic()
     while not [call for call in pbx.current_calls() if call.connected_role is Role.MESSAGE]:
-        assert time.monotonic() - began < 10, heard
+        # When they were last known to wait in silence: how long we are kept from looking is not their time.
+        assert asked - began < 4, heard
         time.sleep(0.05)
-    assert time.monotonic() - began < 4
+        asked = time.monotonic()
 
 
 def test_a_second_order_for_a_call_changes_nothing(pbx: AsteriskPbx) -> None:

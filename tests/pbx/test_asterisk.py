@@ -402,6 +402,21 @@ def test_the_last_agent_takes_the_bridges_along(peer: AriPeer, pbx: AsteriskPbx)
     assert peer.bridges == {}
 
 
+def test_a_bridge_that_the_last_agent_seemed_to_wait_in_is_closed_later(peer: AriPeer, pbx: AsteriskPbx) -> None:
+    """A busy Asterisk lists who has just left a bridge for a moment longer."""
+    parked(pbx)
+    peer.hang_up(A)
+    peer.bridges["dialer-waiting"]["channels"] = [A]
+    pbx.see_to(f"tidy {A}")
+    assert "dialer-waiting" in peer.bridges
+    peer.bridges["dialer-waiting"]["channels"] = []
+    (chore,) = pbx.look_around().chores
+    pbx.see_to(chore)
+    assert peer.bridges == {}
+    parked(pbx)
+    assert pbx.look_around().chores == ()
+
+
 def test_settling_finds_who_waits_who_must_be_parked_and_what_is_left_over(peer: AriPeer, pbx: AsteriskPbx) -> None:
     agent, customer = parked(pbx), answered(pbx)
     pbx.join(customer, agent, "agent1001")
