@@ -22,11 +22,21 @@ REMEMBERED = 5000
 class House:
     """Keeps what one listener knows of one Xuc. Only the listener uses it."""
 
-    def __init__(self, wire: Wire, events: XivoEvents, logins: Mapping[str, str], timeout: float) -> None:
+    def __init__(
+        self,
+        wire: Wire,
+        events: XivoEvents,
+        logins: Mapping[str, str],
+        timeout: float,
+        *,
+        starts_unmarked: bool = False,
+    ) -> None:
+        """`starts_unmarked`: XiVO starts calls for us to which nothing of ours is attached."""
         self._wire = wire
         self._events = events
         self._logins = logins
         self._timeout = timeout
+        self._unmarked = starts_unmarked
         self._stream: XucStream | None = None
         self._ours: OrderedDict[str, str] = OrderedDict()  # our id of a call -> our reference
 
@@ -67,8 +77,16 @@ class House:
         return ref
 
     def _may_be_ours(self, event: Mapping[str, Any]) -> bool:
-        """Whether an event without our reference could still be of our call: nothing at all is attached to it."""
-        return not event.get("userData") and not comes_in(event)
+        """Whether an event without our reference could still be of our call.
+
+        Nothing at all is attached to it; or, where XiVO starts callbacks for us, nothing but its own keys.
+        """
+        if comes_in(event):
+            return False
+        attached = event.get("userData")
+        if self._unmarked and isinstance(attached, dict):
+            return not any(str(key).upper().startswith("USR_") for key in attached)
+        return not attached
 
     def _warn(self, agent: str, message: Any) -> None:
         told = message if isinstance(message, dict) else {}
