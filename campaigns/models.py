@@ -791,7 +791,7 @@ class ListedRequest(Base):
     due_date: Mapped[date | None]  # as it stands there, or as we wrote it there last
     period_id: Mapped[str] = mapped_column(Text, default="", server_default="")  # the PBX's
     period: Mapped[str] = mapped_column(Text, default="", server_default="")
-    seen_at: Mapped[datetime] = mapped_column(Instant)
+    seen_at: Mapped[datetime] = mapped_column(Instant)  # for the first time
     missing_since: Mapped[datetime | None] = mapped_column(Instant)  # one read without it is not believed
     gone_at: Mapped[datetime | None] = mapped_column(Instant)  # closed there, by an agent or by our ticket
     taken_by: Mapped[str] = mapped_column(Text, default="", server_default="")  # there; empty: free

@@ -31,6 +31,7 @@ from campaigns import (
     listed_tickets,
     offers,
     own_calls,
+    pbx_figures,
     pulling,
     reserving,
     retention,
@@ -194,6 +195,8 @@ class Scheduler:
             often = min(self._timing.presence_poll, self._timing.wrap_up_poll)
             self._loop(stop, f"poll {name}", often, partial(self.look_at_people, name))
             self._loop(stop, f"sweep {name}", self._timing.sweep, partial(self.sweep, name))
+            if every := pbx_figures.every(self._application, name):
+                self._loop(stop, f"figures {name}", every, partial(self.read_figures, name))
             kept = listed_requests.keeper(self._application.pbxes[name])
             if kept is not None:
                 self._loop(stop, f"lists {name}", kept.callback_poll, partial(self.read_lists, name))
@@ -252,6 +255,11 @@ class Scheduler:
                 if one.trouble:
                     remedy = f"dialer pbx check {name}"
                     log.warning("callback list in trouble", pbx=name, list=one.name, why=one.trouble, remedy=remedy)
+
+    def read_figures(self, name: str) -> None:
+        """Keep what a PBX that we lead counted itself. What goes wrong is for the poll of its agents to say."""
+        if name in self._pbx_claims:
+            pbx_figures.read(self._application, name)
 
     def write_tickets(self, name: str) -> None:
         """Write tickets back to a PBX that we lead, and give back what was taken there for nothing."""

@@ -5,7 +5,7 @@ so does it write a ticket, into which the result goes when the call is over.
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date, time
 from typing import Protocol, runtime_checkable
 
@@ -112,12 +112,17 @@ class KeepsCallbacks(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Told:
-    """What a PBX says of an agent's or a queue's day: its own names and figures."""
+    """What a PBX counted of an agent's or a queue's day: its own names and figures, and those we have a name for.
+
+    Of agents `ready`, `paused`, `wrap_up` (seconds), `calls_in`, `calls_out`; of queues `entered`, `answered`,
+    `abandoned`, `closed`, `timed_out`, `waiting`, `available`, `talking`.
+    """
 
     kind: str  # "agent" or "queue"
     key: str  # a user id of ours, else the PBX's own id after a "#"; of a queue its name
     name: str
     figures: Mapping[str, float | str]
+    known: Mapping[str, float] = field(default_factory=dict)
 
 
 @runtime_checkable

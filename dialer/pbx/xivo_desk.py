@@ -10,7 +10,7 @@ from dialer.pbx.callback_lists import Told
 from dialer.pbx.foreign import inert
 from dialer.pbx.xivo_callbacks import Numbers
 from dialer.pbx.xivo_frames import Frame, entries, presence_of, text_of
-from dialer.pbx.xivo_lists import agent_figures, queue_figures, queues_of
+from dialer.pbx.xivo_lists import agent_figures, known_figures, queue_figures, queues_of
 from dialer.pbx.xivo_session import NotTold, Session
 from dialer.pbx.xivo_wire import Wire
 from dialer.settings import PbxSettings
@@ -131,7 +131,8 @@ class XivoDesk:
             wanted = ("subscribeToQueueStats", "subscribeToAgentStats")
             session.gather(wanted, take, max(QUIET * 2, self._settings.timeout), QUIET)
         found = [
-            Told("agent", numbers.get(agent) or f"#{inert(agent, 20)}", "", values) for agent, values in agents.items()
+            Told("agent", numbers.get(agent) or f"#{inert(agent, 20)}", "", values, known_figures(values))
+            for agent, values in agents.items()
         ]
         merged: dict[str, dict[str, float | str]] = {}
         called: dict[str, str] = {}
@@ -139,7 +140,10 @@ class XivoDesk:
             name, shown = names.get(key.removeprefix("#"), (key, "")) if key.startswith("#") else (key, "")
             merged.setdefault(name, {}).update(values)
             called[name] = shown or next((one for own, one in names.values() if own == name), "")
-        return [*found, *(Told("queue", name, called[name], values) for name, values in merged.items())]
+        return [
+            *found,
+            *(Told("queue", name, called[name], values, known_figures(values)) for name, values in merged.items()),
+        ]
 
     def _list_queues(self, session: Session, names: dict[str, tuple[str, str]]) -> None:
         def listed(frame: Frame) -> bool | None:

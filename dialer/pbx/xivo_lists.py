@@ -140,6 +140,34 @@ def queues_of(message: Any) -> dict[str, tuple[str, str]]:
     }
 
 
+# The names of the manual's table, and those of its printed message.
+_KNOWN = {
+    "ready": ("AgentReadyTotalTime", "ReadyTime"),
+    "paused": ("AgentPausedTotalTime", "PausedTime"),
+    "wrap_up": ("AgentWrapupTotalTime", "WrapupTime"),
+    "calls_in": ("InbCalls",),
+    "calls_out": ("OutCalls",),
+    "entered": ("TotalNumberCallsEntered",),
+    "answered": ("TotalNumberCallsAnswered",),
+    "abandoned": ("TotalNumberCallsAbandonned",),
+    "closed": ("TotalNumberCallsClosed",),
+    "timed_out": ("TotalNumberCallsTimeout",),
+    "waiting": ("WaitingCalls",),
+    "available": ("AvailableAgents",),
+    "talking": ("TalkingAgents",),
+}
+
+
+def known_figures(told: Mapping[str, float | str]) -> dict[str, float]:
+    """Those of XiVO's figures that we have a name for."""
+    found = {}
+    for ours, theirs in _KNOWN.items():
+        value = next((told[name] for name in theirs if name in told), None)
+        if isinstance(value, int | float):
+            found[ours] = float(value)
+    return found
+
+
 def _figures(listed: Any, name: str) -> dict[str, float | str]:
     found: dict[str, float | str] = {}
     for one in entries(listed)[:200]:
