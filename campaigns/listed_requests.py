@@ -233,7 +233,6 @@ class _Reader:
     # what is there ------------------------------------------------------------------------------------
 
     def _request(self, request: Request, row: ListedRequest | None) -> None:
-        new = row is None
         if row is None:
             row = ListedRequest(pbx=self.pbx, request_id=request.id, pbx_list=self.listed.id, seen_at=self.now)
             row.told = row.period = row.period_id = row.taken_by = row.held_by = row.trouble = ""
@@ -241,17 +240,14 @@ class _Reader:
         if row.written_at is not None and row.written_at >= self.asked_at:
             return  # what was read is older than what we wrote there
         back = row.gone_at is not None
-        if self._differs(row, request) or back or new or (row.contact_id is None and self._waits(row)):
-            self._follow(row, request, new=new or row.contact_id is None or back)
+        if self._differs(row, request) or back or row.contact_id is None:  # what stood in the way may be gone
+            self._follow(row, request, new=row.contact_id is None or back)
         self._taken(row, request)
         self.result.refused += bool(row.trouble)
 
     def _differs(self, row: ListedRequest, request: Request) -> bool:
         period = request.period.id if request.period is not None else ""
         return (row.told, row.due_date, row.period_id) != (_digest(request), request.due_date, period)
-
-    def _waits(self, row: ListedRequest) -> bool:
-        return row.trouble.startswith(_OTHER_FIRST)
 
     def _follow(self, row: ListedRequest, request: Request, *, new: bool) -> None:
         """Bring contact and promise to what the request says now."""

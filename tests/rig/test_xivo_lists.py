@@ -70,7 +70,7 @@ def working(application: Application, peer: XucPeer, attempts: int = 1) -> Itera
 def _work(app: Application, scheduler: Scheduler, campaign: int, done: Callable[[], bool], seconds: float) -> None:
     look, end, slow = SecondLook(app), time.monotonic() + seconds, 0.0
     while not done():
-        assert time.monotonic() < end, "it is not done in time"
+        assert time.monotonic() < end, f"it is not done in time: {_state(app)}"
         scheduler.renew()
         if time.monotonic() > slow:
             slow = time.monotonic() + 0.4
@@ -82,6 +82,13 @@ def _work(app: Application, scheduler: Scheduler, campaign: int, done: Callable[
         look.once()
         time.sleep(0.05)
     look.finish()
+
+
+def _state(app: Application) -> list[object]:
+    with app.transaction() as session:
+        calls = [(one.id, one.state, one.trouble[:60]) for one in session.scalars(select(Attempt))]
+        people = [(one.id, one.state, one.next_at) for one in session.scalars(select(Contact))]
+        return [calls, people, [(one.user_id, one.state, one.reason) for one in session.scalars(select(Agent))]]
 
 
 def written(session: Session, count: int) -> Callable[[], bool]:
