@@ -30,6 +30,7 @@ SETTLED_THERE = "settled in the PBX's own list"
 FORGOTTEN = "the person asked to be forgotten: close the request in the PBX's page"
 # A request somebody has taken there is kept from us for so many reads: a reader that stops must not keep it for ever.
 READS_KEPT = 4
+NEW_AT_ONCE = 500  # in one transaction; the others come with the next reads
 # The scheduler and a person may read at once; a lock on the campaign's row would keep its calls waiting.
 _ONE_READER = text("SELECT pg_advisory_xact_lock(hashtextextended(:name, 718))")
 
@@ -234,6 +235,8 @@ class _Reader:
 
     def _request(self, request: Request, row: ListedRequest | None) -> None:
         if row is None:
+            if self.result.new >= NEW_AT_ONCE:
+                return
             row = ListedRequest(pbx=self.pbx, request_id=request.id, pbx_list=self.listed.id, seen_at=self.now)
             row.told = row.period = row.period_id = row.taken_by = row.held_by = row.trouble = ""
             self.session.add(row)

@@ -5,7 +5,7 @@ from datetime import UTC, date, datetime, timedelta
 from zoneinfo import ZoneInfo
 
 import pytest
-from sqlalchemy import select
+from sqlalchemy import event, select
 from sqlalchemy.orm import Session
 
 from campaigns import callback_watch, callbacks, do_not_call, erasure, listed_requests, periods
@@ -284,3 +284,22 @@ def test_a_list_bound_to_a_campaign_of_another_pbx_is_refused(
     session.commit()
     assert "spring" in read(office).trouble
     assert promise(session) is None
+
+
+def test_a_read_without_news_asks_little_however_long_the_list(
+    office: Application, session: Session, peer: XucPeer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(listed_requests, "NEW_AT_ONCE", 30)
+    for n in range(50):
+        peer.lists.add(f"r{n}", phone=f"02302101{n:02}", mobilePhoneNumber=None)
+    assert [read(office).new, read(office).new, read(office).new] == [30, 20, 0]
+    asked: list[str] = []
+
+    def count(_connection: object, _cursor: object, statement: str, *_: object) -> None:
+        asked.append(statement)
+
+    event.listen(office.engine, "before_cursor_execute", count)
+    read(office)
+    event.remove(office.engine, "before_cursor_execute", count)
+    assert len(asked) < 20, asked
+    assert not [one for one in asked if one.startswith(("UPDATE listed", "UPDATE contacts", "UPDATE callbacks"))]

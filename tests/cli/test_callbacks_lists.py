@@ -72,7 +72,7 @@ def test_another_form_is_refused_before_xivo_sees_it(dialer: Dialer, peer: XucPe
     file = tmp_path / "other.csv"
     file.write_text(text, "utf-8")
     refused = dialer("callbacks", "send", str(file), "--pbx", "main", "--list", "Liste de test")
-    assert refused.exit_code == 1
+    assert refused.exit_code == 2
     assert "phoneNumber|mobilePhoneNumber|firstName" in refused.output
     assert peer.lists.imported == []
 
@@ -80,7 +80,7 @@ def test_another_form_is_refused_before_xivo_sees_it(dialer: Dialer, peer: XucPe
 def test_a_pbx_without_lists_says_where_they_are(dialer: Dialer) -> None:
     for words in (("pull", "other"), ("send", str(DATA / "xivo_callbacks.csv"), "--pbx", "other", "--list", "x")):
         refused = dialer("callbacks", *words)
-        assert refused.exit_code == 1
+        assert refused.exit_code == 2
         assert "keeps no callback lists" in refused.output
 
 
