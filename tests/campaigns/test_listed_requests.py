@@ -8,11 +8,12 @@ import pytest
 from sqlalchemy import event, select
 from sqlalchemy.orm import Session
 
-from campaigns import callback_watch, callbacks, do_not_call, erasure, listed_requests, periods
+from campaigns import callback_watch, callbacks, do_not_call, erasure, listed_calls, listed_requests, periods, placing
 from campaigns.application import Application
 from campaigns.db import database_now
 from campaigns.listed_requests import Read
-from campaigns.models import Agent, Callback, Campaign, Contact, ListedRequest, PbxList
+from campaigns.models import Agent, Attempt, Callback, Campaign, Contact, ListedRequest, PbxList
+from dialer.calls import CallState
 from dialer.clock import SystemClock
 from dialer.pbx.xivo import XivoPbx
 from dialer.settings import PbxSettings
@@ -303,3 +304,46 @@ def test_a_read_without_news_asks_little_however_long_the_list(
     event.remove(office.engine, "before_cursor_execute", count)
     assert len(asked) < 20, asked
     assert not [one for one in asked if one.startswith(("UPDATE listed", "UPDATE contacts", "UPDATE callbacks"))]
+
+
+def ordered(office: Application, session: Session) -> Attempt:
+    """A call of the only request, ordered for the first agent."""
+    to, now = contact(session), database_now(session)
+    to.state, to.next_at = "live", None
+    made = factories.attempt(
+        session, session.scalars(select(Campaign)).one(), contact=to, state=CallState.ORDERED, agent_first=True,
+        reserved_agent_id=session.scalars(select(Agent.id).where(Agent.user_id == "1015")).one(), sent_at=None,
+        ordered_at=now, not_after=now + timedelta(seconds=60),
+    )  # fmt: skip
+    session.commit()
+    return made
+
+
+def test_what_somebody_takes_there_at_the_last_moment_rings_nobody(
+    office: Application, session: Session, peer: XucPeer
+) -> None:
+    peer.lists.add()
+    read(office)
+    call, peer.lists.snatches = ordered(office, session), 43
+    assert placing.place(office, call.ref) is CallState.EXPIRED
+    session.expire_all()
+    assert "taken in XiVO's own page" in call.trouble
+    assert peer.book == []
+    assert callbacks.whose(contact(session), database_now(session)) == callbacks.ELSEWHERE
+    assert listed_calls.release(office, "main") == 0
+    assert peer.lists.open[ALICE]["agentId"] == 43, "it stays theirs"
+
+
+def test_what_was_taken_for_a_call_that_is_not_made_is_given_back(
+    office: Application, session: Session, peer: XucPeer
+) -> None:
+    peer.lists.add()
+    read(office)
+    call = ordered(office, session)  # its agent has left meanwhile: nobody is assigned to it
+    placing.place(office, call.ref)
+    assert (peer.lists.open[ALICE]["agentId"], row(session).held_by) == (42, "1015")
+    assert read(office).taken == 0, "what we have taken ourselves is nobody else's"
+    peer.lists.cuts["releaseCallback"] = 1
+    assert listed_calls.release(office, "main") == 0, "a connection that breaks loses nothing of it"
+    assert listed_calls.release(office, "main") == 1
+    assert (peer.lists.open[ALICE]["agentId"], row(session).held_by, peer.book) == (None, "", [])
