@@ -270,8 +270,8 @@ def apply_presence(
     for agent_id, user in _to_correct(session, pbx, seen, wanted_at_work):
         # Locked one by one and passed over when busy: an answered customer may be choosing this very agent.
         agent = session.get(Agent, agent_id, with_for_update=ROW_LOCK_OR_SKIP, populate_existing=True)
-        if agent is None:
-            continue
+        if agent is None or (asked_at is not None and agent.said_by == "person" and agent.since > asked_at):
+            continue  # busy; or they said something since the PBX was asked, which this is too old to contradict
         agent.presence = str(user.presence if user else Presence.UNKNOWN)
         agent.presence_at = now
         if user is not None:

@@ -65,7 +65,7 @@ def after_call(session: Session, attempt: Attempt, *, now: datetime) -> None:
         _ticket_of_call(session, callback, attempt, rang_at, now)
     if contact.state == "closed":
         callbacks.end_with_contact(session, callback, contact, now=now, who="dialer")
-    elif callback.taken_by is None:
+    elif callback.taken_by is None and callbacks.whose(contact, now) != callbacks.ELSEWHERE:
         callbacks.hold_for_owner(callback, contact)
 
 

@@ -174,6 +174,8 @@ def hindrance(session: Session, callback: Callback, contact: Contact, *, now: da
         return f"the campaign is {campaign.mode}: an agent must take and start it"
     if holding := why.holding(session, campaign, now=now):
         return "; ".join(holding)
+    if callbacks.whose(contact, now) == callbacks.ELSEWHERE:
+        return f"{callbacks.named(session, contact.kept_for)} has taken it"
     if callbacks.whose(contact, now) is not None:
         until = callbacks.clock(contact.kept_until, callback.zone)
         return f"it waits for {callbacks.named(session, callback.owner_id)}, until {until} for nobody else"

@@ -25,6 +25,7 @@ from dialer.settings import TimingSettings
 from dialer.windows import Hours
 
 OWNER, TAKEN = "owner", "taken"
+ELSEWHERE = 0  # in `kept_for`: somebody has it in the PBX's own page, and nobody here may have it meanwhile
 UNDONE = "import undone"
 BY_HAND = "promised by hand"  # the list of those who were on none
 # Contacts closed so owe nobody a call: the person asked for none, or the list was a mistake.
@@ -245,6 +246,8 @@ def take(
         raise RefusedByRule(f"callback {callback.id} is taken by {taker} until {until}")
     if contact.state == "live":
         raise RefusedByRule(f"callback {callback.id} is being called, or offered to an agent, now")
+    if whose(contact, now) == ELSEWHERE:
+        raise RefusedByRule(f"callback {callback.id} is taken by {named(session, ELSEWHERE)}")
     if callback.owner_id not in (None, agent.id) and contact.kept_until is not None and contact.kept_until > now:
         owner, until = named(session, callback.owner_id), clock(contact.kept_until, callback.zone)
         raise RefusedByRule(
@@ -368,6 +371,8 @@ def _works_for(session: Session, agent: Agent, campaign: Campaign) -> None:
 
 def named(session: Session, agent_id: int | None) -> str:
     """Return an agent as people call them."""
+    if agent_id == ELSEWHERE:
+        return "an agent in the PBX's own page"
     agent = session.get(Agent, agent_id) if agent_id is not None else None
     return "nobody" if agent is None else agent.name or f"user {agent.user_id}"
 

@@ -37,6 +37,7 @@ from campaigns.models import (
     DoNotCall,
     Import,
     ImportChange,
+    ListedRequest,
     LoggedEvent,
     Offer,
 )
@@ -57,7 +58,8 @@ _NOT_SWEPT = {
     "pace_decisions", "forecasts", "contacts", "attempts", "logged_events", "ledger",
 }  # fmt: skip
 # Every table that refers to a contact or an attempt, so that a new one is not overlooked (a test compares).
-SEEN_TO = {"attempts", "offers", "assignments", "agents", "callbacks", "callback_tickets"}
+SEEN_TO = {"attempts", "offers", "assignments", "agents", "callbacks", "callback_tickets", "listed_requests"}
+SEEN_TO |= {"listed_tickets"}  # whose rows name nobody
 _AN_HOUR = timedelta(hours=1)
 
 
@@ -284,6 +286,7 @@ def _callbacks(session: Session, person: Person, stand_ins: Mapping[str, str]) -
         tickets.where(CallbackTicket.comment != "").values(comment=""),
         update(Callback).where(Callback.id.in_(theirs)).values(why="", alarm=""),
         delete(ImportChange).where(ImportChange.contact_id.in_(person.contact_ids)),
+        update(ListedRequest).where(ListedRequest.contact_id.in_(person.contact_ids)).values(told="", trouble=""),
     ):
         done += _rows(session.execute(change.execution_options(synchronize_session=False)))
     return done

@@ -752,6 +752,94 @@ class CallbackTicket(Base):
     comment: Mapped[str] = mapped_column(Text, default="", server_default="")
 
 
+class PbxList(Base):
+    """A callback list that a PBX keeps, bound to a campaign by the settings: what its last read came to."""
+
+    __tablename__ = "pbx_lists"
+    pbx: Mapped[str] = mapped_column(Text, primary_key=True)
+    bound_as: Mapped[str] = mapped_column(Text, primary_key=True)  # its name or id, as the settings have it
+    pbx_list: Mapped[str] = mapped_column(Text, default="", server_default="")  # the PBX's id of it
+    name: Mapped[str] = mapped_column(Text, default="", server_default="")
+    campaign_id: Mapped[int | None] = mapped_column(ForeignKey("campaigns.id"))
+    list_id: Mapped[int | None] = mapped_column(ForeignKey("lists.id"))  # where its people are with us
+    read_at: Mapped[datetime | None] = mapped_column(Instant)  # the last good read
+    trouble: Mapped[str] = mapped_column(Text, default="", server_default="")
+
+
+class ListedRequest(Base):
+    """A request of a PBX's callback list, and the contact it became. One row for each, whatever becomes of it."""
+
+    __tablename__ = "listed_requests"
+    __table_args__ = (
+        UniqueConstraint("pbx", "request_id"),
+        # One that is open has the contact to itself: two of one number come one after the other.
+        Index(
+            "uq_listed_requests_open_contact",
+            "contact_id",
+            unique=True,
+            postgresql_where=text("gone_at IS NULL AND contact_id IS NOT NULL"),
+        ),
+        Index("ix_listed_requests_contact", "contact_id"),
+        Index("ix_listed_requests_held", "pbx", postgresql_where=text("held_attempt_id IS NOT NULL")),
+    )
+    id: Mapped[int] = _id()
+    pbx: Mapped[str] = mapped_column(Text)
+    request_id: Mapped[str] = mapped_column(Text)  # the PBX's
+    pbx_list: Mapped[str] = mapped_column(Text)
+    contact_id: Mapped[int | None] = mapped_column(ForeignKey("contacts.id"))  # null: it cannot be called; `trouble`
+    told: Mapped[str] = mapped_column(Text, default="", server_default="")  # a digest of what it says of its person
+    due_date: Mapped[date | None]  # as it stands there, or as we wrote it there last
+    period_id: Mapped[str] = mapped_column(Text, default="", server_default="")  # the PBX's
+    period: Mapped[str] = mapped_column(Text, default="", server_default="")
+    seen_at: Mapped[datetime] = mapped_column(Instant)  # for the first time
+    missing_since: Mapped[datetime | None] = mapped_column(Instant)  # one read without it is not believed
+    gone_at: Mapped[datetime | None] = mapped_column(Instant)  # closed there, by an agent or by our ticket
+    taken_by: Mapped[str] = mapped_column(Text, default="", server_default="")  # there; empty: free
+    held_by: Mapped[str] = mapped_column(Text, default="", server_default="")  # the agent for whom we took it
+    held_attempt_id: Mapped[int | None] = mapped_column(ForeignKey("attempts.id"))
+    written_at: Mapped[datetime | None] = mapped_column(Instant)  # our last ticket: reads from before are older
+    trouble: Mapped[str] = mapped_column(Text, default="", server_default="")
+
+
+class ListedTicket(Base):
+    """The PBX's own ticket of a call it started for one of its requests; written back when the call is over."""
+
+    __tablename__ = "listed_tickets"
+    __table_args__ = (
+        UniqueConstraint("attempt_id"),
+        CheckConstraint("state IN ('open','written','given_up')", name="state"),
+        Index("ix_listed_tickets_open", "pbx", "due_at", postgresql_where=text("state = 'open'")),
+        Index("ix_listed_tickets_request", "request_id"),
+    )
+    id: Mapped[int] = _id()
+    pbx: Mapped[str] = mapped_column(Text)
+    request_id: Mapped[int] = mapped_column(ForeignKey("listed_requests.id"))
+    attempt_id: Mapped[int] = mapped_column(ForeignKey("attempts.id"))
+    user_id: Mapped[str] = mapped_column(Text)  # in whose name
+    ticket_id: Mapped[str] = mapped_column(Text, default="", server_default="")  # empty: it was never told
+    state: Mapped[str] = mapped_column(Text, default="open", server_default="open")
+    status: Mapped[str] = mapped_column(Text, default="", server_default="")  # as it was written
+    made_at: Mapped[datetime] = mapped_column(Instant)
+    due_at: Mapped[datetime] = mapped_column(Instant)  # of the next try
+    tries: Mapped[int] = mapped_column(default=0, server_default=text("0"))
+    trouble: Mapped[str] = mapped_column(Text, default="", server_default="")
+    done_at: Mapped[datetime | None] = mapped_column(Instant)
+
+
+class PbxFigures(Base):
+    """What a PBX counted of an agent or a queue on one of its days, when it was last read."""
+
+    __tablename__ = "pbx_figures"
+    __table_args__ = (CheckConstraint("kind IN ('agent','queue')", name="kind"),)
+    pbx: Mapped[str] = mapped_column(Text, primary_key=True)
+    kind: Mapped[str] = mapped_column(Text, primary_key=True)
+    key: Mapped[str] = mapped_column(Text, primary_key=True)
+    day: Mapped[date] = mapped_column(primary_key=True)  # by the PBX's clock
+    name: Mapped[str] = mapped_column(Text, default="", server_default="")
+    figures: Mapped[dict[str, Any]] = mapped_column(JSONB)
+    read_at: Mapped[datetime] = mapped_column(Instant)
+
+
 class ImportTemplate(Base):
     """How files of one kind are read, under a name: saved once, used with --mapping NAME."""
 

@@ -13,6 +13,7 @@ from typing import Any
 from sqlalchemy import func, select, text
 from sqlalchemy.orm import Session
 
+from campaigns import listed_calls
 from campaigns.application import Application
 from campaigns.db import ROW_LOCK, database_now
 from campaigns.endings import close_attempt, close_leg
@@ -68,6 +69,8 @@ _CLAIM_LEG = text(
 
 def place(application: Application, ref: str) -> CallState | None:
     """Place the ordered call `ref`; returns its state afterwards, None when it was not ours to place."""
+    if listed_calls.any_kept(application) and (why := listed_calls.take(application, ref)):
+        return _not_ours(application, ref, why)
     # Read before the row's time is, so that whatever happens in between counts against us.
     started = application.clock.monotonic()
     with application.transaction() as session:
@@ -86,7 +89,7 @@ def place(application: Application, ref: str) -> CallState | None:
         if application.clock.monotonic() > deadline:
             raise TooLate(f"{ref} was not sent in time")
 
-    sent = _send(pbx, order, last_look)
+    sent = _send(application, pbx, order, last_look)
     with application.transaction() as session:
         state = _record(session, ref, sent)
     if sent.away and isinstance(order, AgentFirstOrder):
@@ -102,6 +105,16 @@ def give_up(session: Session, ref: str) -> CallState | None:
     now = database_now(session)
     call.trouble = "not sent in time" if call.not_after <= now else "stopped before it was sent"
     return _finish(session, call, Signal.EXPIRED, now)
+
+
+def _not_ours(application: Application, ref: str, why: str) -> CallState | None:
+    """Close an order whose request the PBX does not leave to us: nothing has left us."""
+    with application.transaction() as session:
+        call = _find(session, ref, lock=True)
+        if call is None or call.state != CallState.ORDERED:
+            return None
+        call.trouble = why[:500]
+        return _finish(session, call, Signal.EXPIRED, database_now(session))
 
 
 def _find(session: Session, ref: str, *, lock: bool = False) -> Any:
@@ -133,14 +146,14 @@ class _Sent:
     away: bool = False
 
 
-def _send(pbx: Pbx, order: _Order, last_look: Callable[[], None]) -> _Sent:
+def _send(application: Application, pbx: Pbx, order: _Order, last_look: Callable[[], None]) -> _Sent:
     try:
         if isinstance(order, CustomerOrder):
             request_id = pbx.call_customer(order, before_send=last_look)
         elif isinstance(order, AgentOrder):
             request_id = pbx.call_agent(order, before_send=last_look)
         else:
-            request_id = pbx.call_for_agent(order, before_send=last_look)
+            request_id = listed_calls.start(application, pbx, order, last_look)
     except TooLate as exc:
         return _Sent(Signal.EXPIRED, str(exc))
     except PbxUnavailable as exc:

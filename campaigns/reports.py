@@ -22,6 +22,7 @@ from campaigns import (
     reports_caller_ids,
     reports_dispositions,
     reports_outcomes,
+    reports_queues,
     reports_records,
 )
 from campaigns.campaign_values import usual_time_zone
@@ -43,6 +44,7 @@ REPORTS: Mapping[str, Kind] = {
     "dispositions": Kind(reports_dispositions.dispositions, "conversations by what the agents said came of them"),
     "abandonment": Kind(reports_abandonment.abandonment, "answered calls by day: joined, abandoned, and the rates"),
     "agents": Kind(reports_agents.agents, "each agent's time and conversations"),
+    "queues": Kind(reports_queues.queues, "the PBX's own queues, as it counted them itself"),
     "attempts": Kind(reports_attempts.attempts, "every attempt, one row each"),
     "callbacks": Kind(reports_callbacks.callbacks, "promised callbacks by day: kept, late, lost"),
     "caller-ids": Kind(reports_caller_ids.caller_ids, "each number people were shown: calls, and the share answered"),

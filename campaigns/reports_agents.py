@@ -5,6 +5,7 @@ from typing import Any
 from sqlalchemy import text
 from sqlalchemy.orm import Session
 
+from campaigns import pbx_figures
 from campaigns.report_shape import Column, Period, Report
 
 # Every change of an agent's state is a ledger row that says what it was before and for how long. What lies over
@@ -80,4 +81,9 @@ def agents(session: Session, period: Period) -> Report:
     for row in [*rows, total]:
         at_work = float(row["at_work"])
         row["occupancy"] = (row["talking"] + row["wrap_up"]) / at_work if at_work else None
-    return Report("agents", period, _COLUMNS, rows, total)
+    beside = pbx_figures.of_agents(session, period)
+    for row in rows:
+        row.update(beside.rows.get((row["pbx"], row["user_id"]), {}))
+    for key in pbx_figures.AGENT_KEYS if beside.rows else ():
+        total[f"pbx_{key}"] = sum(row.get(f"pbx_{key}") or 0 for row in rows)
+    return Report("agents", period, (*_COLUMNS, *beside.columns), rows, total, beside.notes)

@@ -26,8 +26,12 @@ from campaigns import (
     capping,
     importing,
     leases,
+    listed_calls,
+    listed_requests,
+    listed_tickets,
     offers,
     own_calls,
+    pbx_figures,
     pulling,
     reserving,
     retention,
@@ -49,6 +53,8 @@ from workers.wiring import settle_memory, wire
 FORGOTTEN = timedelta(minutes=1)
 # A callback that was promised or settled without its other half being written is found within this.
 MEND_CALLBACKS = timedelta(seconds=15)
+# Seconds between two looks for tickets that a PBX is still owed.
+WRITE_TICKETS = 2.0
 # What is old is learnt anew (`best_times.LEARN_EVERY`), a campaign at a time.
 LOOK_AT_BEST_TIMES = timedelta(minutes=1)
 # Whether a caller id shall rest is no question of seconds; its cap is the gate's.
@@ -73,6 +79,7 @@ class Scheduler:
         self._tellers: dict[str, set[int]] = {}
         self._due: dict[int, float] = {}
         self._mend_due = -1e9
+        self._list_troubles: dict[tuple[str, str], str] = {}
         self.late: list[float] = []
         self.ticks = 0
 
@@ -188,6 +195,12 @@ class Scheduler:
             often = min(self._timing.presence_poll, self._timing.wrap_up_poll)
             self._loop(stop, f"poll {name}", often, partial(self.look_at_people, name))
             self._loop(stop, f"sweep {name}", self._timing.sweep, partial(self.sweep, name))
+            if every := pbx_figures.every(self._application, name):
+                self._loop(stop, f"figures {name}", every, partial(self.read_figures, name))
+            kept = listed_requests.keeper(self._application.pbxes[name])
+            if kept is not None:
+                self._loop(stop, f"lists {name}", kept.callback_poll, partial(self.read_lists, name))
+                self._loop(stop, f"tickets {name}", WRITE_TICKETS, partial(self.write_tickets, name))
         self._loop(stop, "people", 0.5, self.people)
         self._loop(stop, "callbacks", 1.0, self.callbacks)
         self._loop(stop, "best times", LOOK_AT_BEST_TIMES.total_seconds(), self.best_times)
@@ -229,6 +242,34 @@ class Scheduler:
         done.mended = mended
         if done.alarmed or done.broken:
             log.warning("callbacks are not kept", remedy="dialer callbacks list --alarms", **done.as_json())
+
+    def read_lists(self, name: str) -> None:
+        """Read the callback lists a PBX keeps, if we lead it."""
+        if name not in self._pbx_claims:
+            return
+        for one in listed_requests.read(self._application, name):
+            if one.new or one.changed or one.gone:
+                log.info("callback list read", pbx=name, **one.as_json())
+            if one.trouble != self._list_troubles.get((name, one.campaign), ""):
+                self._list_troubles[name, one.campaign] = one.trouble
+                if one.trouble:
+                    remedy = f"dialer pbx check {name}"
+                    log.warning("callback list in trouble", pbx=name, list=one.name, why=one.trouble, remedy=remedy)
+
+    def read_figures(self, name: str) -> None:
+        """Keep what a PBX that we lead counted itself. What goes wrong is for the poll of its agents to say."""
+        if name in self._pbx_claims:
+            pbx_figures.read(self._application, name)
+
+    def write_tickets(self, name: str) -> None:
+        """Write tickets back to a PBX that we lead, and give back what was taken there for nothing."""
+        if name not in self._pbx_claims:
+            return
+        done = listed_tickets.write(self._application, name)
+        listed_calls.release(self._application, name)
+        if done.waiting or done.given_up:
+            why = done.trouble[:300]
+            log.warning("tickets are not written", pbx=name, waiting=done.waiting, given_up=done.given_up, why=why)
 
     def best_times(self) -> None:
         """Learn anew when people answer, for the campaigns we lead that are ordered by it."""

@@ -132,18 +132,18 @@ _verb(
 
 
 def _say(context: CliContext, verb: str, name: str, pbx: str | None, as_json: bool, **more: Any) -> None:
-    from campaigns import agents, quiet_calls, roster
-    from campaigns.db import database_now
+    from campaigns import agent_words, roster
 
-    with context.application() as app, app.transaction() as session:
-        found = roster.find_agent(session, name, pbx)
-        now = database_now(session)
-        if verb == "ready":
-            quiet_calls.over_by_word(session, found.id)
-        after = getattr(agents, verb)(session, found.id, now=now, who=who(), **more)
+    with context.application() as app:
+        with app.transaction() as session:
+            found = roster.find_agent(session, name, pbx)
+        said = agent_words.say(app, found.id, verb, who=who(), **more)
+    after = said.agent
     if as_json:
-        output.print_json(_as_json(after))
+        output.print_json({**_as_json(after), "pbx_objects": said.objection})
         return
+    if said.objection:
+        output.note(f"PBX {after.pbx} does not show it: {said.objection}")
     called = after.name or f"user {after.user_id}"
     later = ""
     if after.wanted:
@@ -304,14 +304,18 @@ def dispose(
 
     CODE is one of `dialer disposition list CAMPAIGN`. It may be said again, and differently: the last word counts.
     """
-    from campaigns import disposing, roster
+    from campaigns import agent_words, disposing, roster
     from campaigns.cli.disposition import tell_said
     from campaigns.db import database_now
 
     given = {**more, "answers": dict(_pair(text) for text in answered)}
-    with context.application() as app, app.transaction() as session:
-        found = roster.find_agent(session, name, pbx)
-        said = disposing.dispose(session, found, code, now=database_now(session), who=who(), **given)
+    with context.application() as app:
+        with app.transaction() as session:
+            found = roster.find_agent(session, name, pbx)
+            said = disposing.dispose(session, found, code, now=database_now(session), who=who(), **given)
+        objection = agent_words.tell(app, found.id, "ready") if more["ready"] else ""
+    if objection:
+        output.note(f"the PBX does not show them ready: {objection}")
     tell_said(said, as_json)
 
 

@@ -20,6 +20,7 @@ _NAMES = (
     "dispositions",
     "abandonment",
     "agents",
+    "queues",
     "attempts",
     "callbacks",
     "caller-ids",
@@ -53,7 +54,8 @@ def report(
     outcomes      attempts by how they ended
     dispositions  conversations by what the agents said came of them
     abandonment   answered calls by day: joined, abandoned, and the rates
-    agents        each agent's time and conversations
+    agents        each agent's time and conversations; beside it what the PBX counted, where it does
+    queues        the PBX's own queues, as it counted them itself, by day
     attempts      every attempt, one row each
     callbacks     promised callbacks by the day they were due: kept, late, lost
     caller-ids    each number people were shown: calls, and the share answered with its range

@@ -65,7 +65,7 @@ _TREE = (
     ("list rules", "rules:list_rules", "Whose law holds for one list besides its campaign's.", _CALLING),
     (
         "callbacks",
-        "callbacks_work:callbacks",
+        "callbacks_lists:callbacks",
         "Callbacks that were promised: take, start, move and close them.",
         _CALLING,
     ),

@@ -27,13 +27,17 @@ from dialer.pbx.base import (
     Settled,
     Told,
 )
+from dialer.pbx.callback_lists import RequestList, Word
+from dialer.pbx.callback_lists import Told as Figures
 from dialer.pbx.dialled import dialled
 from dialer.pbx.foreign import inert, is_number, is_reference, masked
 from dialer.pbx.http import ReadRefused
 from dialer.pbx.lacking import Lacking
 from dialer.pbx.own_words import gateways_of
 from dialer.pbx.xivo_accounts import Accounts
-from dialer.pbx.xivo_check import check_set_up
+from dialer.pbx.xivo_callbacks import Numbers, XivoCallbacks
+from dialer.pbx.xivo_check import check_callbacks, check_set_up
+from dialer.pbx.xivo_desk import XivoDesk
 from dialer.pbx.xivo_events import XivoEvents, call_id_of, gone, split
 from dialer.pbx.xivo_frames import Frame, agents_of, command
 from dialer.pbx.xivo_house import House
@@ -78,7 +82,13 @@ class XivoPbx(Lacking):
         )
         self._wire = Wire(name, settings, self._accounts, self.options.socket_path)
         self._events = XivoEvents(settings, self.options)
-        self._house = House(self._wire, self._events, self._logins, settings.timeout)
+        bound = self.options.bound_lists
+        self._house = House(self._wire, self._events, self._logins, settings.timeout, starts_unmarked=bool(bound))
+        numbers = Numbers(self._wire, settings.user, settings.timeout)
+        self._callbacks = XivoCallbacks(
+            self._wire, settings, self.options, numbers, self._login, environ=environ, transport=transport
+        )
+        self._desk = XivoDesk(self._wire, settings, numbers, self._login, self.options.confirm_within)
 
     def __repr__(self) -> str:
         return f"<XivoPbx {self.name}>"
@@ -86,6 +96,7 @@ class XivoPbx(Lacking):
     def close(self) -> None:
         """Close the connections."""
         self._accounts.close()
+        self._callbacks.close()
 
     # events -------------------------------------------------------------------------------------------
 
@@ -150,7 +161,8 @@ class XivoPbx(Lacking):
         def let_in(login: str) -> None:
             self._wire.open(login).close()
 
-        return check_set_up(self.name, self.settings, self.options, self._logins, self.users, let_in)
+        found = check_set_up(self.name, self.settings, self.options, self._logins, self.users, let_in)
+        return [*found, *check_callbacks(self.name, self.options, self.read_lists, self._callbacks.server_answers)]
 
     def doubts(self) -> Sequence[Doubt]:
         """Whether `EventDialing` comes when the agent took the phone is told by no document we have."""
@@ -206,6 +218,62 @@ class XivoPbx(Lacking):
                     f"the call cannot be ended: {'the phone is on another call' if calls else 'it is over'}"
                 )
             return str(session.order(command("hangup"), released, self.options.confirm_within, None))
+
+    # callback lists, agents' words and figures --------------------------------------------------------
+
+    @property
+    def callback_lists(self) -> Mapping[str, str]:
+        return self.options.bound_lists
+
+    @property
+    def callback_poll(self) -> float:
+        return self.options.callback_poll
+
+    def read_lists(self) -> Sequence[RequestList]:
+        return self._callbacks.read_lists()
+
+    def take_request(self, request_id: str, user_id: str) -> None:
+        self._callbacks.take(request_id, user_id)
+
+    def release_request(self, request_id: str, user_id: str) -> None:
+        self._callbacks.release(request_id, user_id)
+
+    def start_request(
+        self,
+        order: AgentFirstOrder,
+        request_id: str,
+        *,
+        ticket: Callable[[str], None],
+        before_send: Callable[[], None] | None = None,
+    ) -> str:
+        """Let XiVO call a request that this agent has taken: it alone can write the ticket."""
+        if not is_number(order.number):
+            raise self._refuse(f"the number {masked(inert(order.number, 30))!r} is not digits with at most one plus")
+        return self._callbacks.start(order, request_id, ticket, before_send)
+
+    def write_ticket(self, ticket_id: str, request_id: str, user_id: str, word: Word, *, again: bool) -> str:
+        return self._callbacks.write_ticket(ticket_id, request_id, user_id, word, again=again)
+
+    def send_csv(self, list_name: str, csv: bytes) -> str:
+        return self._callbacks.send_csv(list_name, csv)
+
+    @property
+    def hears_agents(self) -> bool:
+        return self.options.agent_words == "told"
+
+    def tell_agent(self, user_id: str, verb: str, *, phone: str, reason: str = "") -> None:
+        self._desk.tell(user_id, verb, phone, reason)
+
+    @property
+    def figures_every(self) -> float:
+        return self.options.statistics_every
+
+    @property
+    def figures_zone(self) -> str:
+        return self.options.time_zone
+
+    def read_figures(self) -> Sequence[Figures]:
+        return self._desk.figures()
 
     def _login(self, user_id: str) -> str:
         login = self._logins.get(user_id)

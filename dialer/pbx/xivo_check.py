@@ -2,8 +2,9 @@
 
 from collections.abc import Callable, Mapping, Sequence
 
-from dialer.errors import PbxError
+from dialer.errors import PbxError, SettingsError
 from dialer.pbx.base import Finding, PbxUser, Presence
+from dialer.pbx.callback_lists import RequestList
 from dialer.pbx.foreign import inert
 from dialer.pbx.xivo_options import XivoOptions
 from dialer.settings import PbxSettings
@@ -47,6 +48,69 @@ def check_set_up(
             )
         )
     return found
+
+
+def check_callbacks(
+    name: str, options: XivoOptions, lists: Callable[[], Sequence[RequestList]], server: Callable[[], None]
+) -> list[Finding]:
+    """Say whether the callback lists of the settings are there, and what about them nobody has seen yet."""
+    found: list[Finding] = []
+    place = f"pbx.{name}.extra"
+    if options.bound_lists:
+        found += _lists(place, options.bound_lists, lists)
+        found.append(
+            Finding(
+                False,
+                "XiVO's documents do not say what it attaches to a call that it starts for a callback, so such a call "
+                "is known by its agent and number",
+                "call one request of a list whose only number is yours: the attempt must end as completed, and its "
+                "ticket show in XiVO's manager page",
+                fatal=False,
+            )
+        )
+    if options.statistics_every and options.time_zone == "UTC":
+        found.append(
+            Finding(
+                False,
+                "XiVO's figures begin again at its midnight, which is taken to be that of UTC",
+                f'set {place}.time_zone = "Europe/Paris", or wherever XiVO\'s clock is',
+                fatal=False,
+            )
+        )
+    if options.config_url:
+        why = ""
+        try:
+            server()
+        except (PbxError, SettingsError) as exc:
+            why = getattr(exc, "why", "") or str(exc)
+        what = f"XiVO's configuration server does not tell its lists: {why}"
+        remedy = (
+            f"check {place}.config_url, config_lists_path and its token; without it, import CSV in XiVO's manager page"
+        )
+        found.append(
+            Finding(False, what, remedy, fatal=False) if why else Finding(True, "its configuration server answers")
+        )
+    return found
+
+
+def _lists(place: str, bound: Mapping[str, str], lists: Callable[[], Sequence[RequestList]]) -> list[Finding]:
+    why = ""
+    seen: Sequence[RequestList] = ()
+    try:
+        seen = lists()
+    except PbxError as exc:
+        why = exc.why
+    if why:
+        remedy = f"the user of pbx settings must be a supervisor in XiVO; or leave {place}.callback_lists empty"
+        return [Finding(False, f"XiVO does not tell its callback lists: {why}", remedy)]
+    named = {key for one in seen for key in (one.id, one.name)}
+    missing = [inert(one, 60) for one in bound if one not in named]
+    if missing:
+        known = ", ".join(repr(one.name) for one in seen[:SHOWN]) or "none"
+        remedy = f"{place}.callback_lists wants names or uuids as XiVO has them; there are: {known}"
+        return [Finding(False, f"XiVO has no callback list {_some(missing)}", remedy)]
+    waiting = sum(len(one.requests) for one in seen if one.id in bound or one.name in bound)
+    return [Finding(True, f"XiVO's callback lists are there: {waiting} requests in the {len(bound)} of the settings")]
 
 
 def _directory(name: str, logins: Mapping[str, str], users: Callable[[], Sequence[PbxUser]]) -> list[Finding]:

@@ -9,6 +9,7 @@ from dialer.pbx.base import PbxUser, Presence
 from dialer.pbx.foreign import inert
 
 MAX_FRAME = 1024 * 1024
+MAX_LISTS = 16 * MAX_FRAME  # callback lists come in one frame, of half a kilobyte a request
 PING = '{"claz":"ping"}'
 
 # What is not in here is a state of a later release: an agent in it gets no call.
@@ -44,7 +45,7 @@ def parsed(text: str) -> Frame:
     """Read a frame; NotXuc when it is none."""
     why = ""
     try:
-        told = json.loads(text[:MAX_FRAME])
+        told = json.loads(text[:MAX_LISTS])
         if isinstance(told, dict) and isinstance(told.get("msgType"), str):
             return Frame(told["msgType"], told.get("ctiMessage"))
         why = "JSON without a msgType"

@@ -22,11 +22,22 @@ REMEMBERED = 5000
 class House:
     """Keeps what one listener knows of one Xuc. Only the listener uses it."""
 
-    def __init__(self, wire: Wire, events: XivoEvents, logins: Mapping[str, str], timeout: float) -> None:
+    def __init__(
+        self,
+        wire: Wire,
+        events: XivoEvents,
+        logins: Mapping[str, str],
+        timeout: float,
+        *,
+        starts_unmarked: bool = False,
+    ) -> None:
+        """`starts_unmarked`: XiVO starts calls for us to which nothing of ours is attached."""
         self._wire = wire
         self._events = events
         self._logins = logins
         self._timeout = timeout
+        self._unmarked = starts_unmarked
+        self._unsettled = False  # a call that nobody names kept others from being taken for gone
         self._stream: XucStream | None = None
         self._ours: OrderedDict[str, str] = OrderedDict()  # our id of a call -> our reference
 
@@ -67,8 +78,16 @@ class House:
         return ref
 
     def _may_be_ours(self, event: Mapping[str, Any]) -> bool:
-        """Whether an event without our reference could still be of our call: nothing at all is attached to it."""
-        return not event.get("userData") and not comes_in(event)
+        """Whether an event without our reference could still be of our call.
+
+        Nothing at all is attached to it; or, where XiVO starts callbacks for us, nothing but its own keys.
+        """
+        if comes_in(event):
+            return False
+        attached = event.get("userData")
+        if self._unmarked and isinstance(attached, dict):
+            return not any(str(key).upper().startswith("USR_") for key in attached)
+        return not attached
 
     def _warn(self, agent: str, message: Any) -> None:
         told = message if isinstance(message, dict) else {}
@@ -87,7 +106,7 @@ class House:
 
     def settle(self) -> Settled:
         """Ask every agent's phone for its calls. What is told of them is logged like any event."""
-        stream = self._stream
+        stream, self._unsettled = self._stream, False
         if stream is None:
             return Settled(unsure=True)
         asked = asyncio.run_coroutine_threadsafe(stream.current_calls(self._timeout), stream.loop)
@@ -101,17 +120,27 @@ class House:
                 ref = self._ref(agent, event)
                 if ref is None:
                     unsure = unsure or not comes_in(event)  # perhaps ours, and nobody says so
+                    if self._unmarked and self._may_be_ours(event):
+                        self._unsettled = True
+                        waiting.append(Told(logged(agent, _as_frame(event))))
                     continue
                 present.add(ref)
                 waiting.append(Told(logged(agent, _as_frame(event)), ref=ref))
         return Settled(tuple(waiting), frozenset(present), unsure=unsure)
 
     def look_around(self) -> Settled:
-        """Try those agents again who were not let in."""
+        """Try those agents again who were not let in, and settle anew what a call without a name left in doubt."""
+        if self._unsettled and self._stream is not None and self._nobody_calls(self._stream):
+            self._unsettled = False
+            self._stream.end("what could not be settled is looked at anew, as no phone is on a call now")
         if self._stream is not None and self._stream.missing:
             again = asyncio.run_coroutine_threadsafe(self._stream.open_missing(), self._stream.loop)
             again.result(self._timeout * 2 + 5)
         return Settled(unsure=True)
+
+    def _nobody_calls(self, stream: XucStream) -> bool:
+        asked = asyncio.run_coroutine_threadsafe(stream.current_calls(self._timeout), stream.loop)
+        return all(calls == [] for calls in asked.result(self._timeout + 5).values())
 
 
 def _as_frame(event: Mapping[str, Any]) -> str:

@@ -5,7 +5,7 @@ A question rings nobody and may be asked again. An order is written once; its fi
 
 import contextlib
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from websockets.exceptions import ConnectionClosed, WebSocketException
@@ -53,16 +53,16 @@ class Session:
             if frame.kind in ("Error", "AgentError"):
                 heard = f"; it said {self._shown(text_of(frame.of('Error')) or text_of(frame.of('error')), 60)!r}"
 
-    def ask(self, name: str, mine: Callable[[Frame], Any], within: float) -> Any:
-        """Ask for something that rings nobody; PbxUnavailable or PbxNonsense."""
+    def ask(self, name: str, mine: Callable[[Frame], Any], within: float, **arguments: Any) -> Any:
+        """Ask for something that rings nobody; NotTold, PbxUnavailable or PbxNonsense."""
         trouble: PbxError
         try:
-            self._connection.send(command(name))
+            self._connection.send(command(name, **arguments))
             return self.wait(time.monotonic() + within, mine)
         except NotXuc as exc:
             trouble = PbxNonsense(self._name, f"{name} was answered with {exc}")
         except Silent as exc:
-            trouble = _NotTold(self._name, f"{name}: {exc}")
+            trouble = NotTold(self._name, f"{name}: {exc}")
         except ConnectionClosed as exc:
             trouble = PbxUnavailable(self._name, f"{name}: the connection broke ({_how(exc)})")
             if exc.sent is not None and exc.sent.code == 1009:
@@ -71,6 +71,21 @@ class Session:
             trouble = PbxUnavailable(self._name, f"{name}: the connection broke ({type(exc).__name__})")
         trouble.__context__ = None
         raise trouble
+
+    def gather(self, names: Sequence[str], mine: Callable[[Frame], Any], within: float, quiet: float) -> None:
+        """Ask for several things and show `mine` what comes, until nothing has come for `quiet` seconds."""
+        until, trouble = time.monotonic() + within, ""
+        try:
+            for name in names:
+                self._connection.send(command(name))
+            while (left := until - time.monotonic()) > 0:
+                mine(frame_of(self._connection.recv(timeout=min(quiet, left))))
+        except TimeoutError:
+            return
+        except (NotXuc, WebSocketException, OSError, EOFError) as exc:
+            trouble = f"the connection broke ({type(exc).__name__})"
+        if trouble:
+            raise PbxUnavailable(self._name, trouble)
 
     def calls(self, within: float) -> list[Mapping[str, Any]] | None:
         """The phone events of the user's calls; None when Xuc tells none in time, or not in a way that we know."""
@@ -81,7 +96,7 @@ class Session:
         try:
             found: list[Mapping[str, Any]] = self.ask("getCurrentCallsPhoneEvents", listed, within)
             return found
-        except (PbxNonsense, _NotTold):
+        except (PbxNonsense, NotTold):
             return None
 
     def order(self, frame: str, mine: Callable[[Frame], Any], within: float, look: Look | None) -> Any:
@@ -104,8 +119,8 @@ class Session:
         raise OutcomeUnknown(self._name, f"{trouble}: the command may have been carried out")
 
 
-class _NotTold(PbxUnavailable):
-    """The connection stands, and nothing was said."""
+class NotTold(PbxUnavailable):
+    """The connection stands, and nothing was said: what was asked for may have been done."""
 
 
 class NotLetIn(Exception):

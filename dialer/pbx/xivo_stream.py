@@ -62,6 +62,10 @@ class XucStream:
             raise message
         return message
 
+    def end(self, why: str) -> None:
+        """Have the stream opened and settled anew; from any thread."""
+        self.loop.call_soon_threadsafe(self._messages.put_nowait, StreamEnded(why))
+
     async def close(self) -> None:
         for task in self._tasks:
             task.cancel()

@@ -60,22 +60,22 @@ class Wire:
 
     # for one command ----------------------------------------------------------------------------------
 
-    def open(self, login: str) -> Session:
-        """Connect as this user and wait until Xuc says that we are logged on.
+    def open(self, login: str, *, longest: int = MAX_FRAME) -> Session:
+        """Connect as this user and wait until Xuc says that we are logged on. `longest`: of a frame, in bytes.
 
         PbxRefused when the user is not let in, PbxUnavailable else: nothing was asked of it yet.
         """
         token = self.accounts.token(login)
         why = ""
         try:
-            return self._open(login, token)
+            return self._open(login, token, longest)
         except NotLetIn as exc:
             why = exc.why
         self.accounts.forget(login, token)
         if not token.fresh:  # it may have ended before its time: once more, with a new one
             token = self.accounts.token(login)
             try:
-                return self._open(login, token)
+                return self._open(login, token, longest)
             except NotLetIn as exc:
                 why = exc.why
             self.accounts.forget(login, token)
@@ -99,7 +99,7 @@ class Wire:
             f"its websocket cannot be had ({said or type(exc).__name__}); check that Xuc runs and pbx.{self.name}.url",
         )
 
-    def _open(self, login: str, token: Token) -> Session:
+    def _open(self, login: str, token: Token, longest: int) -> Session:
         until = time.monotonic() + self._timeout
         trouble: Exception
         session: Session | None = None
@@ -111,7 +111,7 @@ class Wire:
                 server_hostname=self._host if self._tls else None,
                 proxy=None,
                 compression=None,
-                max_size=MAX_FRAME,
+                max_size=longest,
                 ping_interval=None,
                 open_timeout=max(0.001, until - time.monotonic()),
                 close_timeout=0.5,

@@ -7,6 +7,7 @@ import pytest
 
 from dialer.errors import DialerError
 from dialer.pbx.base import AgentFirstOrder
+from dialer.pbx.callback_lists import Word
 from dialer.pbx.registry import open_pbx
 from dialer.pbx.xivo import XivoPbx
 from dialer.settings import PbxSettings
@@ -15,6 +16,7 @@ from tests.pbx.contract import Fault
 from tests.pbx.scripted import Step, echo_page, reply
 from tests.pbx.test_secrets import CANARY, everything_logged, found, told_by  # noqa: F401 (the fixture)
 from tests.pbx.test_xivo_contract import AFTER, BEFORE
+from tests.pbx.xuc_lists import ALICE
 from tests.pbx.xuc_peer import BOSS, XucPeer
 
 ORDER = AgentFirstOrder("f1", "1015", "2015", "+390612345678", "+390210001000")
@@ -48,8 +50,16 @@ def test_a_canary_is_nowhere_after_every_fault(
         user=BOSS,
         token_env="KEY",
         timeout=timeout,
-        extra={"agents": "1015=agent15", "confirm_within": str(timeout)},
+        extra={
+            "agents": "1015=agent15",
+            "confirm_within": str(timeout),
+            "take_within": "0.3",
+            "config_url": peer.url,
+            "config_token_env": "KEY",
+            "callback_lists": "Liste de test=spring",
+        },
     )
+    peer.lists.add()
     pbx = open_pbx("main", settings, environ={"KEY": CANARY})
     assert isinstance(pbx, XivoPbx)
     told = [repr(pbx), repr(vars(pbx)), repr(vars(pbx._wire))]
@@ -68,6 +78,13 @@ def test_a_canary_is_nowhere_after_every_fault(
         lambda: pbx.call_for_agent(ORDER),
         lambda: pbx.hang_up("5f0c@1015"),
         lambda: pbx.check(),
+        lambda: pbx.read_lists(),
+        lambda: pbx.take_request(ALICE, "1015"),
+        lambda: pbx.start_request(ORDER, ALICE, ticket=told.append),
+        lambda: pbx.write_ticket("t1", ALICE, "1015", Word("Answered"), again=False),
+        lambda: pbx.tell_agent("1015", "pause", phone="2015", reason="lunch"),
+        lambda: pbx.read_figures(),
+        lambda: pbx.send_csv("Liste de test", b"phoneNumber|mobilePhoneNumber"),
         lambda: asyncio.run(_listened(pbx)),
     ):
         try:

@@ -231,3 +231,48 @@ def test_a_call_that_comes_in_makes_nothing_unsure(
     peer.start("2016", "390612345678", private=True)
     _talking(peer)
     assert not settled(pbx).unsure
+
+
+def test_a_call_that_xivo_starts_for_us_is_heard_and_settled_anew_when_its_phone_is_free(peer: XucPeer) -> None:
+    extra = {"agents": "1015=agent15, 1016=agent16", "callback_lists": "Liste de test=spring"}
+    settings = PbxSettings(kind="xivo", url=peer.url, user=BOSS, token_env="KEY", timeout=5, extra=extra)
+    pbx = XivoPbx("main", settings, environ={"KEY": PASSWORD})
+    peer.customers["33144556677"] = Person(answers_after=0.0, talks=0.5)
+
+    async def about(stream: EventStream) -> tuple[Told, list[Told], str]:
+        peer.start("2015", "33144556677")
+        while (first := pbx.told(await stream.receive())).payload is None:
+            pass
+        settled = await asyncio.to_thread(pbx.settle)
+        assert settled.unsure
+        await asyncio.to_thread(peer.quiet)
+        await asyncio.to_thread(pbx.look_around)
+        while True:
+            try:
+                await stream.receive()
+            except StreamEnded as exc:
+                return first, list(settled.waiting), str(exc)
+
+    first, waiting, ended = listening(pbx, about)
+    assert first.ref is None
+    assert first.payload is not None
+    assert pbx.read(first.payload).number == "+33144556677"
+    assert [one.ref for one in waiting] == [None], "what is going on is told again, for who has missed it"
+    assert "settled" in ended
+    assert not asyncio.run(_ends_again(pbx)), "and once is enough"
+    pbx.close()
+
+
+async def _ends_again(pbx: XivoPbx) -> bool:
+    stream = await pbx.open_stream()
+    try:
+        await asyncio.to_thread(pbx.settle)
+        await asyncio.to_thread(pbx.look_around)
+        await asyncio.wait_for(stream.receive(), 0.5)
+    except TimeoutError:
+        return False
+    except StreamEnded:
+        return True
+    finally:
+        await stream.close()
+    return False

@@ -20,6 +20,7 @@ import httpx
 
 from tests.pbx.agent_first_peer import AgentFirstPeer, Call, Person, answer
 from tests.pbx.scripted import Line, Received
+from tests.pbx.xuc_lists import XucLists
 
 PASSWORD = "canary-7d1f9a2c"
 BOSS = "boss"
@@ -92,6 +93,9 @@ class XucPeer(AgentFirstPeer):
     commands: list[tuple[str, dict[str, Any]]] = field(default_factory=list)
     pings: int = 0
     logins: int = 0
+    wrong_phone: str = ""  # agents are logged in on this one, whatever phone is asked for
+    deaf_to_agents: bool = False  # commands about agents are taken, and nothing happens
+    lists: XucLists = field(default_factory=XucLists)
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -129,7 +133,7 @@ class XucPeer(AgentFirstPeer):
                 answer(line, 403, '{"error":"TokenExpired","message":"token expired"}')
             else:
                 self._upgrade(line, request, login)
-        else:
+        elif not self.lists.served(line, request):
             answer(line, 404, "<html>Not found</html>", "text/html")
 
     def _log_in(self, line: Line, body: Mapping[str, str]) -> None:
@@ -200,7 +204,13 @@ class XucPeer(AgentFirstPeer):
                         self.hung_up[call.id].set()
             case "agentLogin" | "agentLogout" | "pauseAgent" | "unpauseAgent":
                 states = {"agentLogout": "AgentLoggedOut", "pauseAgent": "AgentOnPause"}
-                self.move(told["agentid"], states.get(name, "AgentReady"))
+                if self.wrong_phone and name == "agentLogin":
+                    there = {"Error": "LoggedInOnAnotherPhone", "phoneNb": self.wrong_phone}
+                    one.send(_frame("AgentError", there | {"RequestedNb": told["agentphonenumber"]}))
+                elif not self.deaf_to_agents:
+                    self.move(told["agentid"], states.get(name, "AgentReady"))
+            case _:
+                self.lists.heard(self, one, name, told, desk)
 
     def move(self, agent_id: int, state: str) -> None:
         """An agent's state changes, and everybody who listens is told."""
