@@ -14,13 +14,13 @@ from typing import Any
 
 from sqlalchemy.orm import Session
 
+from campaigns.import_calendar import callback_rows
 from campaigns.import_columns import Columns, find_columns, guess, known, near_name, parse_target, shown_field
 from campaigns.import_encoding import detect
-from campaigns.import_judging import GoodRow, Judge
+from campaigns.import_judging import GoodRow, Judge, Problem
 from campaigns.import_options import ImportOptions
 from campaigns.import_reading import Record, Table
 from campaigns.import_repeats import LINK, Repeats, Seen, repeated
-from campaigns.import_running import calendar_of
 from campaigns.lists_view import Reason, grouped
 from campaigns.models import Campaign
 from dialer.errors import BadInput
@@ -62,6 +62,7 @@ class Preview:
     duplicates: int = 0
     whole: bool = False  # the counts are of the whole file, not of its beginning
     reasons: Sequence[Reason] = ()
+    remarks: Sequence[Reason] = ()  # of rows that are taken, and not as the file has them
 
     def as_json(self) -> dict[str, Any]:
         """Return the preview for a program."""
@@ -90,8 +91,8 @@ def preview(
             sample = [record.cells for record, _ in zip(table.records(), range(_SAMPLED), strict=False)]
             told = _columns(table.header, sample, None, options.mapping, kind, campaign.country)
             return Preview(file_name, encoding.name, table.delimiter, table.header_line, told, trouble=str(exc))
-        calendar = calendar_of(session, campaign, now)[0] if kind == "callbacks" else None
-        judge = Judge(columns, campaign.country, clean=encoding.clean, calendar=calendar)
+        callbacks = callback_rows(session, campaign, options, now)[0] if kind == "callbacks" else None
+        judge = Judge(columns, campaign.country, clean=encoding.clean, callbacks=callbacks)
         repeats = Repeats(
             session, campaign.id, kind=kind, scope=options.duplicates_in, within_days=options.within_days, now=now
         )
@@ -112,14 +113,8 @@ def _judge(
     shown: int,
 ) -> list[list[str]]:
     """Count what the import would; returns the cells of the first rows."""
-    told: Counter[tuple[str, str, str]] = Counter()
-    examples: dict[tuple[str, str, str], tuple[str, str, str]] = {}
+    refused, remarked = _Grouped(), _Grouped()
     seen, sample, batch = Seen(), list[list[str]](), list[tuple[Record, GoodRow]]()
-
-    def refuse(record: Record, column: str, value: str, reason: str, remedy: str) -> None:
-        group = grouped(column, reason, remedy)
-        told[group] += 1
-        examples.setdefault(group, (reason, str(record.line), value))
 
     def flush() -> None:
         there = repeats.of([number for _, row in batch for number in row.numbers])
@@ -129,9 +124,11 @@ def _judge(
                 made.duplicates += 1
                 reason = f"the number is in list {there[number].list_name!r} already"
                 problem = repeated(columns, record.cells, number, reason, _ACTIONS[action])
-                refuse(record, *problem)
+                refused.add(record.line, problem)
                 continue
             made.accepted += 1
+            if row.remark is not None:
+                remarked.add(record.line, row.remark)
             if len(made.first) < shown:
                 made.first.append(_as_read(record.line, row))
         batch.clear()
@@ -147,23 +144,40 @@ def _judge(
         row = judge.judge(record)
         if isinstance(row, list):
             made.rejected += 1
-            refuse(record, *row[0])
+            refused.add(record.line, row[0])
             continue
         number, first = seen.first(row.numbers if action != LINK else (row.phone,), record.line)
         if first != record.line:
             made.duplicates += 1
             reason = f"duplicate of line {first}: the number is the same"
-            refuse(record, *repeated(columns, record.cells, number, reason, "keep one of the rows"))
+            refused.add(record.line, repeated(columns, record.cells, number, reason, "keep one of the rows"))
             continue
         batch.append((record, row))
         if len(batch) >= 5_000:
             flush()
     flush()
-    made.reasons = [
-        Reason(rows, group[0], examples[group][0], group[2], examples[group][1], examples[group][2])
-        for group, rows in told.most_common(12)
-    ]
+    made.reasons, made.remarks = refused.reasons(), remarked.reasons()
     return sample
+
+
+class _Grouped:
+    """Rows by what is to be done about them, with the first of each."""
+
+    def __init__(self) -> None:
+        self._counts: Counter[tuple[str, str, str]] = Counter()
+        self._first: dict[tuple[str, str, str], tuple[int, Problem]] = {}
+
+    def add(self, line: int, problem: Problem) -> None:
+        group = grouped(problem.column, problem.reason, problem.remedy)
+        self._counts[group] += 1
+        self._first.setdefault(group, (line, problem))
+
+    def reasons(self) -> list[Reason]:
+        told = []
+        for group, rows in self._counts.most_common(12):
+            line, first = self._first[group]
+            told.append(Reason(rows, first.column, first.reason, first.remedy, str(line), first.value))
+        return told
 
 
 _ACTIONS = {
