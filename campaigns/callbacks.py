@@ -13,7 +13,7 @@ from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from campaigns import callback_promises, do_not_call, ledger, periods
-from campaigns.callback_dates import Calendar, When, campaign_zone, wanted, zone_of_number
+from campaigns.callback_dates import Calendar, WantedPeriod, When, campaign_zone, wanted, zone_of_number
 from campaigns.db import ROW_LOCK
 from campaigns.models import Agent, Attempt, Callback, Campaign, CampaignAgent, Contact, ContactList, Offer
 from dialer import callbacks as rules
@@ -92,11 +92,13 @@ def promise(
     now: datetime,
     who: str,
     why: str = "",
+    anew: bool = True,
 ) -> Callback:
     """Promise to call a contact, whose row the caller has locked; a promise that is open ends, as moved.
 
     `owner`: the agent who is to call; after `fallback` seconds (the settings' by default) one who is away loses it to
-    anybody. May be made while an agent speaks with the contact. RefusedByRule when the person asked not to be called.
+    anybody. May be made while an agent speaks with the contact. `anew`: the attempts are counted from now on, as of
+    somebody who asked for the call. RefusedByRule when the person asked not to be called.
     """
     _may_be_promised(session, campaign, contact, now)
     if owner is not None:
@@ -125,12 +127,30 @@ def promise(
     )
     session.add(made)
     session.flush()
-    contact.due_date, contact.period_id, contact.promised_at = when.day, when.period_id, now
+    contact.due_date, contact.period_id = when.day, when.period_id
+    if anew:
+        contact.promised_at = now
     if contact.state != "live":  # else the call in hand is ended first (`after_call`)
         contact.state, contact.next_at, contact.closed_because = "open", when.due_at, ""
     hold_for_owner(made, contact)
     record(session, made, "promised", now=now, who=who, why=why, owner=owner)
     return made
+
+
+def guarantee(
+    session: Session, campaign: Campaign, contact: Contact, pack: str, *, now: datetime, timing: TimingSettings
+) -> Callback:
+    """Have a contact, whose row is locked, called with an agent kept for it: a rule pack asks for one.
+
+    They did not ask for the call, so the attempts before it still count.
+    """
+    calendar = where_it_is(calendar_of(session, campaign, now), contact.next_number or contact.phone)
+    day = calendar.today
+    ends = calendar.ends(day, WantedPeriod(None, "", time(0), None))
+    ends = max(ends, now + timedelta(seconds=timing.callback_grace))
+    when = When(day, None, "", calendar.zone.key, now, ends)
+    why = f"the last call to the number was abandoned, and {pack} asks that an agent is kept for the next"
+    return promise(session, campaign, contact, when, timing=timing, now=now, who="dialer", why=why, anew=False)
 
 
 def _rings_for(session: Session, callback: Callback, contact: Contact) -> None:
