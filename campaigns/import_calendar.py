@@ -48,4 +48,4 @@ def _owners(session: Session, campaign: Campaign) -> tuple[dict[str, frozenset[i
             if told := " ".join(str(getattr(agent, means)).split()).casefold():
                 here[told].add(agent.id)
         owners |= {told: frozenset(ids) for told, ids in here.items()}
-    return owners, [f"{one.name or 'no name'}, {one.extension or one.user_id}" for one in found]
+    return owners, [f"{one.name or 'no name'} {one.extension or one.user_id}" for one in found]

@@ -97,9 +97,8 @@ class CallbackRows:
             reason = f"{len(found)} agents of this campaign are called {text[:60]!r}"
             return Problem(column, text, reason, "write the extension or the PBX user id of the one that is meant")
         known = ", ".join(self.agents[:8]) + (f" and {len(self.agents) - 8} more" if len(self.agents) > 8 else "")
-        remedy = (
-            f"write a name, an extension or a PBX user id ({known or 'it has none yet'}), or empty the cell for anyone"
-        )
+        there = f"there are: {known or 'none yet'}"
+        remedy = f"write a name, an extension or a PBX user id ({there}), or empty the cell for anyone"
         return Problem(column, text, f"no agent of this campaign is called {text[:60]!r}", remedy)
 
     def _work_out(

@@ -6,14 +6,16 @@ names, as the import does; what their cells look like is only ever told, with th
 
 import difflib
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from sqlalchemy.orm import Session
 
+from campaigns.callback_dates import Calendar, zone_of_number
 from campaigns.import_calendar import callback_rows
 from campaigns.import_columns import Columns, find_columns, guess, known, near_name, parse_target, shown_field
 from campaigns.import_encoding import detect
@@ -93,11 +95,12 @@ def preview(
             return Preview(file_name, encoding.name, table.delimiter, table.header_line, told, trouble=str(exc))
         callbacks = callback_rows(session, campaign, options, now)[0] if kind == "callbacks" else None
         judge = Judge(columns, campaign.country, clean=encoding.clean, callbacks=callbacks)
+        as_read = partial(_as_read, calendar=callbacks.calendar if callbacks is not None else None)
         repeats = Repeats(
             session, campaign.id, kind=kind, scope=options.duplicates_in, within_days=options.within_days, now=now
         )
         made = Preview(file_name, encoding.name, table.delimiter, table.header_line, ())
-        sample = _judge(table, judge, columns, repeats, made, options.duplicates, most, shown)
+        sample = _judge(table, judge, columns, repeats, made, options.duplicates, most, shown, as_read)
         made.columns = _columns(columns.names, sample, columns, options.mapping, kind, campaign.country)
     return made
 
@@ -111,6 +114,7 @@ def _judge(
     action: str,
     most: int | None,
     shown: int,
+    as_read: Callable[[int, GoodRow], dict[str, Any]],
 ) -> list[list[str]]:
     """Count what the import would; returns the cells of the first rows."""
     refused, remarked = _Grouped(), _Grouped()
@@ -130,7 +134,7 @@ def _judge(
             if row.remark is not None:
                 remarked.add(record.line, row.remark)
             if len(made.first) < shown:
-                made.first.append(_as_read(record.line, row))
+                made.first.append(as_read(record.line, row))
         batch.clear()
 
     made.whole = True
@@ -187,7 +191,7 @@ _ACTIONS = {
 }
 
 
-def _as_read(line: int, row: GoodRow) -> dict[str, Any]:
+def _as_read(line: int, row: GoodRow, calendar: Calendar | None) -> dict[str, Any]:
     types = row.types or ("phone",)
     told: dict[str, Any] = {
         "line": line,
@@ -199,8 +203,10 @@ def _as_read(line: int, row: GoodRow) -> dict[str, Any]:
         told["custom"] = row.custom
     if row.priority:
         told["priority"] = row.priority
-    if row.due_date:
-        told["due"] = row.next_at
+    if row.next_at is not None and calendar is not None:
+        at = datetime.fromisoformat(row.next_at)
+        zone = zone_of_number(row.phone, calendar.zone, calendar.now)
+        told |= {"due": row.next_at, "promised": f"{at.astimezone(zone):%a %Y-%m-%d %H:%M} ({zone.key})"}
     return told
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import sys
 from pathlib import Path
@@ -101,6 +102,11 @@ def preview(
         raise click.exceptions.Exit(2 if made.trouble else 3)
 
 
+def _custom(kept: str | None) -> str:
+    """Columns kept under their own names, for people."""
+    return ", ".join(f"{name}: {value}" for name, value in json.loads(kept or "{}").items())
+
+
 def _print_preview(made: Preview) -> None:
     from campaigns.import_reading import DELIMITERS
 
@@ -121,7 +127,7 @@ def _print_preview(made: Preview) -> None:
         read = [
             [one["line"], ", ".join(one["numbers"]),
              " ".join(filter(None, (one.get("first_name"), one.get("last_name"), one.get("company")))),
-             " ".join(filter(None, (one.get("due"), one.get("description"), one.get("custom"))))]
+             " ".join(filter(None, (one.get("promised"), one.get("description"), _custom(one.get("custom")))))]
             for one in made.first
         ]  # fmt: skip
         output.print_table([("Line", "right"), "Numbers", "Who", "More"], read, title="First contacts, as read")

@@ -131,7 +131,7 @@ def test_the_preview_says_it_before_anything_is_imported(session: Session, campa
     moved = look("move")
     assert (moved.accepted, moved.rejected, len(moved.remarks)) == (1, 0, 1)
     assert (moved.remarks[0].line, moved.remarks[0].value) == ("2", SUNDAY)
-    assert moved.first[0]["due"].startswith("2026-03-09T08:00")
+    assert moved.first[0]["promised"] == "Mon 2026-03-09 09:00 (Europe/Rome)"
 
 
 def test_what_is_to_become_of_them_is_one_of_three(importer: Importer) -> None:
@@ -178,7 +178,7 @@ def test_an_owner_nobody_knows_and_one_that_two_are_called_are_refused(
     two, nobody = told(job.reject_file)
     assert (two["column"], "2 agents of this campaign" in two["reason"]) == ("owner", True)
     assert nobody["reason"] == "no agent of this campaign is called 'Zoe'"
-    assert "(Anna Rossi, 201, Anna Rossi, 202), or empty the cell for anyone" in nobody["remedy"]
+    assert "(there are: Anna Rossi 201, Anna Rossi 202), or empty the cell for anyone" in nobody["remedy"]
 
 
 def test_in_a_list_of_contacts_an_owner_is_a_column_like_any_other(importer: Importer) -> None:
