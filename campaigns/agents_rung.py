@@ -53,7 +53,7 @@ def order(
         if most <= 0:
             break
         allowed = gate.let_through(
-            session, campaign.id, most, claim, now=now, timing=timing, which=which, groups=choose
+            session, campaign.id, most, claim, now=now, timing=timing, which=which, groups=choose, rung=True
         )
         used = _write(session, allowed, {}, others, lines, author, passed, now=now, timing=timing)
         others = [agent for agent in others if agent.id not in used]

@@ -118,7 +118,9 @@ def wanted(
     if day - calendar.today > AHEAD:
         raise BadInput(f"{day} is more than two years ahead: a callback is promised for the coming two years")
     if period and at is not None:
-        raise BadInput("give either a period or a time of day: a time is more exact than a period")
+        raise BadInput(
+            "give either a period or a time of day, for example with --due: a time is more exact than a period"
+        )
     named = calendar.period(" ".join(period.split())) if period else None
     if period and named is None:
         known = ", ".join(one.name for one in calendar.periods.values()) or "none yet"
@@ -135,7 +137,10 @@ def wanted(
     shown = f"{deadline_at.astimezone(calendar.zone):%Y-%m-%d %H:%M} ({calendar.zone.key})"
     if deadline_at <= due_at:
         raise BadInput(f"the callback would be broken at {shown}, before it is due: give a later --until")
-    if deadline_at <= calendar.now or (at is not None and due_at < calendar.now - timedelta(minutes=1)):
+    if at is not None and due_at < calendar.now - timedelta(minutes=1):
+        told = f"{due_at.astimezone(calendar.zone):%Y-%m-%d %H:%M} ({calendar.zone.key})"
+        raise BadInput(f"that time is over since {told}: a promise that cannot be kept is to be made anew")
+    if deadline_at <= calendar.now:
         raise BadInput(f"that time is over since {shown}: a promise that cannot be kept is to be made anew")
     name = found.name if found.id is not None else ""
     return When(day, found.id, name, calendar.zone.key, due_at, deadline_at)

@@ -3,6 +3,7 @@
 The gate decides as for any other call. Each step is a transaction of its own.
 """
 
+import contextlib
 from datetime import datetime, timedelta
 
 from sqlalchemy.orm import Session
@@ -13,7 +14,7 @@ from campaigns.db import database_now
 from campaigns.dialling import Dialled
 from campaigns.gate import Author
 from campaigns.models import Agent, Attempt, Callback, Campaign, Contact
-from dialer.errors import BadInput, RefusedByRule, TryAgainLater
+from dialer.errors import BadInput, DialerError, RefusedByRule, TryAgainLater
 from dialer.numbers import Number, normalise
 
 
@@ -21,7 +22,8 @@ def start(application: Application, callback_id: int, *, agent_id: int | None, n
     """Order the call of a callback for the agent who has taken it; with `agent_id` that agent takes it now.
 
     `number`: `phone` or `mobile`, or one of the two itself; the one whose turn it is when empty. RefusedByRule is the
-    sentence of the first rule that says no; TryAgainLater when agent, line or PBX is not ready.
+    sentence of the first rule that says no; TryAgainLater when agent, line or PBX is not ready. What was taken only
+    to be started is given back then, at once: nobody is kept from it by a call that is not made.
     """
     timing = application.settings.timing
     with application.transaction() as session:
@@ -29,6 +31,7 @@ def start(application: Application, callback_id: int, *, agent_id: int | None, n
         callback, contact = callbacks.locked(session, callback_id)
         campaign = session.get_one(Campaign, callback.campaign_id)
         _number(contact, number, campaign)  # said before a phone rings for nothing
+        taken_here = callback.taken_by is None
         if agent_id is not None:
             callbacks.take(session, callback_id, session.get_one(Agent, agent_id), now=now, who=who, timing=timing)
         if callback.taken_by is None:
@@ -37,6 +40,20 @@ def start(application: Application, callback_id: int, *, agent_id: int | None, n
                 "or name the agent"
             )
         taker, campaign_id = callback.taken_by, callback.campaign_id
+    try:
+        dialled = _order(application, callback_id, taker, campaign_id, number=number, who=who)
+    except DialerError as exc:
+        if taken_here:
+            _give_back(application, callback_id, taker, who=who, why=f"not started: {exc}")
+        raise
+    application.doorbell.place(dialled.ref)
+    return dialled
+
+
+def _order(
+    application: Application, callback_id: int, taker: int, campaign_id: int, *, number: str, who: str
+) -> Dialled:
+    timing = application.settings.timing
     dialling.put_on_the_line(application, taker, campaign_id)
     with application.transaction() as session:
         now = database_now(session)
@@ -59,9 +76,15 @@ def start(application: Application, callback_id: int, *, agent_id: int | None, n
         callback_tickets.started(session, callback, made, agent, now=now)
         callbacks.keep(callback, contact, agent.id, callbacks.TAKEN, _longer(callback, now, timing.callback_take))
         callbacks.record(session, callback, "started", now=now, who=who, agent=agent, attempt=made.id)
-        dialled = dialling.told(made, agent, campaign)
-    application.doorbell.place(dialled.ref)
-    return dialled
+        return dialling.told(made, agent, campaign)
+
+
+def _give_back(application: Application, callback_id: int, taker: int, *, who: str, why: str) -> None:
+    with application.transaction() as session, contextlib.suppress(RefusedByRule):  # it ended meanwhile
+        callback, contact = callbacks.locked(session, callback_id)
+        if callback.taken_by == taker and contact.state != "live":
+            now = database_now(session)
+            callbacks.give_back(session, callback, contact, now=now, who=who, why=why)
 
 
 def _mine(session: Session, callback_id: int, agent: Agent) -> tuple[Callback, Contact]:

@@ -50,23 +50,32 @@ def after_call(session: Session, attempt: Attempt, *, now: datetime) -> None:
     callback = callbacks.open_of(session, contact.id, lock=True)
     if callback is None:
         return
-    if attempt.ordered_at < callback.made_at:
-        _as_promised(callback, contact)
-        return
     rang_at = attempt.ringing_at or attempt.answered_at
     if rang_at is None and counts_against_cap(CallState(attempt.state)):
         rang_at = attempt.sent_at or attempt.ordered_at  # it may have rung, and nobody told us when
+    if attempt.ordered_at < callback.made_at:
+        _as_promised(callback, contact)
+        earlier = _called_for(session, attempt)
+        if earlier is not None and rang_at is not None:
+            _ticket_of_call(session, earlier, attempt, rang_at, now)
+        return
     if rang_at is not None:
-        # Too early is not when it was promised, unless the person was there.
-        if callback.called_at is None and (rang_at >= callback.due_at or attempt.joined_at is not None):
-            callback.called_at = rang_at
-        if attempt.joined_at is not None:
-            callback.reached_at = callback.reached_at or attempt.joined_at
+        callbacks.called(callback, attempt, rang_at)
         _ticket_of_call(session, callback, attempt, rang_at, now)
     if contact.state == "closed":
         callbacks.end_with_contact(session, callback, contact, now=now, who="dialer")
     elif callback.taken_by is None and callbacks.whose(contact, now) != callbacks.ELSEWHERE:
         callbacks.hold_for_owner(callback, contact)
+
+
+def _called_for(session: Session, attempt: Attempt) -> Callback | None:
+    """Return the promise that stood when a call was ordered, and was replaced while it ran."""
+    query = select(Callback).where(
+        Callback.contact_id == attempt.contact_id,
+        Callback.made_at <= attempt.ordered_at,
+        Callback.closed_at >= attempt.ordered_at,
+    )
+    return session.scalars(query.order_by(Callback.id.desc()).limit(1)).one_or_none()
 
 
 def _as_promised(callback: Callback, contact: Contact) -> None:

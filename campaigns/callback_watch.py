@@ -7,6 +7,7 @@ locked, passed over when somebody has it, and tested again. The caller owns the 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
+from typing import Any
 
 from sqlalchemy import exists, select, text
 from sqlalchemy.dialects.postgresql import insert
@@ -261,12 +262,23 @@ def write_down(
         before = callbacks.open_of(session, contact.id, lock=True) if contact.id in earlier else None
         if before is not None:
             callbacks.end(session, before, contact, now=now, who=who, why="another time was written", moved=True)
-        rows.append(calendars.row(contact, who=who, lead=lead))
+        row = calendars.row(contact, who=who, lead=lead)
+        rows.append(row | _owned(contact, row["due_at"], row["alarm_at"], timing))
         if contact.id in tried:  # for the others there is nothing to count anew, and a file has many
             contact.promised_at = now
     if rows:
         session.execute(insert(Callback).on_conflict_do_nothing(), rows)
     return len(rows)
+
+
+def _owned(contact: Contact, due_at: datetime, alarm_at: datetime, timing: TimingSettings) -> dict[str, Any]:
+    """Keep the contact for the owner that its row names, as a file brought it: the promise's, and held for none yet."""
+    owner = contact.kept_for if contact.kept_as == callbacks.OWNER and contact.kept_until is None else None
+    if owner is None:
+        return {"owner_id": None, "fallback": timing.callback_fallback, "held_until": None}
+    fallback = timedelta(seconds=timing.callback_fallback)
+    contact.kept_until = rules.owner_keeps_until(due_at, alarm_at, fallback)
+    return {"owner_id": owner, "fallback": timing.callback_fallback, "held_until": contact.kept_until}
 
 
 def _tried(session: Session, ids: Sequence[int]) -> set[int]:
@@ -281,7 +293,7 @@ class _Calendars:
         self._periods: dict[int, WantedPeriod] = {}
         self._calendars: dict[int, Calendar] = {}
 
-    def row(self, contact: Contact, *, who: str, lead: timedelta) -> dict[str, object]:
+    def row(self, contact: Contact, *, who: str, lead: timedelta) -> dict[str, Any]:
         """Return the promise of a contact as a row."""
         calendar = self._calendar(contact)
         assert contact.due_date is not None
@@ -319,7 +331,7 @@ class _Calendars:
         if contact.campaign_id not in self._calendars:
             campaign = self._session.get_one(Campaign, contact.campaign_id)
             self._calendars[campaign.id] = callbacks.calendar_of(self._session, campaign, self._now)
-        return callbacks.where_it_is(self._calendars[contact.campaign_id], contact)
+        return callbacks.where_it_is(self._calendars[contact.campaign_id], contact.next_number or contact.phone)
 
     def _period(self, period_id: int | None) -> WantedPeriod | None:
         if period_id is None:

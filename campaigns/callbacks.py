@@ -13,9 +13,9 @@ from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from campaigns import callback_promises, do_not_call, ledger, periods
-from campaigns.callback_dates import Calendar, When, campaign_zone, wanted, zone_of_number
+from campaigns.callback_dates import Calendar, WantedPeriod, When, campaign_zone, wanted, zone_of_number
 from campaigns.db import ROW_LOCK
-from campaigns.models import Agent, Callback, Campaign, CampaignAgent, Contact, ContactList, Offer
+from campaigns.models import Agent, Attempt, Callback, Campaign, CampaignAgent, Contact, ContactList, Offer
 from dialer import callbacks as rules
 from dialer.callbacks import Result
 from dialer.errors import BadInput, NotFound, RefusedByRule
@@ -43,9 +43,9 @@ def calendar_of(session: Session, campaign: Campaign, now: datetime) -> Calendar
     return Calendar(zone, now, Hours.parse(campaign.hours), by_name, default)
 
 
-def where_it_is(calendar: Calendar, contact: Contact) -> Calendar:
-    """Return the same calendar by the clock where the contact's phone is."""
-    return calendar.at(zone_of_number(contact.next_number or contact.phone, calendar.zone, calendar.now))
+def where_it_is(calendar: Calendar, number: str) -> Calendar:
+    """Return the same calendar by the clock where a phone is."""
+    return calendar.at(zone_of_number(number, calendar.zone, calendar.now))
 
 
 def when(
@@ -53,19 +53,30 @@ def when(
     campaign: Campaign,
     contact: Contact,
     *,
-    day: date | None = None,
-    period: str = "",
+    due: date | datetime | None = None,
     at: time | None = None,
+    period: str = "",
     until: time | None = None,
+    number: str = "",
     timing: TimingSettings,
     now: datetime,
 ) -> When:
-    """Work out when a callback to this contact is due and when it breaks; BadInput when it could not be kept."""
-    calendar = where_it_is(calendar_of(session, campaign, now), contact)
+    """Work out when a callback to this contact is due and when it breaks; BadInput when it could not be kept.
+
+    `due`: a day (tomorrow when not given), or a day and a time; with a zone of its own, or by the clock where the phone
+    is. `at`: the time, apart from its day. `number`: which of the contact's is to be called; the one whose turn it is
+    when empty.
+    """
+    number = number or contact.next_number or contact.phone
+    calendar = where_it_is(calendar_of(session, campaign, now), number)
     grace = timedelta(seconds=timing.callback_grace)
-    found = wanted(calendar, day=day, period=period, at=at, until=until, grace=grace)
+    if isinstance(due, datetime):
+        if at is not None:
+            raise BadInput("the time of day is given twice: with the day, and by itself")
+        local = due.astimezone(calendar.zone) if due.tzinfo is not None else due
+        due, at = local.date(), local.time().replace(tzinfo=None)
+    found = wanted(calendar, day=due, period=period, at=at, until=until, grace=grace)
     begins = max(found.due_at, now)
-    number = contact.next_number or contact.phone
     callback_promises.first_moment(session, campaign, contact, number, begins, found.deadline_at, calendar.zone)
     return found
 
@@ -82,17 +93,21 @@ def promise(
     now: datetime,
     who: str,
     why: str = "",
+    anew: bool = True,
 ) -> Callback:
     """Promise to call a contact, whose row the caller has locked; a promise that is open ends, as moved.
 
     `owner`: the agent who is to call; after `fallback` seconds (the settings' by default) one who is away loses it to
-    anybody. May be made while an agent speaks with the contact. RefusedByRule when the person asked not to be called.
+    anybody. May be made while an agent speaks with the contact. `anew`: the attempts are counted from now on, as of
+    somebody who asked for the call. RefusedByRule when the person asked not to be called.
     """
     _may_be_promised(session, campaign, contact, now)
     if owner is not None:
         _works_for(session, owner, campaign)
     earlier = open_of(session, contact.id, lock=True)
     if earlier is not None:
+        if contact.state == "live":
+            _rings_for(session, earlier, contact)
         end(session, earlier, contact, now=now, who=who, why=why or "another time was agreed", moved=True)
     lead = timedelta(seconds=timing.callback_alarm)
     made = Callback(
@@ -113,12 +128,48 @@ def promise(
     )
     session.add(made)
     session.flush()
-    contact.due_date, contact.period_id, contact.promised_at = when.day, when.period_id, now
+    contact.due_date, contact.period_id = when.day, when.period_id
+    if anew:
+        contact.promised_at = now
     if contact.state != "live":  # else the call in hand is ended first (`after_call`)
         contact.state, contact.next_at, contact.closed_because = "open", when.due_at, ""
     hold_for_owner(made, contact)
     record(session, made, "promised", now=now, who=who, why=why, owner=owner)
     return made
+
+
+def guarantee(
+    session: Session, campaign: Campaign, contact: Contact, pack: str, *, now: datetime, timing: TimingSettings
+) -> Callback:
+    """Have a contact, whose row is locked, called with an agent kept for it: a rule pack asks for one.
+
+    They did not ask for the call, so the attempts before it still count.
+    """
+    calendar = where_it_is(calendar_of(session, campaign, now), contact.next_number or contact.phone)
+    day = calendar.today
+    ends = calendar.ends(day, WantedPeriod(None, "", time(0), None))
+    ends = max(ends, now + timedelta(seconds=timing.callback_grace))
+    when = When(day, None, "", calendar.zone.key, now, ends)
+    why = f"the last call to the number was abandoned, and {pack} asks that an agent is kept for the next"
+    return promise(session, campaign, contact, when, timing=timing, now=now, who="dialer", why=why, anew=False)
+
+
+def _rings_for(session: Session, callback: Callback, contact: Contact) -> None:
+    """Another time is agreed in the very call that keeps a promise: the phone rang for it, and it ends as kept."""
+    query = select(Attempt).where(Attempt.contact_id == contact.id, Attempt.ended_at.is_(None))
+    call = session.scalars(query).one_or_none()
+    if call is not None and call.ordered_at >= callback.made_at:
+        called(callback, call, call.ringing_at or call.answered_at)
+
+
+def called(callback: Callback, attempt: Attempt, rang_at: datetime | None) -> None:
+    """Write down that the phone rang for a promise; too early is not when it was promised, unless they were met."""
+    if rang_at is None:
+        return
+    if callback.called_at is None and (rang_at >= callback.due_at or attempt.joined_at is not None):
+        callback.called_at = rang_at
+    if attempt.joined_at is not None:
+        callback.reached_at = callback.reached_at or attempt.joined_at
 
 
 def _may_be_promised(session: Session, campaign: Campaign, contact: Contact, now: datetime) -> None:

@@ -13,8 +13,8 @@ from typing import Any
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from campaigns import agents, callback_promises, callbacks, dispositions, do_not_call, ledger, planning
-from campaigns.callback_promises import Promise
+from campaigns import agents, callbacks, dispositions, do_not_call, ledger, planning
+from campaigns.callback_dates import When
 from campaigns.contact_numbers import numbers_of
 from campaigns.db import ROW_LOCK
 from campaigns.models import Agent, Assignment, Attempt, Campaign, Contact, ContactList
@@ -22,6 +22,7 @@ from campaigns.models import Disposition as Row
 from dialer import forms, retries
 from dialer.errors import BadInput, NotFound, TryAgainLater
 from dialer.forms import Field
+from dialer.settings import TimingSettings
 
 NOTE_LENGTH = 2_000
 # A contact that an attempt closed may be opened again by another word for that attempt; one that was closed for any
@@ -47,8 +48,19 @@ class Said:
     row: Row
     before: str | None  # the code said before
     contact: Contact
+    campaign: Campaign
     forbidden: int = 0  # numbers put on the do-not-call list
     unmoved: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class _Callback:
+    """What was said of a callback with the word, if it promises one."""
+
+    due: date | datetime | None
+    period: str
+    owner: Agent | None
+    timing: TimingSettings
 
 
 def told(said: Said) -> dict[str, Any]:
@@ -72,15 +84,17 @@ def dispose(
     answers: Mapping[str, str] | None = None,
     due: date | datetime | None = None,
     period: str = "",
+    mine: bool = False,
     ready: bool = False,
+    timing: TimingSettings,
     now: datetime,
     who: str,
 ) -> Said:
     """Keep an agent's word for the call in hand, or for the last one while its wrap-up lasts.
 
     `call`: the reference of an earlier call of theirs instead. `answers`: to the campaign's form, as typed. `due`,
-    `period`: when a callback is promised for, by the campaign's clock. `ready`: the wrap-up is over with this. NotFound
-    and TryAgainLater say why there is no call.
+    `period`: when a callback is promised for, by the clock where the phone is. `mine`: this agent is to call. `ready`:
+    the wrap-up is over with this. NotFound and TryAgainLater say why there is no call.
     """
     found = _named(session, call, agent) if call else _in_hand_or_last(session, agent)
     session.refresh(found, with_for_update=ROW_LOCK)
@@ -89,8 +103,8 @@ def dispose(
         if held.state in ("assigned", "talking"):
             raise BadInput(f"agent {_name(held)} is still in the call: say --ready when it is over")
         agents.ready(session, held.id, now=now, who=who)
-    answers = answers or {}
-    return _say(session, found, code, note=note, answers=answers, due=due, period=period, now=now, who=who, why="")
+    callback = _Callback(due, period, agent if mine else None, timing)
+    return _say(session, found, code, note=note, answers=answers or {}, callback=callback, now=now, who=who, why="")
 
 
 def correct(
@@ -102,6 +116,7 @@ def correct(
     due: date | datetime | None = None,
     period: str = "",
     why: str,
+    timing: TimingSettings,
     now: datetime,
     who: str,
 ) -> Said:
@@ -110,7 +125,8 @@ def correct(
         raise BadInput("changing what was said of a call needs a reason: give it with --why, the ledger keeps it")
     found = _named(session, call, None)
     session.refresh(found, with_for_update=ROW_LOCK)
-    return _say(session, found, code, note=note, answers=None, due=due, period=period, now=now, who=who, why=why)
+    callback = _Callback(due, period, None, timing)
+    return _say(session, found, code, note=note, answers=None, callback=callback, now=now, who=who, why=why)
 
 
 def carry_out(session: Session, attempt: Attempt, contact: Contact, campaign: Campaign, *, now: datetime) -> None:
@@ -118,8 +134,8 @@ def carry_out(session: Session, attempt: Attempt, contact: Contact, campaign: Ca
     word = dispositions.word_of(session.get_one(Row, attempt.disposition_id))
     by_hand = session.get_one(ContactList, contact.list_id).kind == "manual"
     if word.does == "callback":
-        assert attempt.callback_at is not None
-        callback_promises.make(attempt, contact, campaign)
+        # The promise was made when the word was said. Should it have ended since, the watch closes what is left of it.
+        contact.state, contact.closed_because, contact.next_at = "open", "", attempt.callback_at
     elif word.does == "retry" and by_hand:
         # The dialer never calls by itself a number that somebody dialled; a promise is another thing.
         contact.state, contact.closed_because, contact.next_at = "closed", planning.DIALLED_BY_HAND, None
@@ -165,8 +181,7 @@ def _say(
     *,
     note: str | None,
     answers: Mapping[str, str] | None,
-    due: date | datetime | None,
-    period: str,
+    callback: "_Callback",
     now: datetime,
     who: str,
     why: str,
@@ -175,15 +190,15 @@ def _say(
     campaign = session.get_one(Campaign, attempt.campaign_id)
     contact = session.get_one(Contact, attempt.contact_id, with_for_update=ROW_LOCK, populate_existing=True)
     row = dispositions.get(session, campaign, code)
-    promise = _promise(session, attempt, campaign, contact, row, due, period, now)
+    promise = _promise(session, attempt, campaign, contact, row, callback, now)
     before = session.get(Row, attempt.disposition_id) if attempt.disposition_id is not None else None
     if _promised_in(attempt, contact):
-        callback_promises.take_back(contact)  # and is no longer, or anew
+        contact.due_date = contact.period_id = contact.promised_at = None  # and is no longer, or anew
         written = callbacks.open_of(session, contact.id, lock=True)
         if written is not None:
             callbacks.end(session, written, contact, now=now, who=who, why="another word for the call", moved=True)
     attempt.disposition_id, attempt.disposed_at, attempt.disposed_by = row.id, now, who
-    attempt.callback_at = promise.at if promise is not None else None
+    attempt.callback_at = promise.due_at if promise is not None else None
     attempt.callback_period_id = promise.period_id if promise is not None else None
     if note is not None:
         attempt.note = _printable(note)
@@ -194,9 +209,15 @@ def _say(
     unmoved = _in_the_way(session, attempt, contact)
     if not unmoved and attempt.ended_at is not None:
         carry_out(session, attempt, contact, campaign, now=now)
+    if not unmoved and promise is not None:
+        contact.next_number = None if attempt.number == contact.phone else attempt.number
+        callbacks.promise(
+            session, campaign, contact, promise, owner=callback.owner, timing=callback.timing, now=now, who=who,
+            why=row.label,
+        )  # fmt: skip
     session.flush()
     _record(session, attempt, row, before, promise, now=now, who=who, why=why)
-    return Said(attempt, row, before.code if before is not None else None, contact, forbidden, unmoved)
+    return Said(attempt, row, before.code if before is not None else None, contact, campaign, forbidden, unmoved)
 
 
 def _promise(
@@ -205,17 +226,19 @@ def _promise(
     campaign: Campaign,
     contact: Contact,
     row: Row,
-    due: date | datetime | None,
-    period: str,
+    callback: "_Callback",
     now: datetime,
-) -> Promise | None:
+) -> When | None:
     if row.does != "callback":
-        if due is not None or period:
-            raise BadInput(f"disposition {row.code} promises no callback: leave out --due and --period")
+        if callback.due is not None or callback.period or callback.owner is not None:
+            raise BadInput(f"disposition {row.code} promises no callback: leave out --due, --period and --mine")
         return None
-    if due is None:
+    if callback.due is None:
         raise BadInput(f"disposition {row.code} promises a callback: say when with --due 2026-03-31 [--period NAME]")
-    return callback_promises.read(session, campaign, contact, attempt.number, due, period, now)
+    return callbacks.when(
+        session, campaign, contact, due=callback.due, period=callback.period, number=attempt.number,
+        timing=callback.timing, now=now,
+    )  # fmt: skip
 
 
 def _promised_in(attempt: Attempt, contact: Contact) -> bool:
@@ -264,7 +287,7 @@ def _record(
     attempt: Attempt,
     row: Row,
     before: Row | None,
-    promise: Promise | None,
+    promise: When | None,
     *,
     now: datetime,
     who: str,
@@ -273,7 +296,7 @@ def _record(
     # The note stays on the attempt: it is about a person, who may be forgotten, and the ledger forgets nothing.
     details: dict[str, Any] = {"code": row.code, "does": row.does, "before": before.code if before else None}
     if promise is not None:
-        details["callback_at"] = promise.at.isoformat()
+        details["callback_at"] = promise.due_at.isoformat()
     ledger.record(
         session,
         at=now,

@@ -4,8 +4,9 @@ The gate asks `blocked` inside the transaction that orders a call, so an entry h
 the transaction.
 """
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from datetime import datetime
+from typing import Any
 
 from sqlalchemy import ARRAY, ColumnElement, Text, any_, delete, literal, or_, select
 from sqlalchemy.dialects.postgresql import insert
@@ -16,6 +17,8 @@ from campaigns.models import DoNotCall
 from dialer.errors import BadInput, NotFound
 from dialer.gate import DoNotCallEntry
 from dialer.numbers import mask, require
+
+_REASONS_LENGTH = 4_000  # characters of all reasons of one entry
 
 
 def add(
@@ -31,8 +34,8 @@ def add(
 ) -> tuple[DoNotCall, bool]:
     """Put a number on the list of one campaign, or of all; the entry, and whether it is new.
 
-    `text` is read as people in `country` write numbers; BadInput when it is none. An entry that is there already
-    stays as it is: its date and reason are the older ones.
+    `text` is read as people in `country` write numbers; BadInput when it is none. An entry that is there already keeps
+    its date and its reason; another reason is written behind it, with its own date and who gave it.
     """
     number = require(text, country, "do-not-call").e164
     values = {
@@ -56,7 +59,26 @@ def add(
             number=number,
             source=entry.source,
         )
+    else:
+        _another_reason(session, entry, values, now)
     return entry, added is not None
+
+
+def _another_reason(session: Session, entry: DoNotCall, given: Mapping[str, Any], now: datetime) -> None:
+    """Somebody asked again, and why may matter more than the first time: a complaint after a wish."""
+    session.refresh(entry, with_for_update=True)
+    reason = given["reason"]
+    kept = entry.reason
+    if not reason or kept == reason or kept.startswith(f"{reason}; ") or f"; {reason} (" in f"; {kept}":
+        return
+    told = f"{reason} ({given['source']}, {given['added_by']}, {now:%Y-%m-%d})"
+    if len(entry.reason) + len(told) < _REASONS_LENGTH:  # beyond it the ledger alone has them
+        entry.reason = f"{entry.reason}; {told}" if entry.reason else told
+    ledger.record(
+        session, at=now, kind="dnc_added_again", who=given["added_by"], campaign_id=entry.campaign_id, why=reason,
+        number=entry.number, source=given["source"],
+    )  # fmt: skip
+    session.flush()
 
 
 def remove(

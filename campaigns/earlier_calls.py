@@ -125,6 +125,12 @@ class EarlierCalls:
         ends = (made.ended_at for made in self.to.get(number, ()) if made.state == CallState.ABANDONED)
         return max((at for at in ends if at is not None), default=None)
 
+    def left_alone_at(self, number: str) -> datetime | None:
+        """Return when the last abandoned call to a number ended, if nobody has spoken with them on it since."""
+        at = self.abandoned_at(number)
+        met = at is not None and any(made.talked and made.at > at for made in self.to.get(number, ()))
+        return None if met else at
+
     def refused_at(self, contact: Contact, number: str) -> datetime | None:
         """Return when the person last said no, in whatever campaign and on whichever of their numbers."""
         said = (made.refused_at for made in self._to_person(contact, number))

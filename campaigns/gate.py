@@ -185,12 +185,14 @@ def let_through(
     which: Which | None = None,
     groups: Sequence[str] = (),
     own: Collection[int] = (),
+    rung: bool = False,
 ) -> Allowed:
     """Lock up to `wanted` due contacts that pass every rule now, and put off those that do not. Writes no attempt.
 
     LeaseLost when the claim is void. `which`: by default what the campaign's mode orders without an agent reserved.
     `groups`: to take them from, dearest first, as far as there are any. `own`: agents at hand who may be given the
-    callbacks they own; nobody is given one that is another's, or taken.
+    callbacks they own; nobody is given one that is another's, or taken. `rung`: each call has its agent, rung first.
+    Whom a law wants called with an agent kept is handed to the callbacks otherwise, and passes with them.
     """
     if not leases.holds(session, claim.name, claim.holder, claim.fence):
         raise LeaseLost(claim.name)
@@ -222,10 +224,12 @@ def let_through(
             break  # the others are let go as they were: nothing was asked about them
         number = judging.next_number(contact)
         proof = Proof(now, tuple(judging.verdicts(known, contact, number, now, with_agent=with_agent)))
-        if proof.allowed:
-            allowed.allow(contact, number, proof)
-        else:
+        if not proof.allowed:
             refused.append((contact, number, proof))
+        elif not (with_agent or rung) and (pack := judging.asks_for_agent(known, contact, number, now)):
+            callbacks.guarantee(session, campaign, contact, pack, now=now, timing=timing)
+        else:
+            allowed.allow(contact, number, proof)
     passed.refused = putting_off.put_all_off(session, known, refused)
     return allowed
 

@@ -59,6 +59,7 @@ _FIELDS: dict[str, tuple[str, str]] = {
         f"phone{n}": (f"phone{n}", f"telefono{n} telephone{n} tel{n} number{n} numero{n}")
         for n in range(3, MOST_NUMBERS + 1)
     },
+    "owner": ("owner", "assignedto callbackowner responsabile incaricato zustandig besitzer attribuea"),
     "region": ("region", "state province provincia regione departement bundesland stato addressstate"),
     "postcode": ("postcode", "zip zipcode postalcode cap codepostal plz postleitzahl codigopostal"),
     "time_zone": ("time_zone", "timezone tz zeitzone fusoorario fuseauhoraire"),
@@ -67,7 +68,7 @@ _FIELDS: dict[str, tuple[str, str]] = {
     "consent_source": ("consent_source", "optinsource fonteconsenso sourceconsentement"),
 }
 _ONE_EACH = ("phone", "phone2", "first_name", "last_name", "company", "description")
-_CALLBACKS_ONLY = ("due_date", "period")
+_CALLBACKS_ONLY = ("due_date", "period", "owner")
 _NUMBERED = tuple(f"phone{n}" for n in range(3, MOST_NUMBERS + 1))
 _NUMBERS = ("phone", "phone2", "work", "home", *_NUMBERED)
 _OF_PERSON = ("region", "postcode", "time_zone", "consent", "consent_date", "consent_source")
@@ -89,6 +90,7 @@ class Columns:
     description: int
     due_date: int
     period: int
+    owner: int
     region: int
     postcode: int
     time_zone: int

@@ -7,12 +7,10 @@ import json
 import re
 import unicodedata
 from collections.abc import Callable
-from dataclasses import dataclass
-from datetime import date
 from typing import NamedTuple
 
 from campaigns import import_person
-from campaigns.callback_dates import AHEAD, Calendar, WantedPeriod, zone_of_number
+from campaigns.import_callbacks import CallbackRows, Due
 from campaigns.import_columns import PRIORITIES, Columns
 from campaigns.import_person import OfPerson as OfPerson  # a part of every good row
 from campaigns.import_person import Problem as Problem  # given on: what is wrong with a row
@@ -20,7 +18,6 @@ from campaigns.import_reading import Record
 from dialer.number_reader import NumberReader
 
 CELL_LIMIT = 10_000  # characters
-_ISO_DATE = re.compile(r"\d{4}-\d{2}-\d{2}")
 # Marks that turn the direction of what follows, and other signs nobody sees.
 _DROPPED = dict.fromkeys([0xAD, 0x200B, 0x200E, 0x200F, 0xFEFF, *range(0x202A, 0x202F), *range(0x2060, 0x206A)])
 _quoted = json.JSONEncoder(ensure_ascii=False).encode
@@ -45,6 +42,8 @@ class GoodRow(NamedTuple):
     priority: int = 0
     same_as: int | None = None  # an earlier contact that this one repeats, and is taken all the same
     person: OfPerson | None = None  # None: the file has no column of these
+    owner: int | None = None  # the agent whose callback it is
+    remark: Problem | None = None  # what is to be told of a row that is taken
 
     @property
     def numbers(self) -> tuple[str, ...]:
@@ -52,24 +51,16 @@ class GoodRow(NamedTuple):
         return (self.phone, self.phone2, *self.more) if self.phone2 else (self.phone,)
 
 
-@dataclass(frozen=True, slots=True)
-class _Due:
-    day: str
-    period_id: int | None
-    next_at: str
-
-
 class Judge:
-    """Judges the rows of one file. `calendar` only for callback lists. For one thread."""
+    """Judges the rows of one file. `callbacks` only for callback lists. For one thread."""
 
-    def __init__(self, columns: Columns, country: str, *, clean: bool, calendar: Calendar | None = None) -> None:
+    def __init__(self, columns: Columns, country: str, *, clean: bool, callbacks: CallbackRows | None = None) -> None:
         self._columns = columns
         self._read = NumberReader(country).read
         self._country = country
         self._clean = clean  # no cell can hold bytes that failed to decode
-        self._calendar = calendar
+        self._callbacks = callbacks
         self._custom = tuple((index, f"{_quoted(name)}: ") for index, name in columns.custom)
-        self._dues: dict[tuple[str, str, str], _Due | Problem] = {}
         self._number_columns = tuple((index, columns.names[index]) for index, _ in columns.numbers)
         self._types = dict(columns.numbers)
         self._typed = len(columns.numbers) > 1
@@ -86,11 +77,8 @@ class Judge:
             cells = cells + [""] * (columns.width - len(cells))
         numbers, types = self._numbers(cells, problems)
         priority = self._priority(cells, problems) if columns.priority >= 0 else 0
-        due = self._due(cells, numbers) if self._calendar is not None else None
-        if isinstance(due, Problem):
-            problems.append(due)
-            due = None
         person = import_person.judge(columns, cells, self._country, problems) if columns.of_person else None
+        owner, due = self._callback(cells, numbers, person, problems) if self._callbacks is not None else (None, None)
         if problems:
             return problems
         # Most rows hold nothing that must be looked for cell by cell.
@@ -111,7 +99,19 @@ class Judge:
             types=types,
             priority=priority,
             person=person,
+            owner=owner,
+            remark=due.remark if due is not None else None,
         )
+
+    def _callback(
+        self, cells: list[str], numbers: list[str], person: OfPerson | None, problems: list[Problem]
+    ) -> tuple[int | None, Due | None]:
+        """Return whose callback the row is and when it is due; what is wrong with either goes to `problems`."""
+        assert self._callbacks is not None
+        owner = self._callbacks.owner(self._columns, cells)
+        due = self._callbacks.due(self._columns, cells, numbers[0] if numbers else None, person)
+        problems += [one for one in (due, owner) if isinstance(one, Problem)]
+        return (None if isinstance(owner, Problem) else owner), (None if isinstance(due, Problem) else due)
 
     def _kept(self, cells: list[str], clean: Callable[[str], str], plain: bool) -> str:
         """Return the columns we have no field for, as a JSON object of those that hold something."""
@@ -203,68 +203,6 @@ class Judge:
             return found, ()
         kinds = tuple(types)
         return found, self._alike.setdefault(kinds, kinds)
-
-    def _due(self, cells: list[str], numbers: list[str]) -> _Due | Problem:
-        columns = self._columns
-        calendar = self._calendar
-        assert calendar is not None
-        if numbers:
-            calendar = calendar.at(zone_of_number(numbers[0], calendar.zone, calendar.now))
-        day = cells[columns.due_date].strip() if columns.due_date >= 0 else ""
-        period = cells[columns.period].strip() if columns.period >= 0 else ""
-        due = self._dues.get((day, period, calendar.zone.key))
-        if due is None:
-            due = self._work_out(day, period, calendar)
-            if len(self._dues) < 10_000:
-                self._dues[day, period, calendar.zone.key] = due
-        return due
-
-    def _work_out(self, text: str, name: str, calendar: Calendar) -> _Due | Problem:
-        day_column, period_column = (
-            self._columns.names[index] if index >= 0 else shown
-            for index, shown in ((self._columns.due_date, "dueDate"), (self._columns.period, "period"))
-        )
-        day = _day(text, calendar)
-        if isinstance(day, str):
-            remedy = f"write it as YYYY-MM-DD, for example {calendar.tomorrow}; empty means tomorrow"
-            return Problem(day_column, text, day, remedy)
-        period = calendar.period(" ".join(name.split())) if name else calendar.period_of(day)
-        if period is None:
-            return Problem(period_column, name, *_unknown_period(name, calendar))
-        if calendar.over(day, period):
-            return Problem(day_column, text, *_past(day, period, calendar))
-        return _Due(day.isoformat(), period.id, calendar.starts(day, period).isoformat())
-
-
-def _day(text: str, calendar: Calendar) -> date | str:
-    """Return the day, tomorrow when none is given, or why it is none."""
-    if not text:
-        return calendar.tomorrow
-    if not _ISO_DATE.fullmatch(text) or not text.isascii():
-        return "the due date is not an ISO date"
-    try:
-        day = date.fromisoformat(text)
-    except ValueError:
-        return "there is no such day"
-    if day - calendar.today > AHEAD:
-        return "the due date is more than two years ahead"
-    return day
-
-
-def _unknown_period(name: str, calendar: Calendar) -> tuple[str, str]:
-    known = ", ".join(period.name for period in calendar.periods.values())
-    reason = f"there is no period {name[:60]!r} in this campaign"
-    if not known:
-        return f"{reason}: it has none", "define it first, or empty the cell for the campaign's calling hours"
-    return f"{reason} (there are: {known})", "use one of them, define it, or empty the cell for the default"
-
-
-def _past(day: date, period: WantedPeriod, calendar: Calendar) -> tuple[str, str]:
-    remedy = f"give a date from {calendar.today} on; empty means tomorrow"
-    if day < calendar.today:
-        return f"the due date {day} is in the past", remedy
-    remedy = f"give a later period, or a date from {calendar.tomorrow} on; empty means tomorrow"
-    return f"the period {period.name} of today was over at {period.ends:%H:%M}", remedy
 
 
 def _lines(cell: str) -> str:

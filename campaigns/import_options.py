@@ -6,6 +6,9 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any
 
+# A callback promised for a time at which its phone may not be called: left out with the remedy, moved to the next time
+# at which it may, or taken as it stands.
+SKIP, MOVE, KEEP = OUTSIDE_HOURS = ("skip", "move", "keep")
 KINDS = ("contacts", "callbacks")
 SILENCE = timedelta(seconds=30)  # a running import not heard of for so long has lost its worker
 
@@ -23,6 +26,7 @@ class ImportOptions:
     duplicates: str = "skip"  # a row that repeats a contact: skip, update, merge or link (see import_repeats)
     duplicates_in: str = "campaign"  # where it is looked for: list (this file alone), campaign or system
     within_days: int | None = None  # only contacts imported in the last so many days are repeated
+    outside_hours: str = SKIP  # of callbacks: see OUTSIDE_HOURS
     rule_pack: str = ""  # whose rules of calling hold for the list besides the campaign's
 
     def as_json(self) -> dict[str, Any]:

@@ -6,21 +6,23 @@ names, as the import does; what their cells look like is only ever told, with th
 
 import difflib
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from sqlalchemy.orm import Session
 
+from campaigns.callback_dates import Calendar, zone_of_number
+from campaigns.import_calendar import callback_rows
 from campaigns.import_columns import Columns, find_columns, guess, known, near_name, parse_target, shown_field
 from campaigns.import_encoding import detect
-from campaigns.import_judging import GoodRow, Judge
+from campaigns.import_judging import GoodRow, Judge, Problem
 from campaigns.import_options import ImportOptions
 from campaigns.import_reading import Record, Table
 from campaigns.import_repeats import LINK, Repeats, Seen, repeated
-from campaigns.import_running import calendar_of
 from campaigns.lists_view import Reason, grouped
 from campaigns.models import Campaign
 from dialer.errors import BadInput
@@ -62,6 +64,7 @@ class Preview:
     duplicates: int = 0
     whole: bool = False  # the counts are of the whole file, not of its beginning
     reasons: Sequence[Reason] = ()
+    remarks: Sequence[Reason] = ()  # of rows that are taken, and not as the file has them
 
     def as_json(self) -> dict[str, Any]:
         """Return the preview for a program."""
@@ -90,13 +93,14 @@ def preview(
             sample = [record.cells for record, _ in zip(table.records(), range(_SAMPLED), strict=False)]
             told = _columns(table.header, sample, None, options.mapping, kind, campaign.country)
             return Preview(file_name, encoding.name, table.delimiter, table.header_line, told, trouble=str(exc))
-        calendar = calendar_of(session, campaign, now)[0] if kind == "callbacks" else None
-        judge = Judge(columns, campaign.country, clean=encoding.clean, calendar=calendar)
+        callbacks = callback_rows(session, campaign, options, now)[0] if kind == "callbacks" else None
+        judge = Judge(columns, campaign.country, clean=encoding.clean, callbacks=callbacks)
+        as_read = partial(_as_read, calendar=callbacks.calendar if callbacks is not None else None)
         repeats = Repeats(
             session, campaign.id, kind=kind, scope=options.duplicates_in, within_days=options.within_days, now=now
         )
         made = Preview(file_name, encoding.name, table.delimiter, table.header_line, ())
-        sample = _judge(table, judge, columns, repeats, made, options.duplicates, most, shown)
+        sample = _judge(table, judge, columns, repeats, made, options.duplicates, most, shown, as_read)
         made.columns = _columns(columns.names, sample, columns, options.mapping, kind, campaign.country)
     return made
 
@@ -110,16 +114,11 @@ def _judge(
     action: str,
     most: int | None,
     shown: int,
+    as_read: Callable[[int, GoodRow], dict[str, Any]],
 ) -> list[list[str]]:
     """Count what the import would; returns the cells of the first rows."""
-    told: Counter[tuple[str, str, str]] = Counter()
-    examples: dict[tuple[str, str, str], tuple[str, str, str]] = {}
+    refused, remarked = _Grouped(), _Grouped()
     seen, sample, batch = Seen(), list[list[str]](), list[tuple[Record, GoodRow]]()
-
-    def refuse(record: Record, column: str, value: str, reason: str, remedy: str) -> None:
-        group = grouped(column, reason, remedy)
-        told[group] += 1
-        examples.setdefault(group, (reason, str(record.line), value))
 
     def flush() -> None:
         there = repeats.of([number for _, row in batch for number in row.numbers])
@@ -129,11 +128,13 @@ def _judge(
                 made.duplicates += 1
                 reason = f"the number is in list {there[number].list_name!r} already"
                 problem = repeated(columns, record.cells, number, reason, _ACTIONS[action])
-                refuse(record, *problem)
+                refused.add(record.line, problem)
                 continue
             made.accepted += 1
+            if row.remark is not None:
+                remarked.add(record.line, row.remark)
             if len(made.first) < shown:
-                made.first.append(_as_read(record.line, row))
+                made.first.append(as_read(record.line, row))
         batch.clear()
 
     made.whole = True
@@ -147,23 +148,40 @@ def _judge(
         row = judge.judge(record)
         if isinstance(row, list):
             made.rejected += 1
-            refuse(record, *row[0])
+            refused.add(record.line, row[0])
             continue
         number, first = seen.first(row.numbers if action != LINK else (row.phone,), record.line)
         if first != record.line:
             made.duplicates += 1
             reason = f"duplicate of line {first}: the number is the same"
-            refuse(record, *repeated(columns, record.cells, number, reason, "keep one of the rows"))
+            refused.add(record.line, repeated(columns, record.cells, number, reason, "keep one of the rows"))
             continue
         batch.append((record, row))
         if len(batch) >= 5_000:
             flush()
     flush()
-    made.reasons = [
-        Reason(rows, group[0], examples[group][0], group[2], examples[group][1], examples[group][2])
-        for group, rows in told.most_common(12)
-    ]
+    made.reasons, made.remarks = refused.reasons(), remarked.reasons()
     return sample
+
+
+class _Grouped:
+    """Rows by what is to be done about them, with the first of each."""
+
+    def __init__(self) -> None:
+        self._counts: Counter[tuple[str, str, str]] = Counter()
+        self._first: dict[tuple[str, str, str], tuple[int, Problem]] = {}
+
+    def add(self, line: int, problem: Problem) -> None:
+        group = grouped(problem.column, problem.reason, problem.remedy)
+        self._counts[group] += 1
+        self._first.setdefault(group, (line, problem))
+
+    def reasons(self) -> list[Reason]:
+        told = []
+        for group, rows in self._counts.most_common(12):
+            line, first = self._first[group]
+            told.append(Reason(rows, first.column, first.reason, first.remedy, str(line), first.value))
+        return told
 
 
 _ACTIONS = {
@@ -173,7 +191,7 @@ _ACTIONS = {
 }
 
 
-def _as_read(line: int, row: GoodRow) -> dict[str, Any]:
+def _as_read(line: int, row: GoodRow, calendar: Calendar | None) -> dict[str, Any]:
     types = row.types or ("phone",)
     told: dict[str, Any] = {
         "line": line,
@@ -185,8 +203,10 @@ def _as_read(line: int, row: GoodRow) -> dict[str, Any]:
         told["custom"] = row.custom
     if row.priority:
         told["priority"] = row.priority
-    if row.due_date:
-        told["due"] = row.next_at
+    if row.next_at is not None and calendar is not None:
+        at = datetime.fromisoformat(row.next_at)
+        zone = zone_of_number(row.phone, calendar.zone, calendar.now)
+        told |= {"due": row.next_at, "promised": f"{at.astimezone(zone):%a %Y-%m-%d %H:%M} ({zone.key})"}
     return told
 
 

@@ -14,13 +14,13 @@ from typing import Any
 from sqlalchemy import CursorResult, text, update
 from sqlalchemy.orm import Session, sessionmaker
 
-from campaigns import callback_watch, contact_filters, import_storing, ledger, periods
-from campaigns.callback_dates import Calendar, campaign_zone
+from campaigns import callback_watch, contact_filters, import_storing, ledger
+from campaigns.import_calendar import callback_rows
 from campaigns.import_columns import Columns, find_columns, known
 from campaigns.import_copying import ContactWriter
 from campaigns.import_encoding import detect
 from campaigns.import_judging import GoodRow, Judge, Problem
-from campaigns.import_options import SILENCE, ImportOptions
+from campaigns.import_options import MOVE, SILENCE, ImportOptions
 from campaigns.import_reading import Table
 from campaigns.import_rejects import RejectFile
 from campaigns.import_repeats import LINK, SKIP, Changes, Earlier, Repeats, Seen, repeated
@@ -28,7 +28,6 @@ from campaigns.models import Campaign, Import
 from dialer.clock import Clock, SystemClock
 from dialer.errors import BadInput, DialerError, NotFound, ServiceUnreachable, TryAgainLater
 from dialer.settings import TimingSettings
-from dialer.windows import Hours
 
 TRIES = 3  # a file that ends three workers ends no fourth
 BEAT = 1.0  # seconds between two signs of progress
@@ -83,6 +82,7 @@ def run_import(
         import_storing.forget(Path(job.stored_path))
     if job.state in ("failed", "undone"):
         import_storing.forget(_reject_path(job))
+        import_storing.forget(remarks_path(job))
     return job
 
 
@@ -168,8 +168,8 @@ def _do(session: Session, job: Import, heart: _Heart, now: datetime, timing: Tim
             country=campaign.country,
             mapping=options.mapping,
         )
-        calendar, note = calendar_of(session, campaign, now) if job.kind == "callbacks" else (None, "")
-        judge = Judge(columns, campaign.country, clean=encoding.clean, calendar=calendar)
+        callbacks, note = callback_rows(session, campaign, options, now) if job.kind == "callbacks" else (None, "")
+        judge = Judge(columns, campaign.country, clean=encoding.clean, callbacks=callbacks)
         with (
             ContactWriter(
                 session,
@@ -179,8 +179,10 @@ def _do(session: Session, job: Import, heart: _Heart, now: datetime, timing: Tim
                 rule_pack=options.rule_pack or None,
                 now=now,
                 dry=options.dry_run,
+                owned=columns.owner >= 0,
             ) as writer,
             RejectFile(_reject_path(job), columns.names, marked=encoding.marked) as rejects,
+            RejectFile(remarks_path(job), (), marked=encoding.marked) as remarks,
         ):
             repeats = Repeats(
                 session,
@@ -191,28 +193,21 @@ def _do(session: Session, job: Import, heart: _Heart, now: datetime, timing: Tim
                 now=now,
             )
             changes = Changes(session, job.id, options.duplicates, dry=options.dry_run)
-            run = _Run(columns, writer, rejects, repeats, changes, options.duplicates)
+            run = _Run(columns, writer, rejects, remarks, repeats, changes, options.duplicates)
             counts = run.rows(table, judge, heart)
-            note = "; ".join(filter(None, (note, run.note)))
-            reject_file = rejects.finish()
+            note = "; ".join(filter(None, (note, run.note, run.remarked(options.outside_hours))))
+            reject_file, remarks_file = rejects.finish(), remarks.finish()
     if writer.list_id is not None:
         contact_filters.apply_to_list(session, campaign, writer.list_id, now)
     if job.kind == "callbacks" and writer.list_id is not None:
         _promise(session, writer.list_id, heart, str(job.options.get("who", "system")), timing)
-    _finish(session, job, counts, writer.list_id, reject_file, heart, note)
+    _finish(session, job, counts, writer.list_id, reject_file, remarks_file, heart, note)
 
 
 def _promise(session: Session, list_id: int, heart: _Heart, who: str, timing: TimingSettings) -> None:
     """Write a promise for every callback of the list, in the transaction that brings it."""
     while callback_watch.write_down(session, list_id=list_id, now=heart.now, timing=timing, who=who):
         pass
-
-
-def calendar_of(session: Session, campaign: Campaign, now: datetime) -> tuple[Calendar, str]:
-    """Return what the dates of a callback list mean in this campaign, and what was assumed of its time zone."""
-    zone, note = campaign_zone(campaign.time_zone, campaign.country, now)
-    by_name, default = periods.wanted(session, campaign.id)
-    return Calendar(zone, now, Hours.parse(campaign.hours), by_name, default), note
 
 
 class _Run:
@@ -223,6 +218,7 @@ class _Run:
         columns: Columns,
         writer: ContactWriter,
         rejects: RejectFile,
+        remarks: RejectFile,
         repeats: Repeats,
         changes: Changes,
         action: str,
@@ -230,6 +226,8 @@ class _Run:
         self._columns = columns
         self._writer = writer
         self._rejects = rejects
+        self._remarks = remarks
+        self._remarked = 0
         self._repeats = repeats
         self._changes = changes
         self._action = action
@@ -277,6 +275,14 @@ class _Run:
             "strangers. Look at the file; if so, take the import back and export the column as text"
         )
 
+    def remarked(self, outside_hours: str) -> str:
+        """Say how many callbacks were moved, or kept for a time at which nobody may be called."""
+        if not self._remarked:
+            return ""
+        lie = "callback lies" if self._remarked == 1 else "callbacks lie"
+        done = "moved to the next time that is allowed" if outside_hours == MOVE else "kept as they are"
+        return f"{self._remarked:,} {lie} outside the hours in which the phone may be called: {done}"
+
     def _refuse(
         self, line: int, cells: list[str], row: GoodRow, number: str, reason: str, remedy: str = "keep one of the rows"
     ) -> None:
@@ -315,10 +321,15 @@ class _Run:
                     self._counts.duplicates += 1  # what it says goes to the contact there is
                 else:
                     self._refuse(line, cells, row, number, f"duplicate of line {first}: both change the same contact")
+        for line, row in new:
+            if row.remark is not None:
+                self._remarked += 1
+                self._remarks.add(line, [], [row.remark])
         self._writer.write(new)
         self._changes.flush(self._writer.connection)
         self._counts.accepted += len(new)
         self._rejects.flush()
+        self._remarks.flush()
         self._batch.clear()
 
     def _where(self, earlier: Earlier) -> tuple[str, str]:
@@ -339,6 +350,7 @@ def _finish(
     counts: _Counts,
     list_id: int | None,
     reject_file: Path | None,
+    remarks_file: Path | None,
     heart: _Heart,
     note: str,
 ) -> None:
@@ -354,7 +366,9 @@ def _finish(
             reject_file=str(reject_file) if reject_file else None,
             finished_at=heart.now,
             heartbeat_at=heart.now,
-            options=Import.options.op("||")({"note": note} if note else {}),
+            options=Import.options.op("||")(
+                ({"note": note} if note else {}) | ({"remarks_file": str(remarks_file)} if remarks_file else {})
+            ),
             **dataclasses.asdict(counts),
         )
         .execution_options(synchronize_session=False)
@@ -376,6 +390,11 @@ def _finish(
             sha256=job.sha256,
             **dataclasses.asdict(counts),
         )
+
+
+def remarks_path(job: Import) -> Path:
+    """Where it is told of rows that were taken, and are not as the file has them. Names nobody."""
+    return Path(job.stored_path).parent / f"{job.id}.remarks.csv"
 
 
 def _reject_path(job: Import) -> Path:

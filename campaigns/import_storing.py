@@ -16,6 +16,7 @@ from typing import BinaryIO
 from dialer.errors import BadInput, DialerError, NoRoom, TooLarge
 
 SIZE_LIMIT = 2 << 30
+TOLD = (".rejected.csv", ".remarks.csv")  # what stays of an import, for as long as is said of reject files
 _BLOCK = 1 << 20
 
 
@@ -130,10 +131,10 @@ def forget(path: Path) -> None:
 
 
 def forget_strays(data_dir: Path, wanted: Collection[str], now: datetime, age: timedelta = timedelta(days=1)) -> int:
-    """Remove kept files no open import wants, a day old: left by a process that died. Reject files stay."""
+    """Remove kept files no open import wants, a day old: left by a process that died. What is told of rows stays."""
     gone = 0
     for path in folder(data_dir).iterdir():
-        if path.suffix not in (".csv", ".json", ".part") or path.name.endswith(".rejected.csv") or str(path) in wanted:
+        if path.suffix not in (".csv", ".json", ".part") or path.name.endswith(TOLD) or str(path) in wanted:
             continue
         with contextlib.suppress(OSError):
             if path.stat().st_mtime < (now - age).timestamp():

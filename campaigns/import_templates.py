@@ -13,12 +13,12 @@ from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from campaigns import import_columns, ledger
-from campaigns.import_options import ImportOptions
+from campaigns.import_options import OUTSIDE_HOURS, ImportOptions
 from campaigns.import_repeats import ACTIONS, SCOPES
 from campaigns.models import ImportTemplate
 from dialer.errors import BadInput, NotFound
 
-KEPT = ("mapping", "delimiter", "encoding", "duplicates", "duplicates_in", "within_days")
+KEPT = ("mapping", "delimiter", "encoding", "duplicates", "duplicates_in", "within_days", "outside_hours")
 _NAME = re.compile(r"[\w][\w .-]{0,59}")
 
 
@@ -51,7 +51,7 @@ def _check(options: Mapping[str, Any]) -> None:
     mapping = options.get("mapping", {})
     # The headers of the mapping are a file's header: what it would refuse there is refused here.
     import_columns.check_mapping(mapping)
-    for key, allowed in (("duplicates", ACTIONS), ("duplicates_in", SCOPES)):
+    for key, allowed in (("duplicates", ACTIONS), ("duplicates_in", SCOPES), ("outside_hours", OUTSIDE_HOURS)):
         if options.get(key, allowed[0]) not in allowed:
             raise BadInput(f"{key} {options[key]!r}: use one of {', '.join(allowed)}")
     if not options:

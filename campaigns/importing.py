@@ -17,7 +17,7 @@ from sqlalchemy.orm import Session
 from campaigns import import_repeats, import_storing, ledger
 from campaigns.contact_filters import NOT_WANTED
 from campaigns.db import Base
-from campaigns.import_options import KINDS, SILENCE, ImportOptions
+from campaigns.import_options import KINDS, OUTSIDE_HOURS, SILENCE, ImportOptions
 from campaigns.import_running import run_import
 from campaigns.models import Campaign, ContactList, Import
 from dialer.errors import AlreadyThere, BadInput, NotFound
@@ -70,6 +70,8 @@ def submit_import(
             f"duplicates {options.duplicates!r} in {options.duplicates_in!r}: use one of "
             f"{', '.join(import_repeats.ACTIONS)} in one of {', '.join(import_repeats.SCOPES)}"
         )
+    if options.outside_hours not in OUTSIDE_HOURS:
+        raise BadInput(f"outside hours {options.outside_hours!r}: use one of {', '.join(OUTSIDE_HOURS)}")
     if options.duplicates in (import_repeats.UPDATE, import_repeats.MERGE) and (
         options.duplicates_in == import_repeats.SYSTEM or kind != "contacts"
     ):
@@ -159,6 +161,7 @@ def result(job: Import) -> dict[str, Any]:
         "rejected": job.rejected,
         "duplicates": job.duplicates,
         "reject_file": job.reject_file,
+        "remarks_file": job.options.get("remarks_file"),
     }
 
 

@@ -110,8 +110,8 @@ def of_the_time(known: Known, contact: Contact, number: str, now: datetime, *, w
     yield hour
     packs = [pack for pack in known.packs.packs(contact.list_id) if pack.calling.rest_with_agent or not with_agent]
     if packs:
-        strictest = max(packs, key=lambda pack: pack.rest)
-        yield rules.rest(now, calls.abandoned_at(number), strictest.rest, strictest.name)
+        strictest = max(packs, key=lambda pack: pack.rest_in(campaign.mode))
+        yield rules.rest(now, calls.abandoned_at(number), strictest.rest_in(campaign.mode), strictest.name)
     if law.refusal_by:
         refused_at = calls.refused_at(contact, number)
         yield refusals.refusal(now, refused_at, law.rest_after_refusal, zones, law.refusal_by)
@@ -122,6 +122,17 @@ def of_the_time(known: Known, contact: Contact, number: str, now: datetime, *, w
         yield rules.consent(now, needed_by, agreed)
     yield rules.number_gap(now, calls.last_called(number), campaign.number_gap)
     yield from caps.judge(known.caps, now, earlier, zones)
+
+
+def asks_for_agent(known: Known, contact: Contact, number: str, now: datetime) -> str:
+    """Return the pack by which an agent must be kept for this call, since the last one was abandoned; empty: none."""
+    packs = known.packs.packs(contact.list_id)
+    asking = max(packs, key=lambda pack: pack.calling.agent_after_abandoned)
+    if not asking.calling.agent_after_abandoned:
+        return ""
+    abandoned_at = known.calls.left_alone_at(number)
+    owed = abandoned_at is not None and now - abandoned_at < asking.calling.agent_after_abandoned
+    return asking.name if owed else ""
 
 
 def _filter(known: Known, contact: Contact, now: datetime) -> Sequence[Verdict]:

@@ -49,6 +49,7 @@ class Laws:
         packs = {self.campaign, *self.lists.values()}
         found = [pack.rest for pack in packs]
         for pack in packs:
+            found.append(pack.calling.agent_after_abandoned)
             for one in (pack.calling, *pack.calling.regions.values()):
                 found += [caps.reach(one.caps), one.rest_after_refusal + caps.UNKNOWN_DAY]
         return max(found)

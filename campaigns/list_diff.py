@@ -16,6 +16,7 @@ from typing import Any, TextIO
 from sqlalchemy import select, text
 from sqlalchemy.orm import Session
 
+from campaigns.import_calendar import callback_rows
 from campaigns.import_columns import find_columns, known
 from campaigns.import_copying import COLUMNS, copy_lines, driver
 from campaigns.import_encoding import detect
@@ -24,7 +25,6 @@ from campaigns.import_options import ImportOptions
 from campaigns.import_reading import Table
 from campaigns.import_rejects import safe
 from campaigns.import_repeats import Seen
-from campaigns.import_running import calendar_of
 from campaigns.models import Campaign, ContactList, Import
 from dialer.errors import NotFound
 
@@ -171,8 +171,8 @@ def _read(
     with Table(path, file_name, encoding, options.delimiter, known) as table:
         place = f"{file_name}, line {table.header_line}"
         columns = find_columns(table.header, kind, place=place, country=campaign.country, mapping=options.mapping)
-        calendar = calendar_of(session, campaign, now)[0] if kind == "callbacks" else None
-        judge = Judge(columns, campaign.country, clean=encoding.clean, calendar=calendar)
+        callbacks = callback_rows(session, campaign, options, now)[0] if kind == "callbacks" else None
+        judge = Judge(columns, campaign.country, clean=encoding.clean, callbacks=callbacks)
         seen, batch = Seen(), list[tuple[int, GoodRow]]()
         for record in table.records():
             made.rows += 1

@@ -45,6 +45,7 @@ class ListRow:
     bytes_total: int
     bytes_done: int
     finished_at: datetime | None
+    remarks_file: str | None = None
 
     @property
     def over(self) -> bool:
@@ -69,6 +70,7 @@ _QUERY = text(
            i.created_at, i.rows, i.accepted, i.rejected, i.duplicates, i.reject_file, i.error,
            coalesce((i.options->>'dry_run')::boolean, false) AS dry_run, i.updated, i.options->>'note' AS note,
            coalesce(i.options->>'who', 'system') AS who, i.bytes_total, i.bytes_done, i.finished_at,
+           i.options->>'remarks_file' AS remarks_file,
            count(k.id) AS contacts, count(k.id) FILTER (WHERE k.state <> 'closed') AS left
     FROM imports i
     JOIN campaigns c ON c.id = i.campaign_id
@@ -107,6 +109,16 @@ def reject_path(row: ListRow) -> Path:
         raise NotFound(
             f"the rejected rows of import {row.import_id} are not kept any more (retention.reject_files_days), or "
             "lie on another host: web and workers must share one data folder"
+        )
+    return path
+
+
+def remarks_path(row: ListRow) -> Path:
+    """Return the file of what was changed in rows that were taken; NotFound when there is none, or none any more."""
+    path = Path(row.remarks_file) if row.remarks_file is not None else None
+    if path is None or not path.is_file():
+        raise NotFound(
+            f"import {row.import_id} has no remarks" if path is None else "the remarks are not kept any more"
         )
     return path
 

@@ -15,6 +15,7 @@ from sqlalchemy.orm import Session
 
 from campaigns import lifecycle
 from campaigns.callbacks_view import Waiting, waiting
+from campaigns.campaign_values import usual_time_zone
 from campaigns.models import Campaign, PbxStatus, ProcessBeat
 from campaigns.tallies import Abandonment, Contacts, TallyCache, Today, tally
 from dialer.modes import AGENTLESS
@@ -108,6 +109,7 @@ class CampaignLive:
     contacts: Contacts
     counted_at: datetime  # of today, abandonment and contacts
     next_step: str  # what a person should do now, or why nobody is called; empty when all is well
+    zone: str = "UTC"  # whose clock its times are told by
     callbacks: Waiting = field(default_factory=Waiting)  # promised, their time has come, and not called yet
 
 
@@ -182,6 +184,7 @@ def live_state(
                 mode=row.mode,
                 pbx=row.pbx,
                 time_zone=row.time_zone,
+                zone=usual_time_zone(row.country, row.time_zone),
                 agents=agents[row.id],
                 calls=calls[row.id],
                 lines=lines,

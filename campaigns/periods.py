@@ -8,8 +8,11 @@ from sqlalchemy.orm import Session
 
 from campaigns import ledger
 from campaigns.callback_dates import WantedPeriod
-from campaigns.models import Contact, Period
+from campaigns.models import Campaign, Contact, Period
+from campaigns.period_hours import PeriodHours, period_hours
+from dialer.abandonment import rule_pack
 from dialer.errors import BadInput, NotFound
+from dialer.windows import Hours
 
 _NAME_LENGTH = 60
 _TIME = re.compile(r"([01]?\d|2[0-3]):([0-5]\d)(?::([0-5]\d))?")
@@ -26,13 +29,22 @@ def define(
     who: str,
     now: datetime,
 ) -> Period:
-    """Add a period, or change the one of that name. `default`: for callbacks that name none."""
+    """Add a period, or change the one of that name. `default`: for callbacks that name none.
+
+    BadInput for one in which the campaign may call nobody on any day; `hours_of` says what of it is left.
+    """
     name = _checked_name(name)
     first, last = _time(starts, name), _time(ends, name)
     if first >= last:
         raise BadInput(
             f"period {name!r}: it must end after it starts, and {first:%H:%M} to {last:%H:%M} does not; "
             "one over midnight is two periods"
+        )
+    campaign = session.get_one(Campaign, campaign_id)
+    if _left(campaign, first, last).empty:
+        raise BadInput(
+            f"period {name!r}, {first:%H:%M} to {last:%H:%M}: nobody may be called in it on any day. The campaign "
+            f"calls {_hours(campaign)}: define it within them, or change the campaign's hours first"
         )
     if default:
         session.execute(update(Period).where(Period.campaign_id == campaign_id).values(is_default=False))
@@ -57,6 +69,21 @@ def define(
         default=period.is_default,
     )
     return period
+
+
+def hours_of(session: Session, period: Period) -> PeriodHours:
+    """Say on which days nobody may be called in a period, by the hours of its campaign and its rule pack."""
+    return _left(session.get_one(Campaign, period.campaign_id), period.starts, period.ends)
+
+
+def _left(campaign: Campaign, starts: time, ends: time) -> PeriodHours:
+    return period_hours(starts, ends, Hours.parse(campaign.hours), [rule_pack(campaign.rule_pack).calling])
+
+
+def _hours(campaign: Campaign) -> str:
+    law = rule_pack(campaign.rule_pack)
+    legal = "" if law.calling.hours.always else f", and by the rules of {law.name} {law.calling.hours}"
+    return f"{campaign.hours}{legal}"
 
 
 def all_of(session: Session, campaign_id: int) -> list[Period]:

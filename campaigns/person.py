@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 from typing import Any
 
 from sqlalchemy import exists, func, or_, select, update
@@ -139,6 +140,20 @@ def _call(one: Attempt, campaign: str, agent: str | None) -> dict[str, Any]:
         "ended_at": one.ended_at, "outcome": one.state, "agent": agent, "rule_pack": one.rule_pack,
         "note": one.note, "answers": one.answers,
     }  # fmt: skip
+
+
+def forbid(
+    session: Session, given: str, *, country: str, campaign_id: int | None, reason: str, who: str, now: datetime
+) -> list[tuple[DoNotCall, bool]]:
+    """Put every number of the person with this number on the do-not-call list; each entry, and whether it is new."""
+    person = Person.of(session, given, country)
+    add = partial(do_not_call.add, session, country=country, campaign_id=campaign_id, reason=reason, who=who, now=now)
+    return [add(number) for number in (person.number, *others(person))]
+
+
+def others(person: Person) -> list[str]:
+    """Return the person's numbers but the one asked about."""
+    return [number for number in person.numbers if number != person.number]
 
 
 def set_consent(

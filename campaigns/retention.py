@@ -51,7 +51,8 @@ def _delete(
 
 def _reject_files(session: Session, data_dir: Path, before: datetime) -> int:
     gone = 0
-    for path in import_storing.folder(data_dir).glob("*.rejected.csv"):
+    folder = import_storing.folder(data_dir)
+    for path in (one for ending in import_storing.TOLD for one in folder.glob(f"*{ending}")):
         if path.stat().st_mtime < before.timestamp():
             session.execute(update(Import).where(Import.reject_file == str(path)).values(reject_file=None))
             import_storing.forget(path)

@@ -96,10 +96,10 @@ class Packs:
         found = {one for packs in self.all for one in packs}
         return any(law.rest_after_refusal for one in found for law in (one.calling, *one.calling.regions.values()))
 
-    def rests(self, *, with_agent: bool) -> list[float]:
+    def rests(self, mode: str, *, with_agent: bool) -> list[float]:
         """Return, in the order of `all`, the rest after an abandoned call in seconds; 0 where none is asked for."""
         asked = [[one for one in packs if one.calling.rest_with_agent or not with_agent] for packs in self.all]
-        return [max((one.rest.total_seconds() for one in packs), default=0.0) for packs in asked]
+        return [max((one.rest_in(mode).total_seconds() for one in packs), default=0.0) for packs in asked]
 
 
 def always_with_agent(mode: str) -> bool:

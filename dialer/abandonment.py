@@ -14,6 +14,7 @@ from dialer import calling_rules
 from dialer.calling_rules import CallingRules
 from dialer.calls import CallState
 from dialer.errors import NotFound
+from dialer.modes import AGENTLESS
 from dialer.rate_windows import WindowRule
 
 
@@ -155,6 +156,10 @@ class RulePack:
     ring_minimum: timedelta  # a phone is not given up on sooner
     rest: timedelta  # before somebody abandoned is called again
     calling: CallingRules = calling_rules.NONE  # hours, holidays, caps, consent
+
+    def rest_in(self, mode: str) -> timedelta:
+        """Return how long somebody abandoned is left in peace; without agents as long as one must be kept."""
+        return max(self.rest, self.calling.agent_after_abandoned) if mode == AGENTLESS else self.rest
 
     @property
     def ceiling(self) -> float:

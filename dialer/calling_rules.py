@@ -42,6 +42,8 @@ class CallingRules:
     consent: frozenset[str] = frozenset()  # modes in which a person must have agreed beforehand
     rest_after_refusal: timedelta = timedelta(0)  # who said no to any campaign is not called for so many whole days
     rest_with_agent: bool = False  # the rest after an abandoned call holds even where an agent is kept for the next one
+    # After an abandoned call the next one is made with an agent kept for it, for so long or until they met one.
+    agent_after_abandoned: timedelta = timedelta(0)
     caller_ids: tuple[CallerIdRule, ...] = ()
     readings: tuple[Reading, ...] = ()
     regions: Mapping[str, "CallingRules"] = field(default_factory=dict)  # besides, by ISO 3166-2
@@ -165,13 +167,14 @@ IT = CallingRules(
     holidays="IT",
     consent=_RECORDED,
     rest_with_agent=True,
+    agent_after_abandoned=timedelta(days=365),  # it names no end: a year is ours
     # 0843 is for statistics and 0844 for selling; whoever can be called back need not use them.
     caller_ids=(_GENUINE,),
     readings=(
         Reading("hours", "code of conduct for telemarketing, Garante 148 of 7 March 2024; binds who joined it", "told"),
         Reading("holidays", "the same: none on Sundays and holidays, Saturday's hours before them", "told"),
         Reading("consent", "Codice privacy, art. 130(1): calls without an operator", "told"),
-        Reading("rest", "Garante 83/2014, five days", "told"),
+        Reading("rest", "Garante 83/2014, five days, and at the next contact an agent guaranteed", "told"),
         Reading(
             "caller ids",
             "legge 5/2018, art. 2, and AGCOM 156/18/CONS: 0843 or 0844, or a number that identifies the "

@@ -41,6 +41,8 @@ def _calls(old: CallingRules, new: CallingRules, where: str = "") -> Iterator[st
         yield f"rest after a no{where}"
     if old.rest_with_agent and not new.rest_with_agent:
         yield f"rest with an agent kept{where}"
+    if new.agent_after_abandoned < old.agent_after_abandoned:
+        yield f"an agent kept after an abandoned call{where}"
     for region, law in old.regions.items():
         # What holds in the whole country holds there, too.
         yield from _calls(law, new.regions.get(region, CallingRules(new.hours, caps=new.caps)), f" in {region}")

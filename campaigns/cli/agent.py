@@ -280,8 +280,11 @@ dialer agent dispose 101 callback --due 2026-03-31 --period Morning --note 'asks
 @click.argument("name", metavar="AGENT")
 @click.argument("code")
 @click.option("--note", default="", help="Kept with the call.")
-@click.option("--due", type=Moment(), help="With a callback: a day, or a day and a time, by the campaign's clock.")
+@click.option(
+    "--due", type=Moment(), help="With a callback: a day, or a day and a time, by the clock where the phone is."
+)
 @click.option("--period", default="", help="With a callback and a day: which period of it. Default: the campaign's.")
+@click.option("--mine", is_flag=True, help="With a callback: AGENT is to call; anyone only when AGENT is away then.")
 @click.option(
     "--answer", "answered", multiple=True, metavar="NAME=VALUE", help="To a field of the campaign's form; repeatable."
 )
@@ -312,7 +315,9 @@ def dispose(
     with context.application() as app:
         with app.transaction() as session:
             found = roster.find_agent(session, name, pbx)
-            said = disposing.dispose(session, found, code, now=database_now(session), who=who(), **given)
+            said = disposing.dispose(
+                session, found, code, timing=app.settings.timing, now=database_now(session), who=who(), **given
+            )
         objection = agent_words.tell(app, found.id, "ready") if more["ready"] else ""
     if objection:
         output.note(f"the PBX does not show them ready: {objection}")

@@ -179,7 +179,7 @@ def define(
         made = store.define(session, found.id, name, starts, ends, default=is_default, who=who(), now=now)
         told = {"campaign": found.name, "name": made.name, "starts": f"{made.starts:%H:%M}"}
         told |= {"ends": f"{made.ends:%H:%M}"}
-        default = made.is_default
+        default, warning = made.is_default, store.hours_of(session, made).sentence()
         moved = callback_watch.retime(
             session,
             period_id=made.id,
@@ -191,13 +191,17 @@ def define(
         if dry_run:
             session.rollback()
     if as_json:
-        output.print_json({**told, "default": default, "callbacks_moved": moved, "dry_run": dry_run})
+        output.print_json(
+            {**told, "default": default, "callbacks_moved": moved, "warning": warning, "dry_run": dry_run}
+        )
         return
     verb = "would be" if dry_run else "is"
     suffix = ", the default" if default else ""
     click.echo(
         f"period {told['name']} of campaign {told['campaign']} {verb} {told['starts']} to {told['ends']}{suffix}"
     )
+    if warning:
+        output.note(f"note: {warning}; callbacks promised for it then are refused, or not called")
     if moved:
         output.note(f"waiting for it, and moved with it: {output.count(moved, 'callback')}")
 

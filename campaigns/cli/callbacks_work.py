@@ -27,11 +27,16 @@ _PBX = click.option("--pbx", help="Which PBX, when two have such an agent.")
 def _time_options(command: Callable[..., Any]) -> Callable[..., Any]:
     """Add when a callback is promised for, and to whom it belongs."""
     for option in (
-        click.option("--on", "day", type=Moment(), help="Day, by the clock where the phone is. Default: tomorrow."),
-        click.option("--period", default="", help="A period of the campaign. Default: its default one."),
-        click.option("--at", type=ClockTime(), help="A time of that day, instead of a period."),
         click.option(
-            "--until", type=ClockTime(), help="When it breaks. Default: with the period, or 30 min after --at."
+            "--due",
+            type=Moment(),
+            help="A day, or a day and a time, by the clock where the phone is. Default: tomorrow.",
+        ),
+        click.option("--on", "day", type=Moment(), hidden=True),  # what --due was called at first, with --at
+        click.option("--at", type=ClockTime(), hidden=True),
+        click.option("--period", default="", help="A period of the campaign. Default: its default one."),
+        click.option(
+            "--until", type=ClockTime(), help="When it breaks. Default: with the period, or 30 min after the time."
         ),
         click.option("--owner", help="The agent who is to call. Default: anyone."),
         click.option(
@@ -43,14 +48,16 @@ def _time_options(command: Callable[..., Any]) -> Callable[..., Any]:
     return command
 
 
-def _day(day: Any) -> Any:
-    """A whole day: a moment with a time would be two answers to one question."""
-    if isinstance(day, datetime):
-        raise click.UsageError("--on takes a day (2026-03-31); give the time with --at")
-    return day
+def _due(due: Any, day: Any, at: Any) -> Any:
+    """The day, or the day and the time, however they were given."""
+    if due is not None and (day is not None or at is not None):
+        raise click.UsageError("--due says it all: leave out --on and --at")
+    if isinstance(day, datetime) and at is not None:
+        raise click.UsageError("the time is given twice: with the day, and with --at")
+    return due if due is not None else day
 
 
-@callbacks.command("add", example="dialer callbacks add spring +390612345678 --on 2026-03-31 --at 15:30 --owner 101")
+@callbacks.command("add", example="dialer callbacks add spring +390612345678 --due 2026-03-31T15:30 --owner 101")
 @click.argument("campaign")
 @click.argument("contact")
 @_time_options
@@ -58,8 +65,8 @@ def _day(day: Any) -> Any:
 @output.json_option
 @click.pass_obj
 def add(
-    context: CliContext, campaign: str, contact: str, day: Any, period: str, at: Any, until: Any, owner: str | None,
-    fallback: float | None, pbx: str | None, why: str, as_json: bool,
+    context: CliContext, campaign: str, contact: str, due: Any, day: Any, period: str, at: Any, until: Any,
+    owner: str | None, fallback: float | None, pbx: str | None, why: str, as_json: bool,
 ) -> None:  # fmt: skip
     """Promise a callback to CONTACT of CAMPAIGN: its id, or a number, which need not be on any list.
 
@@ -69,13 +76,13 @@ def add(
     from campaigns import lifecycle
     from campaigns.db import database_now
 
-    day = _day(day)
+    due = _due(due, day, at)
     with context.application() as app, app.transaction() as session:
         now, timing = database_now(session), app.settings.timing
         found = lifecycle.get(session, campaign)
         who_calls = _agent(session, owner, pbx) if owner else None
         to = rows.contact_for(session, found, contact, now)
-        when = rows.when(session, found, to, day=day, period=period, at=at, until=until, timing=timing, now=now)
+        when = rows.when(session, found, to, due=due, at=at, period=period, until=until, timing=timing, now=now)
         made = rows.promise(
             session, found, to, when, owner=who_calls, fallback=fallback, timing=timing, now=now, who=who(), why=why
         )
@@ -101,7 +108,7 @@ def take(context: CliContext, callback: int, agent: str, pbx: str | None, as_jso
         now = database_now(session)
         taken = rows.take(session, callback, taker, now=now, who=who(), timing=app.settings.timing)
         told = _told(session, taken)
-    until = f" until {told['kept_until']:%H:%M:%S} UTC" if told["kept_until"] else ""
+    until = f" until {rows.clock(told['kept_until'], told['zone'])}" if told["kept_until"] else ""
     _say(told, as_json, f"callback {callback} is {told['taken_by']}'s{until}: `dialer callbacks start {callback}`")
 
 
@@ -150,15 +157,15 @@ def start(context: CliContext, callback: int, agent: str | None, number: str, pb
     click.echo(f"calling {made.number} for {output.clean(made.agent)}")
 
 
-@callbacks.command("reschedule", example="dialer callbacks reschedule 12 --on 2026-04-02 --period Morning")
+@callbacks.command("reschedule", example="dialer callbacks reschedule 12 --due 2026-04-02 --period Morning")
 @_CALLBACK
 @_time_options
 @click.option("--comment", default="", help="Kept with the ticket.")
 @output.json_option
 @click.pass_obj
 def reschedule(
-    context: CliContext, callback: int, day: Any, period: str, at: Any, until: Any, owner: str | None,
-    fallback: float | None, pbx: str | None, comment: str, as_json: bool,
+    context: CliContext, callback: int, due: Any, day: Any, period: str, at: Any, until: Any,
+    owner: str | None, fallback: float | None, pbx: str | None, comment: str, as_json: bool,
 ) -> None:  # fmt: skip
     """Agree on another time for CALLBACK: a new promise with the same owner; the old one ends.
 
@@ -169,13 +176,13 @@ def reschedule(
     from campaigns.db import database_now
     from campaigns.models import Campaign
 
-    day = _day(day)
+    due = _due(due, day, at)
     with context.application() as app, app.transaction() as session:
         now, timing = database_now(session), app.settings.timing
         new_owner = _agent(session, owner, pbx) if owner else None
         old, to = callback_tickets.find(session, callback)
         campaign = session.get_one(Campaign, old.campaign_id)
-        when = rows.when(session, campaign, to, day=day, period=period, at=at, until=until, timing=timing, now=now)
+        when = rows.when(session, campaign, to, due=due, at=at, period=period, until=until, timing=timing, now=now)
         made = callback_tickets.reschedule(
             session, callback, when, owner=new_owner, fallback=fallback, comment=comment, timing=timing, now=now,
             who=who(),

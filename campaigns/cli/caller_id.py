@@ -142,7 +142,7 @@ def _cells(row: Shown, now: datetime) -> list[Any]:
 
 def _state(row: Shown) -> str:
     if row.resting_until is not None:
-        return f"resting to {output.local(row.resting_until, '%d %b %H:%M')}"
+        return f"resting to {output.local(row.resting_until, pattern='%d %b %H:%M %Z')}"
     return "at its cap" if row.daily_cap is not None and row.calls >= row.daily_cap else "shown"
 
 

@@ -224,7 +224,7 @@ def _print_campaign(row: CampaignRow, pool: list[str], rules: RulesShown, agents
 
     people = ", ".join(agents[:8]) + (f" and {len(agents) - 8} more" if len(agents) > 8 else "")
     grid = Table.grid(padding=(0, 2))
-    since = f" since {output.local(row.state_at)}"
+    since = f" since {output.local(row.state_at, output.zone_of(row))}"
     lines = "unlimited" if row.max_lines is None else str(row.max_lines)
     shown = ", ".join(pool[:4]) + (f" and {len(pool) - 4} more: dialer caller-id list" if len(pool) > 4 else "")
     facts: list[tuple[str, Any]] = [

@@ -173,7 +173,9 @@ def _tell(campaign: str, row: Disposition, done: str, as_json: bool, **more: Any
 @click.argument("code")
 @click.option("--why", required=True, help="Kept in the ledger.")
 @click.option("--note", help="Replaces the agent's note.")
-@click.option("--due", type=Moment(), help="With a callback: a day, or a day and a time, by the campaign's clock.")
+@click.option(
+    "--due", type=Moment(), help="With a callback: a day, or a day and a time, by the clock where the phone is."
+)
 @click.option("--period", default="", help="With a callback and a day: which period of it.")
 @output.json_option
 @click.pass_obj
@@ -190,7 +192,10 @@ def change(
 
     with context.application() as app, app.transaction() as session:
         now = database_now(session)
-        said = disposing.correct(session, call, code, note=note, due=due, period=period, why=why, now=now, who=who())
+        said = disposing.correct(
+            session, call, code, note=note, due=due, period=period, why=why, timing=app.settings.timing, now=now,
+            who=who(),
+        )  # fmt: skip
     tell_said(said, as_json)
 
 
@@ -208,12 +213,14 @@ def tell_said(said: Said, as_json: bool) -> None:
 
 
 def _became(said: Said) -> str:
-    contact = said.contact
+    contact, zone = said.contact, output.zone_of(said.campaign)
     if said.unmoved:
         return f"the contact stays as it is: {said.unmoved}"
     if said.attempt.ended_at is None:
-        then = f"it is called back at {output.local(said.attempt.callback_at)}" if said.attempt.callback_at else ""
+        then = (
+            f"it is called back at {output.local(said.attempt.callback_at, zone)}" if said.attempt.callback_at else ""
+        )
         return then or "the contact follows when the call is over"
     if contact.next_at is not None:
-        return f"the contact is called again from {output.local(contact.next_at)} on"
+        return f"the contact is called again from {output.local(contact.next_at, zone)} on"
     return f"the contact is {contact.state}: {contact.closed_because}"

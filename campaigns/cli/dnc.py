@@ -61,28 +61,52 @@ def number_country(session: Session, country: str, number: str) -> str:
     return _where(session, None, country, number)[1]
 
 
-@dnc.command("add", example="dialer dnc add +390612345678 --reason 'asked us not to call'")
+@dnc.command(
+    "add",
+    example="""dialer dnc add +390612345678 --reason 'asked us not to call'
+dialer dnc add +390612345678 --person --reason 'letter of 3 March'""",
+)
 @click.argument("number")
 @_scope
-@click.option("--reason", default="", help="Kept with the entry.")
+@click.option("--person", is_flag=True, help="All numbers of the contacts that have NUMBER, as when an agent says so.")
+@click.option("--reason", default="", help="Kept with the entry; added again, beside the earlier one.")
 @output.json_option
 @click.pass_obj
-def add(context: CliContext, number: str, campaign: str | None, country: str, reason: str, as_json: bool) -> None:
-    """Put NUMBER on the do-not-call list. No call to it is ordered from now on."""
+def add(
+    context: CliContext, number: str, campaign: str | None, country: str, person: bool, reason: str, as_json: bool
+) -> None:
+    """Put NUMBER on the do-not-call list. No call to it is ordered from now on.
+
+    It binds that number. Whose other numbers are known is told; --person binds them too.
+    """
     from campaigns import do_not_call
+    from campaigns import person as people
     from campaigns.db import database_now
+    from campaigns.erasure import Person
 
     with context.application() as app, app.transaction() as session:
         campaign_id, region = _where(session, campaign, country, number)
-        entry, new = do_not_call.add(
-            session, number, country=region, campaign_id=campaign_id, reason=reason, who=who(),
-            now=database_now(session),
-        )  # fmt: skip
+        given: Any = {
+            "country": region, "campaign_id": campaign_id, "reason": reason, "who": who(),
+            "now": database_now(session),
+        }  # fmt: skip
+        bound = people.forbid(session, number, **given) if person else [do_not_call.add(session, number, **given)]
+        entry, new = bound[0]
+        listed = {one.number for one, _ in bound}
+        free = [one for one in people.others(Person.of(session, number, region)) if one not in listed]
+        free = [one for one in free if not do_not_call.check(session, one, country=region, campaign_id=campaign_id)]
     if as_json:
-        output.print_json({**_as_json(entry, {}), "added": new})
+        told = {"bound": [one.number for one, _ in bound], "also_theirs": free}
+        output.print_json({**_as_json(entry, {}), "added": new, **told})
         return
     where = f"for campaign {campaign}" if campaign else "for every campaign"
-    click.echo(f"{entry.number} is {'' if new else 'already '}on the do-not-call list {where}")
+    for one, is_new in bound:
+        click.echo(f"{one.number} is {'' if is_new else 'already '}on the do-not-call list {where}")
+    if free:
+        them = ", ".join(free)
+        output.note(
+            f"the same person may still be called at {them}: `dialer dnc add {entry.number} --person` binds them"
+        )
 
 
 @dnc.command("import", example="dialer dnc import register.csv --country IT --reason 'public register, March'")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import sys
 from pathlib import Path
@@ -56,6 +57,11 @@ dialer list preview spring crm.csv --mapping "Tel privato=phone" --all""",
 @click.option(
     "--duplicates-in", type=click.Choice(["list", "campaign", "system"]), help="Where repeats are looked for."
 )
+@click.option(
+    "--outside-hours", type=click.Choice(["skip", "move", "keep"]),
+    help="A callback promised for a time at which nobody may be called: leave it out, move it to the next time that "
+    "is allowed, or keep it. Default: skip.",
+)  # fmt: skip
 @click.option("--within-days", type=click.IntRange(0, 36_500), help="Only in lists imported in the last so many days.")
 @click.option("--rows", default=5, show_default=True, type=click.IntRange(0, 100), help="Contacts to show as read.")
 @click.option("--all", "everything", is_flag=True, help="Judge every row. Default: the first 10,000.")
@@ -96,6 +102,11 @@ def preview(
         raise click.exceptions.Exit(2 if made.trouble else 3)
 
 
+def _custom(kept: str | None) -> str:
+    """Columns kept under their own names, for people."""
+    return ", ".join(f"{name}: {value}" for name, value in json.loads(kept or "{}").items())
+
+
 def _print_preview(made: Preview) -> None:
     from campaigns.import_reading import DELIMITERS
 
@@ -116,17 +127,21 @@ def _print_preview(made: Preview) -> None:
         read = [
             [one["line"], ", ".join(one["numbers"]),
              " ".join(filter(None, (one.get("first_name"), one.get("last_name"), one.get("company")))),
-             " ".join(filter(None, (one.get("due"), one.get("description"), one.get("custom"))))]
+             " ".join(filter(None, (one.get("promised"), one.get("description"), _custom(one.get("custom")))))]
             for one in made.first
         ]  # fmt: skip
         output.print_table([("Line", "right"), "Numbers", "Who", "More"], read, title="First contacts, as read")
-    if made.reasons:
+    told = (
+        ("Rows that would not be taken", "What to do", made.reasons),
+        ("Rows taken, and", "What is done", made.remarks),
+    )
+    for title, what, reasons in told:
         rows = [
-            [f"{one.rows:,}", one.column, one.reason, one.remedy, f"line {one.line}: {one.value}"]
-            for one in made.reasons
+            [f"{one.rows:,}", one.column, one.reason, one.remedy, f"line {one.line}: {one.value}"] for one in reasons
         ]
-        columns: list[output.Column] = [("Rows", "right"), "Column", "Why", "What to do", "For example"]
-        output.print_table(columns, rows, title="Rows that would not be taken")
+        columns: list[output.Column] = [("Rows", "right"), "Column", "Why", what, "For example"]
+        if rows:
+            output.print_table(columns, rows, title=title)
     part = "" if made.whole else " of its beginning (--all judges the rest)"
     click.echo(
         f"\n{output.count(made.rows, 'row')}{part}: {made.accepted:,} would be taken, {made.rejected:,} rejected, "

@@ -44,7 +44,7 @@ def pulls(context: CliContext, at_once: str | None, as_json: bool) -> None:
         return
     shown = [
         [row["name"], row["campaign"], row["from"], output.words(row["every"]),
-         output.local(row["looked_at"], "%d %b %H:%M:%S"),
+         output.local(row["looked_at"], pattern="%d %b %H:%M:%S %Z"),
          f"{row['file']}: import {row['import']} {row['state']}" if row["import"] else "-"]
         for row in rows
     ]  # fmt: skip

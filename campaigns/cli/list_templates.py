@@ -65,7 +65,10 @@ def listed(context: CliContext, as_json: bool) -> None:
     if not found:
         output.note("no templates yet: `dialer list template save NAME --mapping HEADER=FIELD,...` keeps one")
         return
-    rows = [[one.name, _words(one.options), one.saved_by, output.local(one.saved_at, "%d %b %H:%M")] for one in found]
+    rows = [
+        [one.name, _words(one.options), one.saved_by, output.local(one.saved_at, pattern="%d %b %H:%M %Z")]
+        for one in found
+    ]
     output.print_table(["Template", "Says", "Saved by", "When"], rows)
 
 

@@ -46,6 +46,11 @@ dialer list import spring monday.csv --mapping crm --duplicates merge""",
     "--duplicates-in", type=click.Choice(["list", "campaign", "system"]),
     help="Look for them in this file alone, the campaign, or all campaigns. Default: campaign.",
 )  # fmt: skip
+@click.option(
+    "--outside-hours", type=click.Choice(["skip", "move", "keep"]),
+    help="A callback promised for a time at which nobody may be called: leave it out, move it to the next time that "
+    "is allowed, or keep it. Default: skip.",
+)  # fmt: skip
 @click.option("--within-days", type=click.IntRange(0, 36_500), help="Only in lists imported in the last so many days.")
 @click.option("--delimiter", help="One character; found from the file otherwise.")
 @click.option("--encoding", help="For example utf-8 or latin-1; found from the file otherwise.")
@@ -114,6 +119,9 @@ def _print(job: Import, campaign: str) -> None:
     if job.reject_file:
         _print_reasons(Path(job.reject_file))
         click.echo(f"rows not taken, with what to do: {job.reject_file}")
+    if told := job.options.get("remarks_file"):
+        _print_reasons(Path(told))
+        click.echo(f"rows taken, and told of: {told}")
     if job.accepted and not job.options.get("dry_run"):
         typed = shlex.quote(campaign)
         output.note(f"take it back with `dialer list undo {typed} --import {job.id}`")
@@ -140,7 +148,7 @@ def show(context: CliContext, campaign: str | None, as_json: bool) -> None:
 
     with context.application() as app, app.transaction() as session:
         found = lifecycle.get(session, campaign) if campaign else None
-        rows = list_rows(session, found)
+        rows, zone = list_rows(session, found), output.zone_of(found)
     if as_json:
         output.print_json({"lists": [row.as_json() for row in rows]})
         return
@@ -151,7 +159,8 @@ def show(context: CliContext, campaign: str | None, as_json: bool) -> None:
     columns += [(word, "right") for word in ("Rows", "Taken", "Rejected", "Twice", "Left")]
     shown = [
         [row.import_id, row.campaign, row.name, row.kind, f"{row.state}, dry" if row.dry_run else row.state,
-         output.local(row.created_at, "%d %b %H:%M"), f"{row.rows:,}", f"{row.accepted:,}", f"{row.rejected:,}",
+         output.local(row.created_at, zone, "%d %b %H:%M %Z"), f"{row.rows:,}", f"{row.accepted:,}",
+         f"{row.rejected:,}",
          f"{row.duplicates:,}", f"{row.left:,}"]
         for row in rows
     ]  # fmt: skip

@@ -6,7 +6,7 @@ import json
 import os
 import sys
 from collections.abc import Callable, Mapping, Sequence
-from datetime import datetime
+from datetime import UTC, datetime, tzinfo
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
@@ -191,9 +191,16 @@ def ago(at: datetime | None, now: datetime) -> str:
     return f"{gone / 86_400:.0f} days ago"
 
 
-def local(at: datetime | None, pattern: str = "%Y-%m-%d %H:%M %Z") -> str:
-    """A moment in the zone of the person's machine."""
-    return "-" if at is None else at.astimezone().strftime(pattern)
+def local(at: datetime | None, zone: tzinfo = UTC, pattern: str = "%Y-%m-%d %H:%M %Z") -> str:
+    """A moment by the clock of a campaign, or in UTC; never by the machine's, which nobody asked about."""
+    return "-" if at is None else at.astimezone(zone).strftime(pattern)
+
+
+def zone_of(campaign: Any) -> tzinfo:
+    """Return the zone whose clock a campaign's times are told by; UTC for no campaign, or for all."""
+    from campaigns.campaign_values import usual_zone
+
+    return usual_zone(campaign.country, campaign.time_zone) if campaign is not None else UTC
 
 
 def heading(text: str) -> Any:

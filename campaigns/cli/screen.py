@@ -6,7 +6,9 @@ Everything here takes a `LiveState` and returns something rich can print; nothin
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import UTC
 from typing import TYPE_CHECKING, Any
+from zoneinfo import ZoneInfo
 
 from rich.console import Group
 from rich.table import Table
@@ -132,8 +134,9 @@ def _contacts(one: CampaignLive) -> Text:
     left = one.contacts
     told = Text(f"{left.open + left.live:,} left   {left.due:,} due now   {left.closed:,} done")
     if not left.due and left.next_at is not None:
-        today = output.local(left.next_at, "%Y-%m-%d") == output.local(one.counted_at, "%Y-%m-%d")
-        told.append(f"   next at {output.local(left.next_at, '%H:%M:%S' if today else '%Y-%m-%d %H:%M')}", style="dim")
+        next_at, now = (at.astimezone(ZoneInfo(one.zone)) for at in (left.next_at, one.counted_at))
+        pattern = "%H:%M:%S %Z" if next_at.date() == now.date() else "%Y-%m-%d %H:%M %Z"
+        told.append(f"   next at {next_at:{pattern}}", style="dim")
     return told
 
 
@@ -202,7 +205,7 @@ def _footer(state: LiveState) -> Text:
     alive: dict[str, int] = {}
     for process in state.processes:
         alive[process.kind] = alive.get(process.kind, 0) + process.alive
-    told = Text(f"{output.local(state.at, '%H:%M:%S')}  ", style="dim")
+    told = Text(f"{state.at.astimezone(UTC):%H:%M:%S} UTC  ", style="dim")
     for kind in ("web", "worker", "scheduler"):
         count = alive.get(kind, 0)
         told.append(f" {count} {kind}" if count else f" no {kind}", style="dim" if count else "yellow")

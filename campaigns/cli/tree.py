@@ -5,6 +5,7 @@ Only click is imported here and in what every command imports at its top, so `di
 
 from __future__ import annotations
 
+import errno
 import importlib
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -140,6 +141,9 @@ def in_a_sentence(exc: Exception) -> tuple[str, int]:
         return "another process is changing the same rows just now: try again in a moment", 75
     if isinstance(exc, PermissionError) and exc.filename:
         return f"no permission for {exc.filename}: check its owner and mode", 1
+    if isinstance(exc, OSError) and exc.errno in (errno.ENOSPC, errno.EDQUOT):
+        where = exc.filename or "the output"
+        return f"no room is left on the disk for {where}: make some and try again; what was written is not whole", 1
     first = next(iter(str(exc).strip().splitlines()), "") or type(exc).__name__
     return f"{type(exc).__name__}: {first[:300]}; run `dialer --debug ...` for the traceback", 1
 

@@ -11,7 +11,7 @@ from campaigns.cli.context import CliContext
 from campaigns.cli.tree import Command
 
 if TYPE_CHECKING:
-    from datetime import datetime
+    from datetime import datetime, tzinfo
 
     from campaigns.models import Campaign
     from campaigns.why import Explained
@@ -55,10 +55,10 @@ def why(context: CliContext, campaign: str, contact: str | None, of_list: str | 
     if as_json:
         output.print_json(told.as_json())
         return
-    _campaign(told, now)
+    _campaign(told, now, output.zone_of(found))
 
 
-def _campaign(told: CampaignWhy, now: datetime) -> None:
+def _campaign(told: CampaignWhy, now: datetime, zone: tzinfo) -> None:
     from rich.text import Text
 
     out = output.console()
@@ -77,7 +77,7 @@ def _campaign(told: CampaignWhy, now: datetime) -> None:
         return
     rows: list[list[Any]] = [[f"{counted.imported:,}", "contacts imported", ""]]
     for step in counted.steps:
-        until = f"first at {output.local(step.until)}" if step.until else ""
+        until = f"first at {output.local(step.until, zone)}" if step.until else ""
         rows.append([f"-{step.contacts:,}", step.reason, until])
     style = "bold green" if counted.dialable and not told.holding else "bold"
     left = "could be called, but for what is said above" if counted.dialable and told.holding else "can be called now"
@@ -91,7 +91,7 @@ def _campaign(told: CampaignWhy, now: datetime) -> None:
 def _contact(told: Explained, found: Campaign, as_json: bool) -> None:
     from campaigns.why import soonest
 
-    one, when = told.contact, soonest(told.verdicts)
+    one, when, zone = told.contact, soonest(told.verdicts), output.zone_of(found)
     if as_json:
         output.print_json({"campaign": found.name, **told.as_json()})
         return
@@ -105,17 +105,22 @@ def _contact(told: Explained, found: Campaign, as_json: bool) -> None:
         line = Text(f"{sign} {verdict.rule.replace('_', ' '):<13}", style=style)
         line.append(output.clean(verdict.why), style="")
         if verdict.until is not None and not verdict.allowed:
-            line.append(f"; allowed from {output.local(verdict.until)}", style="dim")
+            line.append(f"; allowed from {output.local(verdict.until, zone)}", style="dim")
         out.print(line)
     if told.allowed:
         click.echo("it can be called now")
     else:
-        click.echo(f"it cannot be called before {output.local(when)}" if when else "it cannot be called")
+        click.echo(f"it cannot be called before {output.local(when, zone)}" if when else "it cannot be called")
     if told.twins:
         output.note(f"{told.twins} other contacts of the campaign have this number")
     if told.attempts:
         rows = [
-            [output.local(tried.ordered_at, "%Y-%m-%d %H:%M:%S"), tried.number, tried.state, tried.trouble or "-"]
+            [
+                output.local(tried.ordered_at, zone, "%Y-%m-%d %H:%M:%S %Z"),
+                tried.number,
+                tried.state,
+                tried.trouble or "-",
+            ]
             for tried in told.attempts
         ]
         output.print_table(["Tried", "Number", "Outcome", "Trouble"], rows, title="Last attempts")

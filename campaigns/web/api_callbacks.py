@@ -51,9 +51,12 @@ class Releasing(Body):
 class When(Body):
     """When a callback is promised for, by the clock where the phone is, and to whom it belongs."""
 
-    day: date | None = Field(None, description="By default tomorrow.")
+    due: date | datetime | None = Field(None, description="A day, or a day and a time; by default tomorrow.")
     period: str = Field("", max_length=60, description="A period of the campaign; its default one when empty.")
-    at: time | None = Field(None, description="A time of that day, instead of a period.")
+    day: date | None = Field(None, description="The day, as `due`.", json_schema_extra={"deprecated": True})
+    at: time | None = Field(
+        None, description="A time of that day, instead of a period: as `due`.", json_schema_extra={"deprecated": True}
+    )
     until: time | None = Field(None, description="When it breaks.")
     owner: str | None = Field(None, max_length=200, description="The agent who is to call; anyone when empty.")
     pbx: str | None = Field(None, max_length=100)
@@ -107,7 +110,7 @@ def callbacks_api(application: Application, access: Access) -> APIRouter:
             owner = _agent(session, body.owner, body.pbx) if body.owner else None
             contact = callbacks.contact_for(session, campaign, body.contact, now)
             when = callbacks.when(
-                session, campaign, contact, day=body.day, period=body.period, at=_bare(body.at),
+                session, campaign, contact, due=body.due or body.day, period=body.period, at=_bare(body.at),
                 until=_bare(body.until), timing=timing, now=now,
             )  # fmt: skip
             made = callbacks.promise(
@@ -191,7 +194,7 @@ def callbacks_api(application: Application, access: Access) -> APIRouter:
             old, contact = callback_tickets.find(session, callback)
             campaign = session.get_one(Campaign, old.campaign_id)
             when = callbacks.when(
-                session, campaign, contact, day=body.day, period=body.period, at=_bare(body.at),
+                session, campaign, contact, due=body.due or body.day, period=body.period, at=_bare(body.at),
                 until=_bare(body.until), timing=timing, now=now,
             )  # fmt: skip
             made = callback_tickets.reschedule(

@@ -29,6 +29,7 @@ class Saying(Body):
     )
     due: date | datetime | None = Field(None, description="With a callback: a day, or a day and a time.")
     period: str = Field("", max_length=60, description="With a callback and a day.")
+    mine: bool = Field(False, description="With a callback: this agent is to call.")
     ready: bool = Field(False, description="The wrap-up is over with this.")
     pbx: str | None = Field(None, max_length=100)
 
@@ -46,6 +47,7 @@ class Correcting(Body):
 def dispositions_api(application: Application, access: Access) -> APIRouter:
     """Return the routes of dispositions under /api/v1."""
     router = APIRouter(prefix="/api/v1", tags=["dispositions"])
+    timing = application.settings.timing
 
     @router.get("/campaigns/{name}/dispositions", summary="The words there are, and the form an agent fills in")
     def words(name: str, retired: bool = False) -> dict[str, Any]:
@@ -61,8 +63,8 @@ def dispositions_api(application: Application, access: Access) -> APIRouter:
             who = roster.find_agent(session, agent.replace("\x00", ""), body.pbx)
             said = disposing.dispose(
                 session, who, body.code, call=body.call.replace("\x00", ""), note=body.note, answers=body.answers,
-                due=body.due, period=body.period, ready=body.ready, now=database_now(session),
-                who=access.who(request.scope),
+                due=body.due, period=body.period, mine=body.mine, ready=body.ready, timing=timing,
+                now=database_now(session), who=access.who(request.scope),
             )  # fmt: skip
             return disposing.told(said)
 
@@ -71,7 +73,7 @@ def dispositions_api(application: Application, access: Access) -> APIRouter:
         with application.transaction() as session:
             said = disposing.correct(
                 session, ref.replace("\x00", ""), body.code, note=body.note, due=body.due, period=body.period,
-                why=body.why, now=database_now(session), who=access.who(request.scope),
+                why=body.why, timing=timing, now=database_now(session), who=access.who(request.scope),
             )  # fmt: skip
             return disposing.told(said)
 

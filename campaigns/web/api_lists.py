@@ -99,6 +99,15 @@ def lists_api(desk: ListsDesk, follow: ImportStream, access: Access) -> APIRoute
     def rejects(name: str, import_id: ImportId) -> FileResponse:
         return desk.rejects(name, import_id)
 
+    @router.get(
+        "/imports/{import_id}/remarks",
+        summary="Rows that were taken, and not as the file has them: line, column, value, reason, what was done",
+        response_class=FileResponse,
+        responses=_CSV,
+    )
+    def remarks(name: str, import_id: ImportId) -> FileResponse:
+        return desk.remarks(name, import_id)
+
     @router.post("/imports/{import_id}/undo", summary="Take an import back, or stop one that is not over")
     def undo(request: Request, name: str, import_id: ImportId, body: Undoing) -> dict[str, Any]:
         row, undone = desk.undo(name, import_id, who=access.who(request.scope), why=body.why)

@@ -46,10 +46,15 @@ class Reading(Body):
     duplicates: Literal["skip", "update", "merge", "link"] | None = None
     duplicates_in: Literal["list", "campaign", "system"] | None = None
     within_days: int | None = Field(None, ge=0, le=36_500)
+    outside_hours: Literal["skip", "move", "keep"] | None = Field(
+        None, description="Callbacks promised for a time at which nobody may be called; by default they are left out."
+    )
 
     def options(self, session: Session, **more: Any) -> ImportOptions:
         """Return the options of the importer."""
-        given = self.model_dump(include={"delimiter", "encoding", "duplicates", "duplicates_in", "within_days"})
+        given = self.model_dump(
+            include={"delimiter", "encoding", "duplicates", "duplicates_in", "within_days", "outside_hours"}
+        )
         return merged(session, given | more, template=self.template, mapping=self.mapping)
 
 
@@ -100,6 +105,9 @@ class Template(Body):
     duplicates: Literal["skip", "update", "merge", "link"] | None = None
     duplicates_in: Literal["list", "campaign", "system"] | None = None
     within_days: int | None = Field(None, ge=0, le=36_500)
+    outside_hours: Literal["skip", "move", "keep"] | None = Field(
+        None, description="Callbacks promised for a time at which nobody may be called; by default they are left out."
+    )
     replace: bool = Field(False, description="Even if there is a template of that name.")
 
 
@@ -136,4 +144,5 @@ def told_import(row: ListRow) -> dict[str, Any]:
     return {
         "import": row.import_id, "list": row.name, "file": row.file_name, **{name: told[name] for name in names},
         "progress": round(row.progress, 4), "href": base, "rejects": f"{base}/rejects" if row.reject_file else None,
+        "remarks": f"{base}/remarks" if row.remarks_file else None,
     }  # fmt: skip

@@ -33,6 +33,7 @@ from campaigns.web.metrics import WebMetrics
 from campaigns.web.pages import pages_router
 from campaigns.web.pages_callbacks import callbacks_pages
 from campaigns.web.pages_lists import lists_pages
+from campaigns.web.pages_why import why_pages
 from campaigns.web.ringing import Ringer
 from campaigns.web.stream import LiveStream
 from campaigns.web.templating import STATIC
@@ -120,6 +121,7 @@ def create_app(
     app.include_router(lists_pages(desk, access, forgery))
     app.include_router(callbacks_pages(application))
     app.include_router(why_api(application))
+    app.include_router(why_pages(application))
     app.include_router(pages_router(live, access))
     app.mount("/static", StaticFiles(directory=STATIC), name="static")
     add_fault_handlers(app)

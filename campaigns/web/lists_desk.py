@@ -126,6 +126,11 @@ class ListsDesk:
         row = self.row(name, import_id)
         return downloads.kept(lists_view.reject_path(row), f"rejected-{import_id}-{row.file_name}")
 
+    def remarks(self, name: str, import_id: int) -> FileResponse:
+        """Return what was changed in rows that were taken: line, column, value, reason, and what was done."""
+        row = self.row(name, import_id)
+        return downloads.kept(lists_view.remarks_path(row), f"remarks-{import_id}-{row.file_name}")
+
     # Doing ----------------------------------------------------------------------------------------------------
 
     async def receive(

@@ -1,5 +1,6 @@
 """The pages of a campaign's lists: what was imported, and how a file becomes a list in three steps."""
 
+from contextlib import suppress
 from typing import Annotated, Any
 from urllib.parse import quote
 
@@ -143,6 +144,9 @@ def lists_pages(desk: ListsDesk, access: Access, forgery: Forgery) -> APIRouter:
                 reasons = lists_view.reasons(lists_view.reject_path(row), most=12)
             except (NotFound, OSError):
                 more["no_rejects"] = True
+        if row.remarks_file is not None:
+            with suppress(NotFound, OSError):
+                more["remarks"] = lists_view.reasons(lists_view.remarks_path(row), most=12)
         return page(request, template, row.campaign, row=row, reasons=reasons, **more)
 
     @router.get("/lists/{import_id}")
@@ -152,6 +156,10 @@ def lists_pages(desk: ListsDesk, access: Access, forgery: Forgery) -> APIRouter:
     @router.get("/lists/{import_id}/rejects")
     def rejects(name: str, import_id: ImportId) -> FileResponse:
         return desk.rejects(name, import_id)
+
+    @router.get("/lists/{import_id}/remarks")
+    def remarks(name: str, import_id: ImportId) -> FileResponse:
+        return desk.remarks(name, import_id)
 
     @router.get("/lists/{import_id}/undo")
     def ask(request: Request, name: str, import_id: ImportId) -> Response:
@@ -194,4 +202,4 @@ def _verdict(made: Preview | None, trouble: str, chosen: Chosen) -> str:
     changes = made.duplicates and chosen.plain.get("duplicates") in (UPDATE, MERGE)
     if made.whole and not made.accepted and not changes:
         return "bad"
-    return "warn" if made.rejected else "good"
+    return "warn" if made.rejected or made.remarks else "good"

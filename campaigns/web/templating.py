@@ -62,6 +62,8 @@ REPEATS = {
     "merge": "the contact gets what it lacks",
     "link": "take the row, and link the two",
 }
+# What becomes of a callback at a time when nobody may be called.
+OUTSIDE = {"skip": "leave the row out", "move": "move it to the next time that is allowed", "keep": "keep it as it is"}
 PLACES = {"list": "this file alone", "campaign": "this campaign", "system": "all campaigns"}
 _FIELD_WORDS = {
     "first_name": "first name",
@@ -110,7 +112,7 @@ def duration(value: float | None) -> str:
 
 def moment(value: datetime | None) -> str:
     """27 Nov 2026 16:05, in UTC: the page says so once."""
-    return "–" if value is None else f"{value.astimezone(UTC):%d %b %Y %H:%M}"
+    return "–" if value is None else f"{value.astimezone(UTC):%d %b %Y %H:%M} UTC"
 
 
 def field_words(name: str) -> str:
@@ -175,6 +177,7 @@ templates.env.globals.update(
     import_states=IMPORT_STATES,
     repeats_words=REPEATS,
     places_words=PLACES,
+    outside_words=OUTSIDE,
     abandonment_words=abandonment_words,
     abandonment_level=abandonment_level,
 )

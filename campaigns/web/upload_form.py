@@ -8,12 +8,12 @@ from urllib.parse import urlencode
 from sqlalchemy.orm import Session
 
 from campaigns.import_columns import parse_target, shown_field
-from campaigns.import_options import KINDS, ImportOptions
+from campaigns.import_options import KINDS, OUTSIDE_HOURS, ImportOptions
 from campaigns.import_repeats import ACTIONS, SCOPES
 from campaigns.import_templates import merged
 
 _COLUMN = "column."  # a field of the form for each column of the file: `column.Tel privato=phone`
-_PLAIN = ("template", "duplicates", "duplicates_in", "encoding", "delimiter", "list_name")
+_PLAIN = ("template", "duplicates", "duplicates_in", "outside_hours", "encoding", "delimiter", "list_name")
 _DELIMITERS = {"comma": ",", "semicolon": ";", "bar": "|", "tab": "\t"}
 
 
@@ -31,7 +31,12 @@ class Chosen:
         mapping = {
             name.removeprefix(_COLUMN): value for name, value in fields.items() if name.startswith(_COLUMN) and value
         }
-        allowed = {"duplicates": ACTIONS, "duplicates_in": SCOPES, "delimiter": tuple(_DELIMITERS)}
+        allowed = {
+            "duplicates": ACTIONS,
+            "duplicates_in": SCOPES,
+            "outside_hours": OUTSIDE_HOURS,
+            "delimiter": tuple(_DELIMITERS),
+        }
         plain = {
             name: fields[name][:200]
             for name in _PLAIN

@@ -10,6 +10,7 @@ _ON_PAGES: tuple[tuple[re.Pattern[str], str], ...] = tuple(
         (r",? ?or say which (?:it is )?with --mapping '?[^'(.;]*=[\w:]+'?", ", or choose what it is below"),
         (r": --mapping '[^'=]*=(\w+)' would call them", r": choose “\1” for it to call them"),
         (r": --mapping '[^'=]*=([^']*)' if it is", r": choose “\1” below if it is"),
+        (r"; or import with --outside-hours move, or keep", "; or choose below to move it there, or to keep it"),
         (r"; --duplicates says what else may be done", "; choose below what else may be done"),
         (r"or import (?:it )?again with --force", "or tick “Import it all the same”"),
         (r"; or import with --duplicates-in campaign to call it from here as well",

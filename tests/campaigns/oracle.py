@@ -4,6 +4,7 @@ It imports nothing of the product and reads tables by plain SQL. What a law says
 text and not from the packs; holidays are a list of days; hours are looked at second by second on the clock on the wall.
 """
 
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
@@ -35,7 +36,7 @@ ALSACE = {date(2026, 4, 3)}
 # A phone that rings thirty seconds can still ring in the thirtieth.
 RING = 30
 SECONDS = [0, *range(1, RING), RING]
-NOTHING_RANG = ("expired", "refused", "no_lines")
+NOTHING_RANG = ("expired", "refused", "no_lines", "no_agent")
 
 
 def between(local: datetime, *spans: tuple[float, float]) -> bool:
@@ -87,6 +88,11 @@ HOURS: dict[str, Callable[[datetime], bool]] = {
 PEACE = {"fr-2026": 60}
 NO = ("refusal", "do-not-call")
 RESTS = {"it-2026": timedelta(days=5)}
+# Packs by which somebody abandoned is called next with an agent kept, and the modes that keep none for each call.
+AGENT_NEXT = {"it-2026": timedelta(days=365)}
+WITHOUT_AN_AGENT = ("predictive", "power", "progressive")
+# Caller ids barred by law where a machine dials.
+BARRED = {"fr-2026": ("+336", "+337")}
 REST = timedelta(hours=72)
 
 
@@ -98,7 +104,10 @@ class History:
     ledger: list[Mapping[str, Any]]
     campaigns: dict[int, Mapping[str, Any]]
     packs: dict[int, str | None]
+    lists_of: Mapping[int, list[int]]
     meanings: dict[int, str]
+    caller_ids: dict[str, Mapping[str, Any]]
+    pools: list[Mapping[str, Any]]
     gone: set[str]  # who asked to be forgotten: nothing in the tables can say
 
     @classmethod
@@ -106,12 +115,18 @@ class History:
         def rows(query: str) -> list[Mapping[str, Any]]:
             return [dict(row) for row in session.execute(text(query)).mappings()]
 
+        lists: dict[int, list[int]] = defaultdict(list)
+        for row in rows("SELECT id, campaign_id FROM lists"):
+            lists[row["campaign_id"]].append(row["id"])
         return cls(
             rows("SELECT * FROM attempts"),
             rows("SELECT * FROM ledger ORDER BY id"),
             {row["id"]: row for row in rows("SELECT * FROM campaigns")},
             {row["id"]: row["rule_pack"] for row in rows("SELECT id, rule_pack FROM lists")},
+            lists,
             {row["id"]: row["meaning"] for row in rows("SELECT id, meaning FROM dispositions")},
+            {row["number"]: row for row in rows("SELECT * FROM caller_ids")},
+            rows("SELECT * FROM campaign_caller_ids"),
             set(gone),
         )
 
@@ -134,6 +149,23 @@ class History:
             if said and row["details"]["number"] in (contact["phone"], contact["phone2"]):
                 last = row["kind"] == "consent_given"
         return last
+
+    def shown(self, campaign: Mapping[str, Any], now: datetime) -> dict[str, float]:
+        """Return the caller ids that may be shown now, and how often each; a number without a cap endlessly."""
+        pool = [row["number"] for row in self.pools if row["campaign_id"] == campaign["id"]] or [campaign["caller_id"]]
+        packs = {campaign["rule_pack"], *(self.packs[one] for one in self.lists_of[campaign["id"]])}
+        left: dict[str, float] = {}
+        for number in pool:
+            kept = self.caller_ids.get(number)
+            if any(number.startswith(BARRED.get(pack, ())) for pack in packs if pack):
+                continue
+            if kept is not None and kept["resting_until"] is not None and now < kept["resting_until"]:
+                continue
+            cap = kept["daily_cap"] if kept is not None else None
+            calls = [one for one in self.attempts if one["caller_id"] == number and one["state"] not in NOTHING_RANG]
+            today = sum(now - timedelta(days=1) < one["ordered_at"] <= now for one in calls)
+            left[number] = float("inf") if cap is None else max(0, cap - today)
+        return {number: calls for number, calls in left.items() if calls}
 
     def refusals(self, contact: Mapping[str, Any], now: datetime, but: str = "") -> list[str]:
         """Say every rule that a call to the contact at `now` breaks. `but`: the reference of that very call."""
@@ -163,6 +195,9 @@ class History:
         rest = max(RESTS.get(pack, REST) for pack in packs)
         if any(one["state"] == "abandoned" and one["ended_at"] and now < one["ended_at"] + rest for one in to_it):
             found.append("rest")
+        asked = max(AGENT_NEXT.get(pack, timedelta(0)) for pack in packs)
+        if campaign["mode"] in WITHOUT_AN_AGENT and self._left_alone(to_it, now - asked):
+            found.append("agent")
         if self._said_no(packs, zones, earlier, contact["id"], numbers, now):
             found.append("refusal")
         found += self._too_often(packs, where, to_it, to_them, now)
@@ -171,6 +206,13 @@ class History:
         if (needs or recorded) and not self.agreed(contact, now):
             found.append("consent")
         return found
+
+    @staticmethod
+    def _left_alone(to_it: list[Mapping[str, Any]], since: datetime) -> bool:
+        """Whether the last thing the person heard of us, on this number, was nobody."""
+        ends = [one["ended_at"] for one in to_it if one["state"] == "abandoned" and one["ended_at"]]
+        last = max(ends, default=None)
+        return last is not None and last > since and not any(one["joined_at"] and _at(one) > last for one in to_it)
 
     def _said_no(
         self,

@@ -566,7 +566,7 @@ def test_what_the_hours_would_never_allow_is_not_promised(office: Desk, day: dat
     contact = factories.contact(office.session, office.campaign)
     grace = TIMING.model_copy(update={"callback_grace": 20.0})
     with pytest.raises(BadInput, match=rf"allow it from {allowed} \(Europe/Rome\) on"):
-        callbacks.when(office.session, office.campaign, contact, day=day, at=at, timing=grace, now=MONDAY)
+        callbacks.when(office.session, office.campaign, contact, due=day, at=at, timing=grace, now=MONDAY)
     early = callbacks.when(
         office.session, office.campaign, contact, day=date(2026, 3, 3), at=time(8, 45), timing=TIMING, now=MONDAY
     )

@@ -23,11 +23,20 @@ from campaigns.disposing import Said
 from campaigns.due_contacts import Which
 from campaigns.endings import close_attempt
 from campaigns.gate import Claim, Lines
-from campaigns.models import Assignment, Campaign, ContactList, Disposition, Ledger, Offer
+from campaigns.models import (
+    Assignment,
+    Callback,
+    CallbackTicket,
+    Campaign,
+    ContactList,
+    Disposition,
+    Ledger,
+    Offer,
+)
 from dialer.calls import CallState
 from dialer.dispositions import BUILT_IN
 from dialer.dispositions import Disposition as Word
-from dialer.errors import BadInput, NotFound, TryAgainLater
+from dialer.errors import BadInput, NotFound, RefusedByRule, TryAgainLater
 from dialer.retries import Rule
 from dialer.settings import TimingSettings
 from tests import factories
@@ -63,7 +72,9 @@ class Desk:
         session.flush()
 
     def says(self, code: str, *, now: datetime = NOW, **given: Any) -> Said:
-        return disposing.dispose(self.session, self.agent, code, now=now, who="cli:anna", **given)
+        return disposing.dispose(
+            self.session, self.agent, code, timing=TimingSettings(), now=now, who="cli:anna", **given
+        )
 
     def hangs_up(self, *, now: datetime = NOW + timedelta(minutes=3)) -> None:
         close_attempt(self.session, self.attempt, CallState.COMPLETED, now=now)
@@ -144,7 +155,7 @@ def test_nobody_speaks_for_another_agent(desk: Desk, session: Session, running: 
 def test_who_has_spoken_with_nobody_has_nothing_to_say(session: Session, running: Campaign) -> None:
     agent = factories.agent(session, running, state="wrap_up")
     with pytest.raises(NotFound, match="spoken with nobody"):
-        disposing.dispose(session, agent, "sale", now=NOW, who="x")
+        disposing.dispose(session, agent, "sale", timing=TimingSettings(), now=NOW, who="x")
 
 
 def test_a_customer_who_is_just_being_joined_is_waited_for(desk: Desk) -> None:
@@ -299,18 +310,70 @@ def test_and_it_is_used_up_like_the_first(desk: Desk, session: Session) -> None:
         (date(2026, 3, 2), "Dawn", "is over"),
         (date(2026, 3, 3), "Night", "rules of calling"),
         (date(2026, 3, 3), "Siesta", "no period"),
-        (datetime(2026, 3, 2, 9, 0), "", "that is past"),
+        (datetime(2026, 3, 2, 9, 0), "", "is over since 2026-03-02 09:00"),
         (datetime(2026, 3, 2, 20, 30), "", "rules of calling"),
-        (datetime(2026, 3, 3, 10, 0), "Dawn", "leave out --period"),
+        (datetime(2026, 3, 3, 10, 0), "Dawn", "either a period or a time"),
     ],
 )
 def test_a_promise_that_could_not_be_kept_is_not_made(
     desk: Desk, session: Session, due: date | datetime | None, period: str, told: str
 ) -> None:
     periods.define(session, desk.campaign.id, "Dawn", "06:00", "09:30", who="x", now=NOW)
+    desk.campaign.hours = "always"
     periods.define(session, desk.campaign.id, "Night", "21:00", "23:00", who="x", now=NOW)
+    desk.campaign.hours = "09:00-20:00"  # made narrower since
     with pytest.raises((BadInput, NotFound), match=told):
         desk.says("callback", due=due, period=period)
+
+
+def callbacks_of(desk: Desk) -> list[Callback]:
+    query = select(Callback).where(Callback.contact_id == desk.contact.id).order_by(Callback.id)
+    return list(desk.session.scalars(query.execution_options(populate_existing=True)))
+
+
+def test_a_word_makes_the_same_promise_as_everything_else_and_at_once(desk: Desk, session: Session) -> None:
+    desk.says("callback", due=datetime(2026, 3, 3, 15, 30), mine=True)
+    (made,) = callbacks_of(desk)
+    due = datetime(2026, 3, 3, 14, 30, tzinfo=UTC)
+    assert (made.due_at, made.deadline_at) == (due, due + timedelta(minutes=30))
+    assert (made.owner_id, made.made_by, desk.contact.state) == (desk.agent.id, "cli:anna", "live")
+    desk.hangs_up()
+    assert (desk.contact.state, desk.contact.next_at, desk.contact.kept_for) == ("open", due, desk.agent.id)
+    assert [one.result for one in callbacks_of(desk)] == [""], "the call before it is none of its calls"
+
+
+def test_a_time_is_promised_by_the_clock_where_the_phone_is(session: Session, running: Campaign) -> None:
+    desk = Desk(session, running, phone="+442079460000")
+    desk.says("callback", due=datetime(2026, 3, 3, 15, 30))
+    assert callbacks_of(desk)[0].due_at == datetime(2026, 3, 3, 15, 30, tzinfo=UTC)
+
+
+def test_another_time_agreed_in_the_call_that_keeps_a_promise_keeps_it_and_has_its_ticket(
+    desk: Desk, session: Session
+) -> None:
+    before = NOW - timedelta(hours=1)
+    desk.contact.due_date = NOW.date()
+    kept = Callback(
+        campaign_id=desk.campaign.id, contact_id=desk.contact.id, due_date=NOW.date(), zone="Europe/Rome",
+        due_at=NOW - timedelta(minutes=1), deadline_at=NOW + timedelta(minutes=30),
+        alarm_at=NOW + timedelta(minutes=15), made_at=before, made_by="x",
+    )  # fmt: skip
+    session.add(kept)
+    desk.attempt.ringing_at = NOW
+    session.flush()
+    desk.says("callback", due=datetime(2026, 3, 2, 15, 30), now=NOW + timedelta(minutes=2))  # the same day
+    desk.hangs_up()
+    old, new = callbacks_of(desk)
+    assert (old.result, old.called_at, new.result) == ("kept", NOW, "")
+    assert desk.contact.next_at == new.due_at == datetime(2026, 3, 2, 14, 30, tzinfo=UTC)
+    (ticket,) = session.scalars(select(CallbackTicket))
+    assert (ticket.callback_id, ticket.attempt_id, ticket.status) == (old.id, desk.attempt.id, "Answered")
+
+
+def test_nobody_on_the_do_not_call_list_is_promised_a_call_by_a_word(desk: Desk, session: Session) -> None:
+    do_not_call.add(session, ROME, country="IT", who="x", now=NOW)
+    with pytest.raises(RefusedByRule, match="do-not-call list"):
+        desk.says("callback", due=date(2026, 3, 4))
 
 
 def test_only_a_callback_has_a_due_date(desk: Desk) -> None:
@@ -341,7 +404,9 @@ def test_a_number_dialled_by_hand_is_called_again_only_if_it_was_promised(sessio
 
 def correct(desk: Desk, code: str, **given: Any) -> Said:
     later = NOW + timedelta(days=1)
-    return disposing.correct(desk.session, desk.attempt.ref, code, now=later, who="cli:boss", **given)
+    return disposing.correct(
+        desk.session, desk.attempt.ref, code, timing=TimingSettings(), now=later, who="cli:boss", **given
+    )
 
 
 def test_a_supervisor_changes_a_word_with_a_reason(desk: Desk, session: Session) -> None:
@@ -385,7 +450,7 @@ def test_a_contact_closed_for_a_reason_of_its_own_stays_closed(desk: Desk) -> No
 def test_a_call_nobody_met_anybody_in_has_no_word(session: Session, running: Campaign) -> None:
     silent = factories.attempt(session, running, state=CallState.NO_ANSWER)
     with pytest.raises(BadInput, match="no agent met anybody"):
-        disposing.correct(session, silent.ref, "sale", why="x", now=NOW, who="x")
+        disposing.correct(session, silent.ref, "sale", why="x", timing=TimingSettings(), now=NOW, who="x")
 
 
 def test_a_word_said_over_an_open_offer_withdraws_it(desk: Desk, session: Session) -> None:

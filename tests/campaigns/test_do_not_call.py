@@ -54,14 +54,16 @@ def test_a_number_is_kept_in_e164_with_who_why_and_when(session: Session) -> Non
     assert _kinds(session) == [("dnc_added", "ada", "+390612345678")]
 
 
-def test_adding_a_number_again_keeps_the_older_entry(session: Session) -> None:
+def test_adding_a_number_again_keeps_the_older_entry_and_both_reasons_with_their_dates(session: Session) -> None:
     first = _add(session, "0612345678", reason="first")
-    again, new = do_not_call.add(
-        session, "+39 06 12345678", country="IT", reason="second", who="bob", now=NOW + timedelta(days=1)
-    )
-    assert not new
-    assert (again.id, again.reason, again.added_at) == (first.id, "first", NOW)
-    assert len(_kinds(session)) == 1
+    for reason in ("second", "second", "", "first"):  # said twice, it is written once
+        again, new = do_not_call.add(
+            session, "+39 06 12345678", country="IT", reason=reason, who="bob", now=NOW + timedelta(days=1)
+        )
+        assert not new
+    kept = "first; second (person, bob, 2026-03-03)"
+    assert (again.id, again.reason, again.added_at) == (first.id, kept, NOW)
+    assert [kind for kind, _, _ in _kinds(session)] == ["dnc_added", "dnc_added_again"]
 
 
 def test_one_number_may_be_on_the_list_of_a_campaign_and_of_all(session: Session, campaign: Campaign) -> None:

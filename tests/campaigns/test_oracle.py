@@ -41,6 +41,13 @@ CAMPAIGNS = {
     "lyon": ("FR", "fr-2026", "always", "progressive", None, ["+331"], [""]),  # the people of paris, for another client
     "message": ("GB", "uk-2026", "always", "agentless", None, ["+4420"], [""]),
 }  # fmt: skip
+# Campaign -> its caller ids, each with its cap; `states` and `debts` share one, and `paris` has one barred by law.
+POOLS = {
+    "home": {"+390210001001": 4, "+390210001002": 3},
+    "states": {"+12125550100": 4, "+13055550100": None},
+    "debts": {"+12125550100": 4},
+    "paris": {"+33612345678": None, "+33162000001": None},
+}
 TAILS = {"+3906": "123450{:02}", "+331": "423456{:02}", "+4420": "712345{:02}"}
 ENDS = (
     "no_answer",
@@ -75,6 +82,13 @@ class Month:
             for n in range(10):
                 self._somebody(made, of.id, heads[n % len(heads)], n, homes[n % len(homes)], start)
             self.campaigns.append(made)
+            for shown, cap in POOLS.get(name, {}).items():
+                caller_ids = {"n": shown, "cap": cap, "c": made.id}
+                session.execute(
+                    text("INSERT INTO caller_ids (number, daily_cap) VALUES (:n, :cap) ON CONFLICT DO NOTHING"),
+                    caller_ids,
+                )
+                session.execute(text("INSERT INTO campaign_caller_ids VALUES (:c, :n)"), caller_ids)
         session.flush()
         self.words = {made.id: [word.id for word in dispositions.all_of(session, made.id)] for made in self.campaigns}
         self.noes = {made.id: dispositions.get(session, made, "refusal").id for made in self.campaigns}
@@ -135,10 +149,18 @@ class Month:
             campaign = self.random.choice(self.campaigns)
             verb: Callable[..., object] = lifecycle.resume if campaign.state == "paused" else lifecycle.pause
             verb(self.session, campaign.name, now=now, who="test")
+        elif whim < 0.22:
+            resting = {"n": self.random.choice(["+13055550100", "+390210001001"]), "until": now + timedelta(hours=30)}
+            self.session.execute(
+                text("UPDATE caller_ids SET resting_until = :until, resting_because = 'x' WHERE number = :n"), resting
+            )
         self.session.flush()
         # Whatever the rules put off or closed is due again: they must say no again.
         self.session.execute(
-            text("UPDATE contacts SET state = 'open', next_at = :now, closed_because = '' WHERE state <> 'live'"),
+            text(
+                "UPDATE contacts SET state = 'open', next_at = :now, closed_because = '', due_date = NULL "
+                "WHERE state <> 'live'"
+            ),
             {"now": now},
         )
         self.session.expire_all()
@@ -165,12 +187,21 @@ def test_gate_and_oracle_agree_on_every_contact_at_every_moment(session: Session
         ]
         before = History.read(session, world.gone)
         wanted = {one["id"]: before.refusals(one, now) for one in due}
+        shown = before.shown(before.campaigns[campaign.id], now)
+        left = sum(shown.values())
         claim = Claim(f"campaign:{campaign.id}", "test", 1)
         passed = gate.order(session, campaign.id, 40, Lines({"4": 90}), claim, now=now, timing=TimingSettings())
         session.flush()
         ordered = set(session.scalars(select(Attempt.contact_id).where(Attempt.ref.in_(passed.refs))))
         allowed = {contact for contact, refusals in wanted.items() if not refusals}
+        used = Counter(session.scalars(select(Attempt.caller_id).where(Attempt.ref.in_(passed.refs))))
         context = f"seed {SEED}, {month}, {campaign.name} at {now.isoformat()}"
+        beyond = {number: calls for number, calls in used.items() if calls > shown.get(number, 0)}
+        assert not beyond, f"{context}: the gate alone shows {beyond} beyond {shown}"
+        if left < len(due):  # the caller ids decide how many, and the gate looks no farther
+            world.seen["caller ids"] += 1
+            allowed &= ordered
+            assert not left or ordered or not allowed
         assert ordered == allowed, (
             f"{context}: the gate alone allows {[wanted[one] for one in ordered - allowed]}, "
             f"the oracle alone {[one for one in due if one['id'] in allowed - ordered]}; refused {passed.refused}"
@@ -180,9 +211,9 @@ def test_gate_and_oracle_agree_on_every_contact_at_every_moment(session: Session
         world.seen.update(rule for refusals in wanted.values() for rule in refusals)
     print(f"\n{month}, seed {SEED}: {calls} calls allowed, {refused} refused; {dict(world.seen)}")
     assert calls > 50
-    rules = {"do_not_call", "hours", "number_gap", "rest", "consent", "refusal"}
+    rules = {"do_not_call", "hours", "number_gap", "rest", "consent", "refusal", "caller ids"}
     if TICKS >= 1000:  # what a short month may miss
-        rules |= {"campaign", "attempts", "number_open", "three a day", "seven in seven", "four in thirty"}
+        rules |= {"agent", "campaign", "attempts", "number_open", "three a day", "seven in seven", "four in thirty"}
     assert rules <= set(world.seen), f"a month in which nobody met {rules - set(world.seen)} shows nothing"
 
 
@@ -191,15 +222,17 @@ def test_gate_and_oracle_agree_on_every_contact_at_every_moment(session: Session
     [
         ("campaigns.laws.in_force", lambda *_: InForce()),
         ("campaigns.earlier_calls.EarlierCalls.refused_at", lambda *_: None),
+        ("campaigns.judging.asks_for_agent", lambda *_: ""),
+        ("campaigns.caller_ids._kept_back", lambda *_: ("", None)),
     ],
-    ids=["no laws", "deaf to a no"],
+    ids=["no laws", "deaf to a no", "no agent kept", "any caller id"],
 )
 def test_the_oracle_finds_what_a_gate_without_a_rule_would_let_pass(
     session: Session, monkeypatch: pytest.MonkeyPatch, broken: tuple[str, Callable[..., object]]
 ) -> None:
-    """Sabotage: without the laws' hours and caps, or deaf to a no, the same month ends in a disagreement."""
+    """Sabotage: with one rule less the same month ends in a disagreement."""
     monkeypatch.setattr(*broken)
-    with pytest.raises(AssertionError, match="the gate alone allows"):
+    with pytest.raises(AssertionError, match="the gate alone"):
         test_gate_and_oracle_agree_on_every_contact_at_every_moment(session, "spring")
 
 

@@ -8,6 +8,7 @@ from campaigns import disposing, scripts
 from campaigns.models import Agent, Assignment, Attempt, Campaign, Contact, Ledger, Offer
 from dialer.calls import CallState
 from dialer.errors import BadInput, NotFound
+from dialer.settings import TimingSettings
 from tests import factories
 from tests.factories import NOW
 
@@ -72,7 +73,7 @@ def test_answers_are_kept_with_the_call(session: Session, running: Campaign, ann
     made = talk(session, running, anna, bruno)
 
     def say(code: str, **answers: str) -> None:
-        disposing.dispose(session, anna, code, answers=answers, now=NOW, who="x")
+        disposing.dispose(session, anna, code, answers=answers, timing=TimingSettings(), now=NOW, who="x")
 
     say("later", remark="at lunch")
     with pytest.raises(BadInput, match="wants budget"):
@@ -82,7 +83,7 @@ def test_answers_are_kept_with_the_call(session: Session, running: Campaign, ann
     say("sale", budget="9,5")
     assert made.answers == {"remark": "at lunch", "budget": 9.5}
     assert scripts.for_agent(session, anna).answers == made.answers
-    disposing.correct(session, made.ref, "refusal", why="x", now=NOW, who="x")
+    disposing.correct(session, made.ref, "refusal", why="x", timing=TimingSettings(), now=NOW, who="x")
     assert made.answers == {"remark": "at lunch", "budget": 9.5}
 
 

@@ -51,7 +51,7 @@ def test_a_number_on_no_list_is_promised_a_callback_with_an_owner(
     dialer: Dialer, session: Session, anna: Agent
 ) -> None:
     told = dialer.json(
-        "callbacks", "add", "spring", "06 12345678", "--on", tomorrow(), "--at", "15:30", "--owner", "101",
+        "callbacks", "add", "spring", "06 12345678", "--due", f"{tomorrow()}T15:30", "--owner", "101",
         "--why", "asks about the offer",
     )  # fmt: skip
     assert (told["number"], told["owner"], told["zone"]) == ("+390612345678", "Anna Rossi", "Europe/Rome")
@@ -72,11 +72,12 @@ def test_a_number_on_no_list_is_promised_a_callback_with_an_owner(
 @pytest.mark.parametrize(
     ("given", "code", "told"),
     [
-        (("spring", "06 12345678", "--on", "2020-01-01"), 2, "that time is over"),
+        (("spring", "06 12345678", "--due", "2020-01-01"), 2, "that time is over"),
         (("spring", "06 12345678", "--period", "Noon"), 2, "there is no period 'Noon'"),
         (("spring", "06 12345678", "--owner", "999"), 4, "999"),
         (("spring", "nobody"), 2, "neither a contact of campaign spring nor a number"),
-        (("spring", "06 12345678", "--on", "2030-01-01T10:00"), 2, "--at"),
+        (("spring", "06 12345678", "--due", "2027-01-01", "--on", "2027-01-02"), 2, "leave out --on"),
+        (("spring", "06 12345678", "--on", "2027-01-01T10:00", "--at", "11:00"), 2, "given twice"),
         (("autumn", "06 12345678"), 4, "autumn"),
     ],
 )
@@ -146,12 +147,45 @@ def test_a_rule_that_says_no_starts_nothing(dialer: Dialer, session: Session, ca
     assert (result.exit_code, "is outside" in result.stderr) == (5, True)
     assert session.scalars(select(Attempt)).all() == []
     assert session.scalars(select(CallbackTicket)).all() == []
+    kept = session.get_one(Callback, number)
+    assert (kept.taken_by, kept.held_until) == (None, None), "who could not call it keeps nobody from it"
+    verbs = session.scalars(select(Ledger.details["verb"].astext).where(Ledger.kind == "callback")).all()
+    assert verbs == ["promised", "taken", "released"]
+
+
+def test_what_was_taken_before_stays_taken_when_its_start_is_refused(
+    dialer: Dialer, session: Session, campaign: Campaign, anna: Agent
+) -> None:
+    number = promised(dialer)
+    dialer.ok("callbacks", "take", str(number), "101")
+    campaign.hours = "00:00-00:01"
+    session.commit()
+    assert dialer("callbacks", "start", str(number), "101").exit_code == 5
+    assert session.get_one(Callback, number).taken_by == anna.id
+
+
+def test_an_agent_who_cannot_be_put_on_the_line_keeps_nobody_from_it(
+    dialer: Dialer, session: Session, campaign: Campaign
+) -> None:
+    factories.agent(session, campaign, user_id="102", state="talking")
+    session.commit()
+    number = promised(dialer)
+    assert dialer("callbacks", "start", str(number), "102").exit_code == 75
+    assert session.get_one(Callback, number).taken_by is None
+
+
+def test_the_words_of_the_first_release_still_work_and_are_not_told(
+    dialer: Dialer, session: Session, anna: Agent
+) -> None:
+    told = dialer.json("callbacks", "add", "spring", "06 12345678", "--on", tomorrow(), "--at", "15:30")
+    assert told["when"].endswith("15:30 (Europe/Rome)")
+    assert "--on" not in dialer.ok("callbacks", "add", "--help")
 
 
 def test_another_time_is_a_new_promise_to_the_same_owner(dialer: Dialer, session: Session, anna: Agent) -> None:
     dialer.ok("callbacks", "periods", "define", "spring", "Morning", "09:00", "12:30", "--default")
     number = promised(dialer, "--owner", "101")
-    told = dialer.json("callbacks", "reschedule", str(number), "--on", "2027-03-30", "--comment", "on holiday")
+    told = dialer.json("callbacks", "reschedule", str(number), "--due", "2027-03-30", "--comment", "on holiday")
     assert (told["became"], told["owner"], told["period"]) == ("moved", "Anna Rossi", "Morning")
     assert [row["id"] for row in dialer.json("callbacks", "list")["callbacks"]] == [told["callback"]]
     result = dialer("callbacks", "close", str(number), "--status", "Email")

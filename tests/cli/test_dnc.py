@@ -26,6 +26,22 @@ def test_a_number_is_added_checked_and_removed_with_a_reason(dialer: Dialer, ses
     assert [tuple(row) for row in kinds] == [("dnc_added", "asked us"), ("dnc_removed", "asked again")]
 
 
+def test_one_number_is_bound_and_the_persons_others_are_told_or_bound_too(dialer: Dialer, session: Session) -> None:
+    campaign = factories.campaign(session, name="spring")
+    mobile, office = "+393331234567", "+390687654321"
+    factories.contact(session, campaign, phone=ROME, phone2=mobile, more_numbers=[office])
+    session.commit()
+    told = dialer.json("dnc", "add", ROME)
+    assert (told["bound"], told["also_theirs"]) == ([ROME], [office, mobile])
+    assert not dialer.json("dnc", "check", mobile)["blocked"]
+    result = dialer("dnc", "add", ROME)
+    assert f"may still be called at {office}, {mobile}: `dialer dnc add {ROME} --person`" in result.stderr
+    told = dialer.json("dnc", "add", mobile, "--person", "--reason", "letter of 3 March")
+    assert (told["bound"], told["also_theirs"]) == ([mobile, ROME, office], [])
+    assert dialer.json("dnc", "check", office)["entries"][0]["reason"] == "letter of 3 March"
+    assert "letter of 3 March" in dialer.ok("dnc", "check", ROME), "the reason given later is not dropped"
+
+
 def test_a_number_is_read_as_its_campaign_writes_it(dialer: Dialer, session: Session) -> None:
     factories.campaign(session, name="spring", country="FR")
     factories.campaign(session, name="herbst", country="DE")

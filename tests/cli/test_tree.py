@@ -163,6 +163,13 @@ def test_what_the_database_says_is_put_in_our_words(sqlstate: str, told: str, co
     assert (told in sentence, exit_code) == (True, code)
 
 
+def test_a_full_disk_is_a_sentence_that_says_what_was_written_is_not_whole() -> None:
+    with pytest.raises(OSError, match="No space") as raised, Path("/dev/full").open("w") as full:
+        full.write("x")
+    told, code = in_a_sentence(raised.value)
+    assert (told.startswith("no room is left on the disk for the output"), code) == (True, 1)
+
+
 @pytest.mark.parametrize(("typed", "meant"), [("campain", "campaign"), ("stats", "status")])
 def test_a_mistyped_command_is_answered_with_the_near_one(typed: str, meant: str) -> None:
     result = CliRunner().invoke(whole_tree(), [typed])

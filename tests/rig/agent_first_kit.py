@@ -141,7 +141,7 @@ def _dispose_all(app: Application) -> None:
     for agent_id in done:
         with suppress(DialerError), app.transaction() as session:
             agent = session.get_one(Agent, agent_id)
-            disposing.dispose(session, agent, "done", ready=True, now=database_now(session), who="test")
+            disposing.dispose(session, agent, "done", ready=True, timing=QUICK, now=database_now(session), who="test")
 
 
 def _count(app: Application, peer: AgentFirstPeer, numbers: list[str]) -> Result:

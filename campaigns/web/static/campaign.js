@@ -74,7 +74,7 @@ function showAgents(agents) {
   if (!agents.people.length) return;
   const rows = agents.people.map((person) => {
     const [character, word] = words.agent[person.state];
-    const since = new Date(person.since).toLocaleString();
+    const since = new Date(person.since).toLocaleString([], { timeZoneName: "short", hourCycle: "h23" });
     const level = person.state === "out" ? 0 : LONG.filter((limit) => person.seconds >= limit).length;
     return make(
       "tr",

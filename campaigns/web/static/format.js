@@ -35,4 +35,4 @@ export function abandonmentWords(spent) {
 // The reason of a pace without the number it opens with, which stands beside it in large.
 export const because = (why) => why.replace(/^\d+: /, "");
 
-export const clock = (date) => date.toLocaleTimeString([], { hourCycle: "h23" });
+export const clock = (date) => date.toLocaleTimeString([], { hourCycle: "h23", timeZoneName: "short" });
