@@ -15,6 +15,8 @@ from dialer.abandonment import PACKS
 from dialer.modes import MODES
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from campaigns.application import Application
     from campaigns.overview import CampaignRow
     from campaigns.roster import AgentsSpec
@@ -37,7 +39,13 @@ def campaign() -> None:
         --agents group:Sales --caller-id +390551234567 --hours 09:00-20:00""",
 )
 @click.argument("name")
-@click.option("--pbx", "pbx_name", help="PBX of the settings that makes the calls. Default: the only one.")
+@click.option(
+    "--pbx",
+    "pbx_names",
+    multiple=True,
+    help="PBX of the settings that makes the calls; several share them. Default: the only one.",
+)
+@click.option("--standby", "standbys", multiple=True, help="PBX that steps in when one of those cannot be called on.")
 @click.option(
     "--mode", type=click.Choice(MODES), default="predictive", show_default=True,
     help="predictive dials ahead of the agents, progressive one call and power a fixed number for each free one; "
@@ -79,20 +87,26 @@ def create(context: CliContext, /, as_json: bool, **given: Any) -> None:
     """Write a new campaign NAME as a draft."""
     from campaigns import caller_id_pools, lifecycle, overview, roster
     from campaigns.db import database_now
+    from dialer import modes
 
     with context.application() as app:
-        pbx = app.pbx(given.pop("pbx_name") or _only_pbx(app))
+        first, *more = given.pop("pbx_names") or (_only_pbx(app),)
         agents = given.pop("agents")
+        every = [app.pbx(name) for name in (first, *more, *given["standbys"])]
+        for one in every:  # so that whoever is refused is named
+            modes.check(given["mode"], one.name, one.features)
+        features = frozenset.intersection(*(one.features for one in every))
         # The PBX is asked before anything is written: a network read inside a transaction would hold its locks.
         spec = roster.parse(agents) if agents else None
-        users, unseen = _users(app, pbx.name, spec) if spec else ([], "")
+        users, unseen = users_of(app, [one.name for one in every], spec) if spec else ({first: []}, "")
         given["max_lines"] = given["max_lines"] or None
         given["wrap_up_limit"] = given.pop("wrap_up")
         with app.transaction() as session:
             now = database_now(session)
             given |= {"may_raise": app.settings.rights.may_raise_ceiling, "now": now, "who": who()}
-            made = lifecycle.create(session, pbx=pbx.name, features=pbx.features, **given)
-            change = roster.assign(session, made, spec, users, now=now, who=who()) if spec else None
+            made = lifecycle.create(session, pbx=first, more_pbxes=more, features=features, **given)
+            mine = users.pop(first)
+            change = roster.assign(session, made, spec, mine, others=users, now=now, who=who()) if spec else None
             row = overview.campaign_rows(session, now, name=made.name)[0]
             doubts = caller_id_pools.doubts(made, made.caller_id, ())
     if as_json:
@@ -126,6 +140,27 @@ def _only_pbx(app: Application) -> str:
         return names[0]
     told = f"there are {', '.join(names)}" if names else "there is none: add a [pbx.NAME] section"
     raise click.UsageError(f"say which PBX with --pbx; in the settings {told}")
+
+
+def users_of(app: Application, pbxes: Sequence[str], spec: AgentsSpec) -> tuple[dict[str, list[PbxUser]], str]:
+    """The users of each PBX, as `_users` of its part of the spec; what could not be seen is said."""
+    from campaigns.roster import AgentsSpec
+    from dialer.errors import ServiceUnreachable
+
+    if len(pbxes) == 1:
+        users, unseen = _users(app, pbxes[0], spec)
+        return {pbxes[0]: users}, unseen
+    found: dict[str, list[PbxUser]] = {}
+    troubles: list[str] = []
+    for pbx in pbxes:
+        part = spec.of(pbx)
+        groups = (*spec.groups, *part.groups)
+        asked = AgentsSpec((*spec.user_ids, *part.user_ids), groups, spec.everybody or part.everybody)
+        found[pbx], unseen = _users(app, pbx, asked)
+        if unseen and spec.user_ids:
+            raise ServiceUnreachable(f"{unseen}; with several PBXs write whose they are: {pbx}/101")
+        troubles += [unseen] if unseen else []
+    return found, "; ".join(troubles)
 
 
 def _users(app: Application, pbx: str, spec: AgentsSpec) -> tuple[list[PbxUser], str]:
