@@ -431,6 +431,9 @@ class Attempt(PlacedCall, Base):
     agent_answered_at: Mapped[datetime | None] = mapped_column(Instant)  # where the PBX tells it
 
 
+LEFT_BEHIND = "left behind on a PBX that is out of use"
+
+
 class AgentLeg(PlacedCall, Base):
     """A call to an agent's phone that parks the agent on the waiting IVR until a customer comes."""
 
@@ -438,6 +441,7 @@ class AgentLeg(PlacedCall, Base):
     __table_args__ = (
         Index("uq_agent_legs_open_agent", "agent_id", unique=True, postgresql_where=text("ended_at IS NULL")),
         Index("ix_agent_legs_call_id", "pbx", "pbx_call_id"),
+        Index("ix_agent_legs_left_behind", "pbx", "ended_at", postgresql_where=text(f"trouble = '{LEFT_BEHIND}'")),
         CheckConstraint(f"(ended_at IS NULL) = ({_OPEN_SQL})", name="final_is_ended"),
     )
     id: Mapped[int] = mapped_column(BigInteger, Identity(always=False), primary_key=True)

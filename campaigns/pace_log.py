@@ -93,6 +93,7 @@ class Decided:
     calls: int
     ordered: int
     why: str
+    pbx: str = ""  # where the campaign has several
 
     def as_json(self) -> dict[str, Any]:
         """Return the decision for a program."""
@@ -109,7 +110,7 @@ def last_decisions(session: Session, campaign: str, count: int) -> list[Decided]
         .limit(count)
     )
     return [
-        Decided(row.decided_at, row.until_at, row.ticks, row.calls, row.ordered, row.why)
+        Decided(row.decided_at, row.until_at, row.ticks, row.calls, row.ordered, row.why, row.pbx)
         for row in session.scalars(query)
     ]
 

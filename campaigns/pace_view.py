@@ -57,13 +57,17 @@ _VIEW = text(
       (SELECT json_agg(json_build_array(m.pbx, m.role, s.out_since, s.back_since, s.out_why) ORDER BY m.position)
          FROM campaign_pbxes m LEFT JOIN pbx_status s ON s.pbx = m.pbx WHERE m.campaign_id = c.id) AS members,
       CASE WHEN EXISTS (SELECT FROM campaign_pbxes m WHERE m.campaign_id = c.id) THEN
-        (SELECT json_build_array(count(*), count(*) FILTER (WHERE t.state = ANY(:on_the_way) AND NOT t.agent_first),
+        (SELECT json_build_array(count(*), count(*) FILTER (
+                                   -- An order of which a lost PBX tells no end: nobody is rung so long.
+                                   WHERE t.state = ANY(:on_the_way) AND NOT t.agent_first
+                                     AND t.ordered_at > CAST(:now AS timestamptz) - interval '1 minute'),
                                  count(*) FILTER (WHERE t.state = ANY(:served) AND NOT EXISTS (
                                    SELECT FROM assignments g WHERE g.attempt_id = t.id AND g.ended_at IS NULL)))
            FROM attempts t WHERE t.campaign_id = c.id AND t.ended_at IS NULL AND t.pbx <> here.pbx) END AS on_others,
       CASE WHEN EXISTS (SELECT FROM campaign_pbxes m WHERE m.campaign_id = c.id) THEN
         (SELECT count(*) FROM campaign_agents x JOIN agents y ON y.id = x.agent_id
-          WHERE x.campaign_id = c.id AND y.pbx <> here.pbx AND y.state NOT IN ('out', 'paused')) END
+          WHERE x.campaign_id = c.id AND y.pbx <> here.pbx AND y.state NOT IN ('out', 'paused')
+            AND NOT EXISTS (SELECT FROM pbx_status s WHERE s.pbx = y.pbx AND s.out_since IS NOT NULL)) END
         AS at_work_on_others,
       (SELECT json_agg(json_build_array(t.gateway, t.campaign_id, t.sent_at)) FROM attempts t
         WHERE t.ended_at IS NULL AND t.pbx = here.pbx AND t.campaign_id <> c.id) AS others,

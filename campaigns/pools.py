@@ -43,6 +43,11 @@ def names(session: Session, campaign: Campaign) -> list[str]:
     return [place.pbx for place in of(session, campaign)]
 
 
+def in_the_pool(session: Session, campaign: Campaign) -> list[str]:
+    """Return the PBXs that share the campaign's calls while all is well."""
+    return [place.pbx for place in of(session, campaign) if place.role == POOL]
+
+
 def members(session: Session, campaign: Campaign, *, now: datetime, timing: TimingSettings) -> list[Member]:
     """Return the campaign's PBXs with what is known of their health."""
     places = of(session, campaign, removed=True)

@@ -58,6 +58,18 @@ def needed(session: Session, agent: Agent, now: datetime) -> bool:
     return any(_must(session, campaign_id, free, total, now) for campaign_id in sorted(calls))
 
 
+def must_wait_for_calls(session: Session, agent: Agent) -> bool:
+    """Whether an agent on the line is wanted for a call that rings, or waits, on their PBX: all of them are counted,
+    whatever a window may lose. The caller took `one_at_a_time`."""
+    if agent.state not in ON_THE_LINE:
+        return False
+    if agent.reserved_for:
+        return True
+    campaigns = serves(session, [agent.id])
+    calls = sum(on_the_way(session, campaigns, pbx=agent.pbx).values())
+    return calls > 0 and _free(session, campaigns, agent.pbx) <= calls
+
+
 def _rings(attempt: Attempt) -> bool:
     """Whether the order has left and nothing has ended it: one not sent yet goes with its agent."""
     return attempt.sent_at is not None and attempt.ended_at is None and attempt.given_up_at is None

@@ -131,12 +131,12 @@ _verb(
 )
 _verb(
     "ready",
-    "AGENT takes calls again: ends a pause, a wrap-up, or a talk whose end the PBX never told.",
+    "AGENT takes calls again: ends a pause, a wrap-up, or a talk whose end the PBX never told, or cannot tell.",
 )
 
 
 def _say(context: CliContext, verb: str, name: str, pbx: str | None, as_json: bool, **more: Any) -> None:
-    from campaigns import agents, quiet_calls, roster
+    from campaigns import agents, phones, quiet_calls, roster
     from campaigns.db import database_now
 
     with context.application() as app, app.transaction() as session:
@@ -144,6 +144,7 @@ def _say(context: CliContext, verb: str, name: str, pbx: str | None, as_json: bo
         now = database_now(session)
         if verb == "ready":
             quiet_calls.over_by_word(session, found.id)
+            phones.free_by_word(session, found.id, timing=app.settings.timing, now=now)
         after = getattr(agents, verb)(session, found.id, now=now, who=who(), **more)
     if as_json:
         output.print_json(_as_json(after))

@@ -232,7 +232,7 @@ def _rate(row: CampaignRow) -> Any:
 @click.pass_obj
 def show(context: CliContext, name: str, as_json: bool) -> None:
     """Show one campaign: its rules, its agents, and what it still needs."""
-    from campaigns import caller_id_pools, lifecycle, overview, roster, rules_view
+    from campaigns import caller_id_pools, lifecycle, overview, pools, roster, rules_view
     from campaigns.db import database_now
 
     with context.application() as app, app.transaction() as session:
@@ -241,20 +241,23 @@ def show(context: CliContext, name: str, as_json: bool) -> None:
         pool = caller_id_pools.numbers_of(session, found)
         row = overview.campaign_rows(session, database_now(session), name=found.name)[0]
         agents = roster.members(session, found)
+        places = pools.of(session, found)
         missing = lifecycle.shortcomings(session, found) if found.state != "archived" else []
     if as_json:
         people = [
             {"user_id": one.user_id, "name": one.name, "extension": one.extension, "state": one.state} for one in agents
         ]
-        shown = {"rules": rules.as_json(), "caller_ids": pool, "agent_list": people, "missing": missing}
+        pbxes = [{"pbx": one.pbx, "role": one.role} for one in places]
+        shown = {"pbxes": pbxes, "rules": rules.as_json(), "caller_ids": pool, "agent_list": people, "missing": missing}
         output.print_json({**row.as_json(), **shown})
         return
-    _print_campaign(row, pool, rules, [one.name or f"user {one.user_id}" for one in agents])
+    through = ", ".join(one.pbx if one.role == "pool" else f"{one.pbx} ({one.role})" for one in places)
+    _print_campaign(row, through, pool, rules, [one.name or f"user {one.user_id}" for one in agents])
     for sentence in missing:
         output.note(f"  missing: {sentence}")
 
 
-def _print_campaign(row: CampaignRow, pool: list[str], rules: RulesShown, agents: list[str]) -> None:
+def _print_campaign(row: CampaignRow, through: str, pool: list[str], rules: RulesShown, agents: list[str]) -> None:
     from rich.table import Table
 
     people = ", ".join(agents[:8]) + (f" and {len(agents) - 8} more" if len(agents) > 8 else "")
@@ -264,7 +267,7 @@ def _print_campaign(row: CampaignRow, pool: list[str], rules: RulesShown, agents
     shown = ", ".join(pool[:4]) + (f" and {len(pool) - 4} more: dialer caller-id list" if len(pool) > 4 else "")
     facts: list[tuple[str, Any]] = [
         ("State", output.state(row.state).append(since, style="dim")),
-        ("Calls", f"{row.mode} through PBX {row.pbx}, as {shown}"),
+        ("Calls", f"{row.mode} through PBX {through}, as {shown}"),
         ("Hours", f"{row.hours}, where each phone is" + (f" (else {row.time_zone})" if row.time_zone else "")),
         ("Numbers", f"read as {row.country}; {output.words(row.number_gap)} between two calls to one number"),
         ("Attempts", f"at most {row.max_attempts} per contact, {output.words(row.retry_delay)} after a failed one"),

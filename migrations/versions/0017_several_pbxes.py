@@ -4,6 +4,8 @@ import sqlalchemy as sa
 from alembic import op
 from sqlalchemy.dialects import postgresql
 
+from migrations.concurrently import beside_calls, build
+
 revision = "0017"
 down_revision = "0014"
 
@@ -11,6 +13,14 @@ INSTANT = postgresql.TIMESTAMP(timezone=True)
 
 
 def upgrade() -> None:
+    # Calls go on meanwhile. First, since what stands before it must bear a second run.
+    with beside_calls():
+        build(
+            "ix_agent_legs_left_behind",
+            "agent_legs",
+            ["pbx", "ended_at"],
+            postgresql_where=sa.text("trouble = 'left behind on a PBX that is out of use'"),
+        )
     # Nulls and constant defaults: no table is rewritten. A campaign of one PBX has no row here, so what the release
     # before writes meanwhile is as good as what this one does.
     op.create_table(
@@ -37,6 +47,7 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
+    op.drop_index("ix_agent_legs_left_behind", table_name="agent_legs")
     op.drop_column("pace_decisions", "pbx")
     op.drop_index(op.f("ix_agents_spare_of"), table_name="agents")
     op.drop_constraint(op.f("fk_agents_spare_of_agents"), "agents", type_="foreignkey")
