@@ -194,7 +194,7 @@ def live_state(
                 abandonment=counted.abandonment,
                 contacts=counted.contacts,
                 counted_at=counted.at,
-                next_step=next_step(row, agents[row.id], lines, counted.contacts, alive),
+                next_step=next_step(row, agents[row.id], lines, counted.contacts, alive) or _unwell(row, several),
                 callbacks=promised.get(row.id, Waiting()),
                 pbxes=several,
             )
@@ -342,6 +342,14 @@ def _lines(pbx: PbxLive | None, limit: int | None) -> Lines:
     total = sum(int(gateway.get("lines", 0)) for gateway in usable)
     busy = sum(int(gateway.get("busy_lines", 0)) for gateway in usable)
     return Lines(total=total, busy=busy, free=max(0, total - busy), limit=limit, age=pbx.age if pbx else None)
+
+
+def _unwell(campaign: Campaign, parts: Sequence[PbxPart]) -> str:
+    """Say which of a running campaign's PBXs gets none of its calls; empty when all are well."""
+    bad = next((one for one in parts if one.state not in ("ok", "not read yet") and one.role != "removed"), None)
+    if bad is None or campaign.state != "running":
+        return ""
+    return f"PBX {bad.pbx} is {bad.state}: {bad.why}. `dialer pbx check {bad.pbx}` says more; the others go on."
 
 
 def _lines_of(parts: Sequence[PbxPart], limit: int | None) -> Lines:

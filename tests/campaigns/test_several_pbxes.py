@@ -115,10 +115,10 @@ def test_what_is_lost_on_any_pbx_is_lost_from_one_budget_and_each_may_lose_its_p
     for _ in range(3):
         house.agent("main")
     house.agent("second")
-    factories.attempt(house.session, house.campaign, pbx="second", state=CallState.RINGING)
-    factories.attempt(house.session, house.campaign, pbx="second", state=CallState.HELD, answered_at=factories.NOW)
-    house.session.flush()
     now = database_now(house.session)
+    factories.attempt(house.session, house.campaign, pbx="second", state=CallState.RINGING, ordered_at=now)
+    factories.attempt(house.session, house.campaign, pbx="second", state=CallState.HELD, answered_at=now)
+    house.session.flush()
     budget = Budget(1, 99, 0.03)
     shown = {}
     for name in house.pbx:

