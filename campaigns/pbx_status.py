@@ -29,7 +29,9 @@ def poll(application: Application, name: str, tellers: set[int] | None = None) -
     pbx = application.pbxes[name]
     with application.transaction() as session:
         asked_at = database_now(session)  # what is sent from here on may be missing in the answer
-        if not _LISTS & pbx.features and _in_trouble(session, name, asked_at):
+        trouble = "" if _LISTS & pbx.features else _in_trouble(session, name, asked_at)
+        if trouble:
+            pbx_health.note(session, name, trouble, now=asked_at, timing=application.settings.timing)
             return False  # nothing is read that could show it is over: orders are tried again after a while
     own_word = agent_first(pbx.features)  # what such a PBX does not tell, its settings say
     try:
@@ -83,9 +85,11 @@ _LISTS = frozenset({Feature.LINES, Feature.PRESENCE})
 TROUBLE_REST = timedelta(seconds=20)
 
 
-def _in_trouble(session: Session, name: str, now: datetime) -> bool:
+def _in_trouble(session: Session, name: str, now: datetime) -> str:
     row = session.get(PbxStatus, name, populate_existing=True)
-    return row is not None and row.trouble_at is not None and now - row.trouble_at < TROUBLE_REST
+    if row is None or row.trouble_at is None or now - row.trouble_at >= TROUBLE_REST:
+        return ""
+    return row.trouble or "it was in trouble a moment ago"
 
 
 def _counted_here(session: Session, name: str, gateways: Sequence[Gateway]) -> list[Gateway]:
