@@ -280,3 +280,18 @@ def test_a_phone_is_given_and_taken_with_a_clear_word(house: House) -> None:
     assert taken.spare_of is None
     with pytest.raises(BadInput, match="works on it now"):
         phones.remove(session, agent, "main", who="cli:anna", now=now)
+
+
+def test_a_campaign_of_one_pbx_is_not_held_by_an_outage_that_is_over(
+    application: Application, session: Session
+) -> None:
+    house = House(application, session)
+    pools.remove(session, house.campaign, "second", who="cli:anna", now=factories.NOW)
+    session.execute(text("DELETE FROM campaign_pbxes"))
+    house.contacts(3)
+    house.agent("main")
+    is_out(house, "main")
+    is_well(house, "main")
+    assert not [one for one in why.holding(session, house.campaign, now=factories.NOW) if "PBX" in one]
+    house.tick()
+    assert house.ordered() == {"main": 1}, "as ever: a good read is enough"
