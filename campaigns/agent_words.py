@@ -8,7 +8,7 @@ presence would find them away and take them back.
 from dataclasses import dataclass
 from typing import Any
 
-from campaigns import agents, quiet_calls
+from campaigns import agents, phones, quiet_calls
 from campaigns.application import Application
 from campaigns.db import database_now
 from campaigns.models import Agent
@@ -34,6 +34,7 @@ def say(application: Application, agent_id: int, verb: str, *, who: str, **more:
         now = database_now(session)
         if verb == "ready":
             quiet_calls.over_by_word(session, agent_id)
+            phones.free_by_word(session, agent_id, timing=application.settings.timing, now=now)
         after: Agent = getattr(agents, verb)(session, agent_id, now=now, who=who, **more)
     if verb in _BEGINS:
         return Said(after, objection)

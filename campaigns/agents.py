@@ -264,7 +264,8 @@ def apply_presence(
         session.scalars(
             select(CampaignAgent.agent_id)
             .join(Campaign, Campaign.id == CampaignAgent.campaign_id)
-            .where(Campaign.pbx == pbx, Campaign.state == "running")
+            .join(Agent, Agent.id == CampaignAgent.agent_id)
+            .where(Agent.pbx == pbx, Campaign.state == "running")
         )
     )
     for agent_id, user in _to_correct(session, pbx, seen, wanted_at_work):

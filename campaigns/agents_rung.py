@@ -32,9 +32,13 @@ def order(
 ) -> Passed:
     """Write up to `wanted` attempts that pass every rule now, each for one agent. LeaseLost when the claim is void."""
     wanted = min(wanted, lines.total)
-    owners = giving.idle(session, campaign, wanted, now, only=waiting.owners_due) if waiting.owners_due else []
+    owners = (
+        giving.idle(session, campaign, wanted, now, only=waiting.owners_due, pbx=lines.pbx)
+        if waiting.owners_due
+        else []
+    )
     taken = {agent.id for agent in owners}
-    others = giving.idle(session, campaign, wanted - len(owners), now, without=taken)
+    others = giving.idle(session, campaign, wanted - len(owners), now, without=taken, pbx=lines.pbx)
     possible = gate.keep_to_rate(session, campaign.id, lines, min(wanted, len(owners) + len(others)), now)
     passed = Passed()
     if possible < min(wanted, len(owners) + len(others)):

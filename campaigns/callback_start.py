@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 
 from sqlalchemy.orm import Session
 
-from campaigns import callback_tickets, callbacks, dialling, gate, giving, reserving
+from campaigns import callback_tickets, callbacks, dialling, gate, reserving
 from campaigns.application import Application
 from campaigns.db import database_now
 from campaigns.dialling import Dialled
@@ -58,11 +58,10 @@ def _order(
     with application.transaction() as session:
         now = database_now(session)
         campaign = session.get_one(Campaign, campaign_id)
-        first = giving.rings_agent(application, campaign.pbx)
-        agent = dialling.joinable(session, taker, agent_first=first)
+        agent, first = dialling.on_the_phone(application, session, taker)
         if agent.reserved_for not in ("", reserving.CALLBACK):
             raise TryAgainLater(f"agent {dialling.called(agent)} is kept for a call or an offer: that one comes first")
-        lines = dialling.free_lines(application, session, campaign, now)
+        lines = dialling.free_lines(application, session, campaign, now, agent.pbx)
         callback, contact = _mine(session, callback_id, agent)
         chosen = _number(contact, number, campaign)
         contact.next_number = chosen if chosen != contact.phone else None

@@ -113,17 +113,17 @@ def order(
     reserved = {agent.id for agent in view.agents if agent.reserved}
     if not waiting.any and not reserved:
         return done
-    kept = _kept(session, campaign)
+    kept = _kept(session, campaign, view.pbx)
     if allowed and (waiting.due or waiting.owners_due):
         # Somebody who has answered and waits comes before anybody who is still to be called.
         someone_waits = any(call.state in LIVE_ANSWERED and call.agent_id is None for call in view.open)
         room = 0 if someone_waits else most_reserved(len(view.agents)) - len(reserved)
         owners = [agent for agent in kept if agent.id in waiting.owners_due]
         missing = waiting.owners_due - {agent.id for agent in owners}
-        fetched = reserving.parked(session, campaign, room, only=missing) if missing else []
+        fetched = reserving.parked(session, campaign, room, only=missing, pbx=view.pbx) if missing else []
         free = [agent for agent in kept if agent.id not in waiting.owners_soon]
         more = min(room - len(fetched), waiting.due - len(free))
-        others = [*free, *reserving.parked(session, campaign, more, without=waiting.owners_soon)]
+        others = [*free, *reserving.parked(session, campaign, more, without=waiting.owners_soon, pbx=view.pbx)]
         _call(session, campaign, [*owners, *fetched], others, lines, claim, done, now=now, timing=timing)
         kept = [agent for agent in kept if agent.reserved_for == reserving.CALLBACK]
     _keep(session, campaign, view, kept, waiting, reserved, done, now=now, timing=timing, claim=claim)
@@ -134,13 +134,14 @@ def order(
     return done
 
 
-def _kept(session: Session, campaign: Campaign) -> list[Agent]:
-    """The agents kept ahead for this campaign's callbacks, locked."""
+def _kept(session: Session, campaign: Campaign, pbx: str) -> list[Agent]:
+    """The agents on a PBX kept ahead for this campaign's callbacks, locked."""
     query = (
         select(Agent)
         .where(
             Agent.reserved_for == reserving.CALLBACK,
             Agent.campaign_id == campaign.id,
+            Agent.pbx == pbx,
             Agent.state == "parked",
         )
         .order_by(Agent.id)
@@ -217,7 +218,7 @@ def _keep(
     claim: Claim,
 ) -> None:
     """Have as many agents kept as callbacks are nearly due, the owners among them, within the share; let others go."""
-    wanted = waiting.soon - len(done.taken - waiting.owners_soon)
+    wanted = waiting.soon - len(done.taken - waiting.owners_soon) - _kept_elsewhere(session, campaign, view)
     free = [agent for agent in kept if agent.id not in waiting.owners_soon]
     for agent in free[max(0, wanted) :]:
         reserving.release(session, agent, now=now, why="no callback is due soon any more")
@@ -226,9 +227,10 @@ def _keep(
     room = 0 if someone_waits else most_reserved(len(view.agents)) - used
     until = now + timedelta(seconds=timing.callback_lead) + SLACK
     owners = waiting.owners_soon - {agent.id for agent in kept} - done.taken
-    fetched = reserving.parked(session, campaign, room, only=owners) if owners else []
+    fetched = reserving.parked(session, campaign, room, only=owners, pbx=view.pbx) if owners else []
     more = min(room - len(fetched), wanted - len(free))
-    for agent in [*fetched, *reserving.parked(session, campaign, more, without=waiting.owners_soon)]:
+    others = reserving.parked(session, campaign, more, without=waiting.owners_soon, pbx=view.pbx)
+    for agent in [*fetched, *others]:
         if agent.campaign_id != campaign.id:
             continue  # on the line for another campaign, whose callbacks they would not be found for
         reserving.reserve(
@@ -241,3 +243,12 @@ def _keep(
             campaign_id=campaign.id,
         )
         done.taken.add(agent.id)
+
+
+def _kept_elsewhere(session: Session, campaign: Campaign, view: View) -> int:
+    """Agents kept for the same callbacks on the campaign's other PBXs."""
+    if not view.places:
+        return 0
+    query = select(func.count()).select_from(Agent).where(Agent.reserved_for == reserving.CALLBACK)
+    there = query.where(Agent.campaign_id == campaign.id, Agent.pbx != view.pbx)
+    return session.scalar(there) or 0

@@ -10,7 +10,7 @@ from datetime import datetime
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
-from campaigns import agents, gate, giving, offers, pace_view, parking, request_room
+from campaigns import agents, gate, giving, offers, pace_view, parking, pools, request_room
 from campaigns.application import Application
 from campaigns.db import ROW_LOCK, database_now
 from campaigns.gate import Author, Lines
@@ -51,11 +51,10 @@ def call(
     with application.transaction() as session:
         now = database_now(session)
         campaign = session.get_one(Campaign, campaign_id)
-        first = giving.rings_agent(application, campaign.pbx)
-        agent = joinable(session, agent_id, agent_first=first)
+        agent, first = on_the_phone(application, session, agent_id)
         if agent.reserved_for:
             raise TryAgainLater(f"agent {called(agent)} is kept for a call or an offer: that one comes first")
-        lines = free_lines(application, session, campaign, now)
+        lines = free_lines(application, session, campaign, now, agent.pbx)
         if contact:
             found, _ = find_contact(session, campaign, contact)
         else:
@@ -88,9 +87,8 @@ def accept(application: Application, agent_id: int, *, who: str) -> Dialled:
     with application.transaction() as session:
         now = database_now(session)
         campaign = session.get_one(Campaign, campaign_id)
-        first = giving.rings_agent(application, campaign.pbx)
-        agent = joinable(session, agent_id, agent_first=first)
-        lines = free_lines(application, session, campaign, now)
+        agent, first = on_the_phone(application, session, agent_id)
+        lines = free_lines(application, session, campaign, now, agent.pbx)
         timing = application.settings.timing
         made = offers.accept(session, agent, lines, now=now, who=who, timing=timing, agent_first=first)
     if isinstance(made, offers.Refused):  # said after the commit: the contact was put off
@@ -115,7 +113,7 @@ def put_on_the_line(application: Application, agent_id: int, campaign_id: int) -
         campaign = session.get_one(Campaign, campaign_id)
         _may_work(session, agent, campaign)
         refs: list[str] = []
-        if giving.rings_agent(application, campaign.pbx):
+        if giving.rings_agent(application, agent.pbx):
             return
         if agent.state == "ready":
             if agent.not_before is not None and agent.not_before > now:
@@ -124,7 +122,7 @@ def put_on_the_line(application: Application, agent_id: int, campaign_id: int) -
             if session.scalar(open_leg) is None:
                 refs = parking.order_legs(session, campaign, [agent], now=now, timing=timing)
             else:
-                parking.keep(session, campaign, now=now, only=agent)
+                parking.keep(session, campaign, now=now, pbx=agent.pbx, only=agent)
     for ref in refs:
         application.doorbell.place(ref)
     deadline = application.clock.monotonic() + timing.agent_ring_limit
@@ -149,7 +147,7 @@ def _may_work(session: Session, agent: Agent, campaign: Campaign) -> None:
     member = select(CampaignAgent.agent_id).where(
         CampaignAgent.campaign_id == campaign.id, CampaignAgent.agent_id == agent.id
     )
-    if session.scalar(member) is None or agent.pbx != campaign.pbx:
+    if session.scalar(member) is None or agent.pbx not in pools.names(session, campaign):
         raise BadInput(
             f"agent {called(agent)} does not work for campaign {campaign.name}: `dialer agent assign` says who"
         )
@@ -159,6 +157,12 @@ def _may_work(session: Session, agent: Agent, campaign: Campaign) -> None:
         )
     if agent.state not in ("ready", "parking", "parked") or agent.wanted:
         raise TryAgainLater(f"agent {called(agent)} is {_words(agent.state)}: after this call")
+
+
+def on_the_phone(application: Application, session: Session, agent_id: int) -> tuple[Agent, bool]:
+    """The agent, locked and `joinable`, and whether their PBX rings them first. The call is placed on that PBX."""
+    first = giving.rings_agent(application, agents.locked(session, agent_id).pbx)
+    return joinable(session, agent_id, agent_first=first), first
 
 
 def joinable(session: Session, agent_id: int, *, agent_first: bool = False) -> Agent:
@@ -191,9 +195,9 @@ def _words(state: str | None) -> str:
 # The line and the PBX -----------------------------------------------------------------------------------
 
 
-def free_lines(application: Application, session: Session, campaign: Campaign, now: datetime) -> Lines:
-    """The free lines, at least one; TryAgainLater when there is none, or too little is known of the PBX (I12)."""
-    view = pace_view.read(session, campaign.id, now)
+def free_lines(application: Application, session: Session, campaign: Campaign, now: datetime, pbx: str) -> Lines:
+    """The free lines of `pbx`, at least one; TryAgainLater when there is none, or too little is known of it (I12)."""
+    view = pace_view.read(session, campaign.id, now, pbx)
     if view is None:
         raise NotFound(f"there is no campaign {campaign.id}")
     timing = application.settings.timing
@@ -204,7 +208,7 @@ def free_lines(application: Application, session: Session, campaign: Campaign, n
         raise TryAgainLater(f"no call now: {against}")
     known = application.settings.pbx.get(view.pbx)
     lines = view.lines([str(gateway) for gateway in known.gateways] if known is not None else [])
-    own = lines.total if campaign.max_lines is None else min(lines.total, campaign.max_lines - len(view.open))
+    own = lines.total if view.most_lines is None else min(lines.total, view.most_lines - len(view.open))
     if own <= 0:
         raise TryAgainLater("no call now: no line is free")
     room = request_room.of(application, view)

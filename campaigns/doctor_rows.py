@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from sqlalchemy import func, select, text
 from sqlalchemy.orm import Session
 
-from campaigns import callbacks_view, lifecycle, schema
+from campaigns import callbacks_view, lifecycle, pools, schema
 from campaigns.application import Application
 from campaigns.checks import Check
 from campaigns.db import database_now
@@ -150,7 +150,8 @@ def last_event(session: Session, now: datetime, pbx: str, web: str, *, streaming
 def check_pbx_reads(session: Session, now: datetime, application: Application) -> Iterator[Check]:
     """Whether lines and agents were read lately; needed while a campaign runs."""
     stale = timedelta(seconds=application.settings.timing.presence_stale)
-    running = set(session.scalars(select(Campaign.pbx).where(Campaign.state == "running")))
+    calling = session.scalars(select(Campaign).where(Campaign.state == "running"))
+    running = {pbx for campaign in calling for pbx in pools.names(session, campaign)}
     for pbx in sorted(running):
         status = session.get(PbxStatus, pbx)
         if pbx not in application.settings.pbx:

@@ -16,7 +16,7 @@ from zoneinfo import ZoneInfo
 from sqlalchemy import func, select, text
 from sqlalchemy.orm import Session
 
-from campaigns import pace_records
+from campaigns import pace_records, pools
 from campaigns.calling_hours import later, open_spans, opens
 from campaigns.models import Agent, Attempt, Campaign, CampaignAgent, Contact, Forecast, PbxStatus
 from campaigns.pace_explain import zone_of
@@ -263,8 +263,10 @@ def _goals(campaign: Campaign) -> Goals:
 
 
 def _lines(session: Session, campaign: Campaign) -> int | None:
-    status = session.get(PbxStatus, campaign.pbx)
-    gateways = status.gateways if status is not None else []
+    called_on = pools.in_the_pool(session, campaign)
+    gateways = [
+        one for kept in session.scalars(select(PbxStatus).where(PbxStatus.pbx.in_(called_on))) for one in kept.gateways
+    ]
     return sum(one["lines"] for one in gateways if one.get("enabled") and one.get("registered")) or None
 
 

@@ -64,6 +64,7 @@ class Lines:
 
     free: dict[str, int]
     room: dict[str, int] | None = None
+    pbx: str | None = None  # whose they are; None: of the campaign's first
 
     @property
     def total(self) -> int:
@@ -153,7 +154,7 @@ def keep_to_rate(session: Session, campaign_id: int, lines: Lines, wanted: int, 
     campaign = session.get_one(Campaign, campaign_id)
     if wanted <= 0 or campaign.calls_per_second is None or campaign.state != "running":
         return wanted
-    room = gateway_rates.room(session, campaign.pbx, campaign.calls_per_second, now)
+    room = gateway_rates.room(session, lines.pbx or campaign.pbx, campaign.calls_per_second, now)
     lines.room = {gateway: room.left(gateway) for gateway in lines.free}
     return min(wanted, lines.now)
 
@@ -322,7 +323,7 @@ def write(
         ref=attempt_ref(prefix, number_id),
         campaign_id=campaign.id,
         contact_id=contact.id,
-        pbx=campaign.pbx,
+        pbx=lines.pbx or campaign.pbx,
         number=number,
         gateway=lines.take(),
         caller_id=allowed.caller_ids.pool.take(number),

@@ -13,7 +13,8 @@ _LATELY = text(
     SELECT t.gateway, count(*) AS calls FROM campaigns c
     CROSS JOIN LATERAL (SELECT gateway FROM attempts
                         WHERE campaign_id = c.id AND ordered_at > :since AND pbx = :pbx) AS t
-    WHERE c.pbx = :pbx AND c.state <> 'archived' GROUP BY t.gateway
+    WHERE (c.pbx = :pbx OR c.id IN (SELECT campaign_id FROM campaign_pbxes WHERE pbx = :pbx))
+      AND c.state <> 'archived' GROUP BY t.gateway
     """
 )
 

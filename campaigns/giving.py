@@ -39,13 +39,14 @@ def idle(
     *,
     only: Collection[int] | None = None,
     without: Collection[int] = (),
+    pbx: str | None = None,
 ) -> list[Agent]:
     """Lock up to `limit` agents of the campaign who are ready and kept for nothing, longest idle first.
 
     Passes over those somebody else has locked: they are being given a call this instant.
     """
     able = (Agent.state == "ready") & (Agent.not_before.is_(None) | (Agent.not_before <= now))
-    return reserving.longest_idle(session, campaign, limit, able, only=only, without=without)
+    return reserving.longest_idle(session, campaign, limit, able, only=only, without=without, pbx=pbx)
 
 
 def give(session: Session, attempt: Attempt, agent: Agent, *, now: datetime, who: str) -> None:

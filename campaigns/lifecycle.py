@@ -6,7 +6,7 @@ it (I7), and is written in the ledger with who and why. The caller owns the tran
 
 import difflib
 import shlex
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -15,7 +15,7 @@ from sqlalchemy import func, select, text
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
-from campaigns import caller_id_pools, caller_ids, goals, ledger
+from campaigns import caller_id_pools, caller_ids, goals, ledger, pools
 from campaigns.campaign_values import (
     checked_caller_id,
     checked_country,
@@ -114,6 +114,8 @@ def create(
     *,
     name: str,
     pbx: str,
+    more_pbxes: Sequence[str] = (),
+    standbys: Sequence[str] = (),
     features: Collection[Feature],
     caller_id: str,
     mode: str = "predictive",
@@ -135,7 +137,8 @@ def create(
 ) -> Campaign:
     """Write a new campaign as a draft: nothing is dialled until it is started.
 
-    `pack`: the rule pack it is under for good. `may_raise`: who has the right to a limit above the pack's.
+    `more_pbxes` share its calls with `pbx`, `standbys` step in for one that fails; `features` are those all of them
+    have. `pack`: the rule pack it is under for good. `may_raise`: who has the right to a limit above the pack's.
     """
     name = checked_name(name)
     country = checked_country(country) if country else country_of(caller_id)
@@ -180,6 +183,7 @@ def create(
     except IntegrityError as exc:
         raise BadInput(f"there is already a campaign named {name!r}: choose another name") from exc
     caller_id_pools.begin(session, campaign, who=who, now=now)
+    pools.begin(session, campaign, [pbx, *more_pbxes], standbys, who=who, now=now)
     settings: dict[str, Any] = {
         "mode": mode,
         "hours": campaign.hours,
@@ -312,9 +316,10 @@ def shortcomings(session: Session, campaign: Campaign) -> list[str]:
     if not alive:
         missing.append("no scheduler is running: start `dialer scheduler`, or everything with `dialer up`")
     missing += caller_id_pools.shortcomings(session, campaign)
-    status = session.get(PbxStatus, campaign.pbx)
-    if status is not None and status.trouble:
-        missing.append(f"PBX {campaign.pbx}: {status.trouble}; `dialer pbx check {campaign.pbx}` says more")
+    for name in pools.names(session, campaign):
+        status = session.get(PbxStatus, name)
+        if status is not None and status.trouble:
+            missing.append(f"PBX {name}: {status.trouble}; `dialer pbx check {name}` says more")
     return missing
 
 

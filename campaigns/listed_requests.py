@@ -327,7 +327,7 @@ class _Reader:
         return found
 
     def _when(self, contact: Contact, request: Request) -> When:
-        calendar = callbacks.where_it_is(self.calendar, contact)
+        calendar = callbacks.where_it_is(self.calendar, contact.phone)
         day = request.due_date or calendar.tomorrow
         period: WantedPeriod | None = None
         if request.period is not None and request.period.starts < request.period.ends:

@@ -133,7 +133,7 @@ def word_of(session: Session, attempt: Attempt, row: ListedRequest, now: datetim
         return Word(status, comment)
     campaign = session.get_one(Campaign, attempt.campaign_id)
     callback = callbacks.open_of(session, contact.id)
-    calendar = callbacks.where_it_is(callbacks.calendar_of(session, campaign, now), contact)
+    calendar = callbacks.where_it_is(callbacks.calendar_of(session, campaign, now), contact.phone)
     promised = callback is not None and callback.called_at is None
     if callback is not None and promised and callback.due_at > now:
         zone = ZoneInfo(callback.zone)

@@ -13,10 +13,11 @@ from typing import Any
 from sqlalchemy import select, text
 from sqlalchemy.orm import Session
 
-from campaigns import lifecycle
+from campaigns import lifecycle, pools_view
 from campaigns.callbacks_view import Waiting, waiting
 from campaigns.campaign_values import usual_time_zone
 from campaigns.models import Campaign, PbxStatus, ProcessBeat
+from campaigns.pools_view import PbxPart
 from campaigns.tallies import Abandonment, Contacts, TallyCache, Today, tally
 from dialer.modes import AGENTLESS
 
@@ -70,7 +71,7 @@ class Calls:
 
 @dataclass(frozen=True, slots=True)
 class Lines:
-    """Outside lines of the campaign's PBX, over gateways that are enabled and registered."""
+    """Outside lines of the campaign's PBX, or PBXs, over gateways that are enabled and registered."""
 
     total: int
     busy: int
@@ -111,6 +112,7 @@ class CampaignLive:
     next_step: str  # what a person should do now, or why nobody is called; empty when all is well
     zone: str = "UTC"  # whose clock its times are told by
     callbacks: Waiting = field(default_factory=Waiting)  # promised, their time has come, and not called yet
+    pbxes: list[PbxPart] = field(default_factory=list)  # each of several; empty for a campaign of one
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,13 +171,15 @@ def live_state(
     calls = _calls(session, ids, now)
     paces = _paces(session, ids, now)
     promised = waiting(session, ids, now)
+    parts = pools_view.parts(session, ids, now)
     pbxes = _pbxes(session, now)
     processes = _processes(session, now)
     alive = {process.kind for process in processes if process.alive}
     shown = []
     for row in campaigns:
         counted = tallies.get(session, row, now) if tallies is not None else tally(session, row, now)
-        lines = _lines(pbxes.get(row.pbx), row.max_lines)
+        several = parts.get(row.id, [])
+        lines = _lines_of(several, row.max_lines) if several else _lines(pbxes.get(row.pbx), row.max_lines)
         shown.append(
             CampaignLive(
                 name=row.name,
@@ -193,8 +197,9 @@ def live_state(
                 abandonment=counted.abandonment,
                 contacts=counted.contacts,
                 counted_at=counted.at,
-                next_step=next_step(row, agents[row.id], lines, counted.contacts, alive),
+                next_step=next_step(row, agents[row.id], lines, counted.contacts, alive) or _unwell(row, several),
                 callbacks=promised.get(row.id, Waiting()),
+                pbxes=several,
             )
         )
     return LiveState(
@@ -340,6 +345,22 @@ def _lines(pbx: PbxLive | None, limit: int | None) -> Lines:
     total = sum(int(gateway.get("lines", 0)) for gateway in usable)
     busy = sum(int(gateway.get("busy_lines", 0)) for gateway in usable)
     return Lines(total=total, busy=busy, free=max(0, total - busy), limit=limit, age=pbx.age if pbx else None)
+
+
+def _unwell(campaign: Campaign, parts: Sequence[PbxPart]) -> str:
+    """Say which of a running campaign's PBXs gets none of its calls; empty when all are well."""
+    bad = next((one for one in parts if one.state not in ("ok", "not read yet") and one.role != "removed"), None)
+    if bad is None or campaign.state != "running":
+        return ""
+    return f"PBX {bad.pbx} is {bad.state}: {bad.why}. `dialer pbx check {bad.pbx}` says more; the others go on."
+
+
+def _lines_of(parts: Sequence[PbxPart], limit: int | None) -> Lines:
+    """The lines of those PBXs that can be called on, as old as the one read last."""
+    well = [part for part in parts if part.state == "ok" and part.role != "removed"]
+    total, busy = sum(part.lines for part in well), sum(part.busy for part in well)
+    ages = [part.age for part in well or parts if part.age is not None]
+    return Lines(total=total, busy=busy, free=max(0, total - busy), limit=limit, age=min(ages, default=None))
 
 
 _EVENTS = text(

@@ -130,6 +130,20 @@ class CampaignCallerId(Base):
     number: Mapped[str] = mapped_column(ForeignKey("caller_ids.number"), primary_key=True, index=True)
 
 
+class CampaignPbx(Base):
+    """One of several PBXs a campaign calls through. A campaign without any calls through its `pbx`.
+
+    Its `pbx` is the first of them. One that was removed keeps its row until its calls are over, and after.
+    """
+
+    __tablename__ = "campaign_pbxes"
+    __table_args__ = (CheckConstraint("role IN ('pool','standby','removed')", name="role"),)
+    campaign_id: Mapped[int] = mapped_column(ForeignKey("campaigns.id"), primary_key=True)
+    pbx: Mapped[str] = mapped_column(Text, primary_key=True, index=True)
+    position: Mapped[int]
+    role: Mapped[str] = mapped_column(Text)
+
+
 class Agent(Base):
     """A person at a PBX extension, and where they are in their work: the dialer's own record."""
 
@@ -173,6 +187,10 @@ class Agent(Base):
     reserved_attempt_id: Mapped[int | None] = mapped_column(
         ForeignKey("attempts.id", use_alter=True, name="fk_agents_reserved_attempt_id_attempts")
     )
+    # Another phone of that agent, on another PBX: no agent of its own. Moving swaps the phones of the two rows, so
+    # that a person is one row wherever they work, and can never be given two customers (I9).
+    spare_of: Mapped[int | None] = mapped_column(ForeignKey("agents.id"), index=True)
+    home_pbx: Mapped[str | None] = mapped_column(Text)  # of who works on another phone for now: where they go back to
 
 
 class CampaignAgent(Base):
@@ -413,6 +431,9 @@ class Attempt(PlacedCall, Base):
     agent_answered_at: Mapped[datetime | None] = mapped_column(Instant)  # where the PBX tells it
 
 
+LEFT_BEHIND = "left behind on a PBX that is out of use"
+
+
 class AgentLeg(PlacedCall, Base):
     """A call to an agent's phone that parks the agent on the waiting IVR until a customer comes."""
 
@@ -420,6 +441,7 @@ class AgentLeg(PlacedCall, Base):
     __table_args__ = (
         Index("uq_agent_legs_open_agent", "agent_id", unique=True, postgresql_where=text("ended_at IS NULL")),
         Index("ix_agent_legs_call_id", "pbx", "pbx_call_id"),
+        Index("ix_agent_legs_left_behind", "pbx", "ended_at", postgresql_where=text(f"trouble = '{LEFT_BEHIND}'")),
         CheckConstraint(f"(ended_at IS NULL) = ({_OPEN_SQL})", name="final_is_ended"),
     )
     id: Mapped[int] = mapped_column(BigInteger, Identity(always=False), primary_key=True)
@@ -538,6 +560,7 @@ class PaceDecision(Base):
     limits: Mapped[dict[str, Any]] = mapped_column(JSONB)
     reckoned: Mapped[dict[str, Any]] = mapped_column(JSONB, default=dict, server_default=text("'{}'::jsonb"))
     fence: Mapped[int] = mapped_column(BigInteger)
+    pbx: Mapped[str] = mapped_column(Text, default="", server_default="")  # where a campaign has several
 
 
 class Forecast(Base):
@@ -642,6 +665,10 @@ class PbxStatus(Base):
     calls_at: Mapped[datetime | None] = mapped_column(Instant)  # last good list of current calls
     trouble: Mapped[str] = mapped_column(Text, default="", server_default="")
     trouble_at: Mapped[datetime | None] = mapped_column(Instant)
+    # `campaigns/pbx_health.py`: since when it cannot be called on, and since when it can again; null while all is well.
+    out_since: Mapped[datetime | None] = mapped_column(Instant)
+    back_since: Mapped[datetime | None] = mapped_column(Instant)
+    out_why: Mapped[str] = mapped_column(Text, default="", server_default="")
 
 
 class PbxRequest(Base):

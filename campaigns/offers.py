@@ -39,6 +39,7 @@ def offer(
     now: datetime,
     timing: TimingSettings,
     agent_first: bool = False,
+    pbx: str | None = None,
 ) -> Passed:
     """Offer up to `wanted` due contacts that pass every rule now, one each to agents on the line who have none.
 
@@ -46,7 +47,10 @@ def offer(
     `agent_first`: the agent's phone rings when they accept, so whoever is ready is offered one.
     """
     campaign = session.get_one(Campaign, campaign_id)
-    agents = giving.idle(session, campaign, wanted, now) if agent_first else reserving.parked(session, campaign, wanted)
+    if agent_first:
+        agents = giving.idle(session, campaign, wanted, now, pbx=pbx)
+    else:
+        agents = reserving.parked(session, campaign, wanted, pbx=pbx)
     by_id = {agent.id: agent for agent in agents}
     allowed = gate.let_through(session, campaign_id, len(agents), claim, now=now, timing=timing, own=by_id)
     author = Author.of(claim)

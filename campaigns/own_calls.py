@@ -5,7 +5,7 @@ Only PBXs that tell us of every call of a user are heard here; where presence is
 
 from datetime import datetime, timedelta
 
-from sqlalchemy import select
+from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from campaigns import agents
@@ -23,7 +23,8 @@ def note(session: Session, pbx: Pbx, event: CallEvent, *, at: datetime, now: dat
     """Take note of an event that is of no call of ours; whether it spoke of an agent's phone."""
     if event.user_id is None or Feature.PRESENCE in pbx.features:
         return False
-    agent_id = session.scalar(select(Agent.id).where(Agent.pbx == pbx.name, Agent.user_id == event.user_id))
+    person = func.coalesce(Agent.spare_of, Agent.id)
+    agent_id = session.scalar(select(person).where(Agent.pbx == pbx.name, Agent.user_id == event.user_id))
     if agent_id is None:
         return True  # a user of the PBX who is no agent of ours
     if event.heard in _BEGINS and now - at < LONGEST:

@@ -30,8 +30,12 @@ def write_down(
     claim: Claim,
     mode: str,
     now: datetime,
+    pbx: str = "",
 ) -> PaceDecision:
-    """Store a decision, and return it for the next call's `last`; one that repeats the last only lengthens it."""
+    """Store a decision, and return it for the next call's `last`; one that repeats the last only lengthens it.
+
+    `pbx`: what was decided on, where the campaign has several.
+    """
     quiet = pace.calls == 0 and not given_up
     if last is not None and quiet and last.calls == 0 and pace.why == last.why and last.fence == claim.fence:
         last.ticks += 1
@@ -57,6 +61,7 @@ def write_down(
         limits=limits,
         reckoned=dict(pace.reckoned),
         fence=claim.fence,
+        pbx=pbx,
     )
     session.add(decision)
     session.flush()
@@ -88,6 +93,7 @@ class Decided:
     calls: int
     ordered: int
     why: str
+    pbx: str = ""  # where the campaign has several
 
     def as_json(self) -> dict[str, Any]:
         """Return the decision for a program."""
@@ -104,7 +110,7 @@ def last_decisions(session: Session, campaign: str, count: int) -> list[Decided]
         .limit(count)
     )
     return [
-        Decided(row.decided_at, row.until_at, row.ticks, row.calls, row.ordered, row.why)
+        Decided(row.decided_at, row.until_at, row.ticks, row.calls, row.ordered, row.why, row.pbx)
         for row in session.scalars(query)
     ]
 

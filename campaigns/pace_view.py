@@ -16,13 +16,14 @@ from dialer.abandonment import Budget
 from dialer.calls import LIVE_ANSWERED, CallState
 from dialer.pacing import Snapshot
 from dialer.pacing.base import Goals
+from dialer.pools import Outage
 
 # Calls that ended this recently are shown once more, so that the pacer hears of their end.
 RECENT = timedelta(seconds=15)
 
 _VIEW = text(
     """
-    SELECT c.state, c.mode, c.max_lines, c.state_at, c.pbx, c.weight,
+    SELECT c.state, c.mode, c.max_lines, c.state_at, here.pbx, c.weight,
            c.ratio, c.desired_wait, c.min_ring, c.inbound_first,
       (SELECT json_agg(json_build_array(
                 a.id, a.state, extract(epoch FROM CAST(:now AS timestamptz) - a.since), a.wanted <> '',
@@ -36,7 +37,7 @@ _VIEW = text(
          LEFT JOIN attempts t ON t.id = s.attempt_id
          LEFT JOIN attempts r ON r.id = a.reserved_attempt_id
          LEFT JOIN offers o ON o.agent_id = a.id AND o.state = 'open'
-        WHERE ca.campaign_id = c.id AND a.state NOT IN ('out', 'paused')) AS agents,
+        WHERE ca.campaign_id = c.id AND a.pbx = here.pbx AND a.state NOT IN ('out', 'paused')) AS agents,
       (SELECT json_agg(json_build_array(t.id, t.state, t.ordered_at, t.answered_at, t.joined_at, t.ended_at, t.sent_at,
                                         coalesce(t.agent_id, (SELECT s.agent_id FROM assignments s
                                           WHERE s.attempt_id = t.id AND s.ended_at IS NULL)),
@@ -45,41 +46,62 @@ _VIEW = text(
                                         t.reserved_agent_id IS NOT NULL AND EXISTS (
                                           SELECT 1 FROM agents r WHERE r.reserved_attempt_id = t.id),
                                         t.agent_first))
-         FROM (SELECT * FROM attempts WHERE campaign_id = c.id AND ended_at IS NULL
+         FROM (SELECT * FROM attempts WHERE campaign_id = c.id AND pbx = here.pbx AND ended_at IS NULL
                UNION ALL
-               SELECT * FROM attempts WHERE campaign_id = c.id AND ended_at > CAST(:recent AS timestamptz)
+               SELECT * FROM attempts WHERE campaign_id = c.id AND pbx = here.pbx
+                 AND ended_at > CAST(:recent AS timestamptz)
                  AND ordered_at > CAST(:recent AS timestamptz) - interval '1 hour') t) AS calls,
       (SELECT json_build_array(s.read_at, s.gateways, s.trouble, s.trouble_at) FROM pbx_status s
-        WHERE s.pbx = c.pbx) AS status,
+        WHERE s.pbx = here.pbx) AS status,
+      -- Of a campaign of several PBXs: which they are, and what it has on the others.
+      (SELECT json_agg(json_build_array(m.pbx, m.role, s.out_since, s.back_since, s.out_why) ORDER BY m.position)
+         FROM campaign_pbxes m LEFT JOIN pbx_status s ON s.pbx = m.pbx WHERE m.campaign_id = c.id) AS members,
+      CASE WHEN EXISTS (SELECT FROM campaign_pbxes m WHERE m.campaign_id = c.id) THEN
+        (SELECT json_build_array(count(*), count(*) FILTER (
+                                   -- An order of which a lost PBX tells no end: nobody is rung so long.
+                                   WHERE t.state = ANY(:on_the_way) AND NOT t.agent_first
+                                     AND t.ordered_at > CAST(:now AS timestamptz) - interval '1 minute'),
+                                 count(*) FILTER (WHERE t.state = ANY(:served) AND NOT EXISTS (
+                                   SELECT FROM assignments g WHERE g.attempt_id = t.id AND g.ended_at IS NULL)))
+           FROM attempts t WHERE t.campaign_id = c.id AND t.ended_at IS NULL AND t.pbx <> here.pbx) END AS on_others,
+      CASE WHEN EXISTS (SELECT FROM campaign_pbxes m WHERE m.campaign_id = c.id) THEN
+        (SELECT count(*) FROM campaign_agents x JOIN agents y ON y.id = x.agent_id
+          WHERE x.campaign_id = c.id AND y.pbx <> here.pbx AND y.state NOT IN ('out', 'paused')
+            AND NOT EXISTS (SELECT FROM pbx_status s WHERE s.pbx = y.pbx AND s.out_since IS NOT NULL)) END
+        AS at_work_on_others,
       (SELECT json_agg(json_build_array(t.gateway, t.campaign_id, t.sent_at)) FROM attempts t
-        WHERE t.ended_at IS NULL AND t.pbx = c.pbx AND t.campaign_id <> c.id) AS others,
+        WHERE t.ended_at IS NULL AND t.pbx = here.pbx AND t.campaign_id <> c.id) AS others,
       (SELECT json_agg(json_build_array(
                 b.id, b.weight, s.shared,
                 (SELECT count(*) FROM campaign_agents x JOIN agents y ON y.id = x.agent_id
-                  WHERE x.campaign_id = b.id AND y.state NOT IN ('out', 'paused')),
+                  WHERE x.campaign_id = b.id AND y.pbx = here.pbx AND y.state NOT IN ('out', 'paused')),
                 (SELECT json_agg(extract(epoch FROM CAST(:now AS timestamptz) - t.ordered_at)) FROM attempts t
-                  WHERE t.campaign_id = b.id AND t.ended_at IS NULL AND t.state = ANY(:on_the_way) AND NOT t.agent_first
+                  WHERE t.campaign_id = b.id AND t.pbx = here.pbx AND t.ended_at IS NULL
+                    AND t.state = ANY(:on_the_way) AND NOT t.agent_first
                     AND NOT EXISTS (SELECT 1 FROM agents r WHERE r.reserved_attempt_id = t.id)),
                 (SELECT count(*) FROM attempts t
-                  WHERE t.campaign_id = b.id AND t.ended_at IS NULL AND t.state = ANY(:served)
+                  WHERE t.campaign_id = b.id AND t.pbx = here.pbx AND t.ended_at IS NULL AND t.state = ANY(:served)
                     AND NOT EXISTS (SELECT 1 FROM assignments g WHERE g.attempt_id = t.id AND g.ended_at IS NULL)
                     AND NOT EXISTS (SELECT 1 FROM agents r WHERE r.reserved_attempt_id = t.id)),
                 b.mode <> 'manual'  -- its agents dial when they like: no part of anybody is kept for it
                 AND coalesce((SELECT min(k.next_at) FROM contacts k WHERE k.campaign_id = b.id AND k.state = 'open')
                          <= CAST(:now AS timestamptz) + interval '3 seconds', false),
                 (SELECT CAST(d.reckoned ->> 'answer_chance' AS float8) FROM pace_decisions d
-                  WHERE d.campaign_id = b.id ORDER BY d.decided_at DESC LIMIT 1)) ORDER BY b.id)
+                  WHERE d.campaign_id = b.id AND d.pbx IN ('', here.pbx)
+                  ORDER BY d.decided_at DESC LIMIT 1)) ORDER BY b.id)
          FROM (SELECT o.campaign_id, count(*) AS shared
-                 FROM campaign_agents m JOIN agents a ON a.id = m.agent_id AND a.state NOT IN ('out', 'paused')
+                 FROM campaign_agents m
+                 JOIN agents a ON a.id = m.agent_id AND a.pbx = here.pbx AND a.state NOT IN ('out', 'paused')
                  JOIN campaign_agents o ON o.agent_id = m.agent_id AND o.campaign_id <> m.campaign_id
                 WHERE m.campaign_id = c.id GROUP BY o.campaign_id) s
          JOIN campaigns b ON b.id = s.campaign_id AND b.state = 'running' AND b.mode <> 'agentless') AS sharing,
       (SELECT extract(epoch FROM CAST(:now AS timestamptz) - min(e.received_at)) FROM logged_events e
-        WHERE e.handled_at IS NULL AND NOT e.can_wait AND e.pbx = c.pbx) AS events_age,
+        WHERE e.handled_at IS NULL AND NOT e.can_wait AND e.pbx = here.pbx) AS events_age,
       -- The least of them by the index: asked whether there is any, the planner reads a table where none is due.
       coalesce((SELECT min(k.next_at) FROM contacts k WHERE k.campaign_id = c.id AND k.state = 'open')
                <= CAST(:now AS timestamptz) + interval '3 seconds', false) AS due
-    FROM campaigns c WHERE c.id = :campaign_id
+    FROM campaigns c CROSS JOIN LATERAL (SELECT coalesce(CAST(:pbx AS text), c.pbx) AS pbx) AS here
+    WHERE c.id = :campaign_id
     """
 )
 
@@ -109,9 +131,19 @@ class AtWork:
         return self.state in ("parking", "parked")
 
 
+@dataclass(frozen=True, slots=True)
+class Elsewhere:
+    """What a campaign has at work on its other PBXs: agents, and open calls, of them in the air or without an agent."""
+
+    agents: int = 0
+    calls: int = 0
+    ringing: int = 0
+    waiting: int = 0
+
+
 @dataclass(slots=True)
 class View:
-    """A campaign at one moment."""
+    """A campaign at one moment, on one PBX: all of it, where it has no other."""
 
     id: int
     state: str
@@ -130,6 +162,8 @@ class View:
     due: bool
     others: list[Sequence[Any]] = field(default_factory=list)  # open calls on the same PBX
     sharing: list[Other] = field(default_factory=list)  # campaigns with agents in common
+    places: list[tuple[str, str, Outage]] = field(default_factory=list)  # PBX, role, outage; empty: this one alone
+    elsewhere: Elsewhere = field(default_factory=Elsewhere)
 
     @property
     def open(self) -> list[Call]:
@@ -142,7 +176,22 @@ class View:
             if gateway["enabled"] and gateway["registered"] and (not allowed or gateway["id"] in allowed):
                 uncounted = sum(self._uncounted(name, sent) for name, sent in self._ours() if name == gateway["id"])
                 free[gateway["id"]] = max(0, gateway["lines"] - gateway["busy_lines"] - uncounted)
-        return Lines(free)
+        return Lines(free, pbx=self.pbx)
+
+    @property
+    def other_pbxes(self) -> list[str]:
+        """The campaign's other PBXs, those it was taken from among them."""
+        return [name for name, _role, _outage in self.places if name != self.pbx]
+
+    @property
+    def most_lines(self) -> int | None:
+        """Of the campaign's own limit, what its calls on other PBXs leave here."""
+        return None if self.max_lines is None else max(0, self.max_lines - self.elsewhere.calls)
+
+    def _part(self) -> float:
+        """Of the campaign's agents at work, the part on this PBX."""
+        here = len(self.agents)
+        return round(here / (here + self.elsewhere.agents), 6) if self.elsewhere.agents else 1.0
 
     def _ours(self) -> Iterator[tuple[str, datetime | None]]:
         for call in self.open:
@@ -194,7 +243,7 @@ class View:
             reserved_elsewhere=sum(agent.campaign_id != self.id for agent in kept),
             in_message=sum(call.state == CallState.MESSAGE for call in self.open),
             free_lines=lines.total,
-            max_lines=self.max_lines,
+            max_lines=self.most_lines,
             presence_age=(now - self.read_at).total_seconds() if self.read_at else None,
             events_age=self.events_age,
             budget=budget,
@@ -208,6 +257,9 @@ class View:
             others_waiting=sharing.waiting(self.sharing),
             share=round(sharing.share(self.weight, self.sharing), 6),
             agent_first=agent_first,
+            part=self._part(),
+            pools_ringing=self.elsewhere.ringing,
+            pools_waiting=self.elsewhere.waiting,
         )
 
     @staticmethod
@@ -233,9 +285,9 @@ class View:
         return ""
 
 
-def read(session: Session, campaign_id: int, now: datetime) -> View | None:
-    """Read a campaign's view; None when there is no such campaign."""
-    given = {"campaign_id": campaign_id, "now": now, "recent": now - RECENT}
+def read(session: Session, campaign_id: int, now: datetime, pbx: str | None = None) -> View | None:
+    """Read a campaign's view on `pbx`, or on its first; None when there is no such campaign."""
+    given = {"campaign_id": campaign_id, "now": now, "recent": now - RECENT, "pbx": pbx}
     states = {"on_the_way": [str(state) for state in ON_THE_WAY], "served": [str(state) for state in LIVE_ANSWERED]}
     row = session.execute(_VIEW, {**given, **states}).one_or_none()
     if row is None:
@@ -264,4 +316,12 @@ def read(session: Session, campaign_id: int, now: datetime) -> View | None:
         due=row.due,
         others=row.others or [],
         sharing=[Other.of(one) for one in row.sharing or []],
+        places=[
+            (name, role, Outage(_time(out), _time(back), why or "")) for name, role, out, back, why in row.members or []
+        ],
+        elsewhere=Elsewhere(row.at_work_on_others or 0, *(row.on_others or ())),
     )
+
+
+def _time(told: str | None) -> datetime | None:
+    return datetime.fromisoformat(told) if told else None

@@ -26,6 +26,8 @@ _WANTED_BY = text(
     """
     SELECT b.id FROM campaign_agents ca JOIN campaigns b ON b.id = ca.campaign_id
     WHERE ca.agent_id = :agent_id AND b.id <> :campaign_id AND b.state = 'running' AND b.mode = ANY(:modes)
+      AND (b.pbx = :pbx OR EXISTS (SELECT FROM campaign_pbxes m
+                                   WHERE m.campaign_id = b.id AND m.pbx = :pbx AND m.role <> 'removed'))
       AND (EXISTS (SELECT 1 FROM attempts t WHERE t.campaign_id = b.id AND t.ended_at IS NULL)
            OR (SELECT min(k.next_at) FROM contacts k WHERE k.campaign_id = b.id AND k.state = 'open') <= :now)
     ORDER BY b.id LIMIT 1
@@ -33,18 +35,21 @@ _WANTED_BY = text(
 )
 
 
-def park(session: Session, campaign: Campaign, *, now: datetime, timing: TimingSettings) -> list[str]:
-    """Order a parking call for every ready agent of a campaign; returns their references, to be placed.
+def park(
+    session: Session, campaign: Campaign, *, now: datetime, timing: TimingSettings, pbx: str | None = None
+) -> list[str]:
+    """Order a parking call for every ready agent of a campaign on `pbx`; returns their references, to be placed.
 
-    Whose last call went on after the customer had gone is on the line already.
+    Whose last call went on after the customer had gone is on the line already. `pbx`: by default its first.
     """
-    keep(session, campaign, now=now)
+    pbx = pbx or campaign.pbx
+    keep(session, campaign, now=now, pbx=pbx)
     ready = session.scalars(
         select(Agent)
         .join(CampaignAgent, CampaignAgent.agent_id == Agent.id)
         .where(
             CampaignAgent.campaign_id == campaign.id,
-            Agent.pbx == campaign.pbx,
+            Agent.pbx == pbx,
             Agent.state == "ready",
             (Agent.not_before.is_(None)) | (Agent.not_before <= now),
             ~select(AgentLeg.id).where(AgentLeg.agent_id == Agent.id, AgentLeg.ended_at.is_(None)).exists(),
@@ -57,15 +62,20 @@ def park(session: Session, campaign: Campaign, *, now: datetime, timing: TimingS
     return order_legs(session, campaign, ready, now=now, timing=timing)
 
 
-def keep(session: Session, campaign: Campaign, *, now: datetime, only: Agent | None = None) -> None:
-    """Park the ready agents, or `only` this one, whose leg still stands and whose end nobody has ordered."""
+def keep(session: Session, campaign: Campaign, *, now: datetime, pbx: str, only: Agent | None = None) -> None:
+    """Park the ready agents on `pbx`, or `only` this one, whose leg still stands and whose end nobody has ordered."""
     ending = select(Command.id).where(Command.ref == AgentLeg.ref, Command.kind == "hang_up")
     on_line = session.execute(
         select(Agent, AgentLeg)
         .join(CampaignAgent, CampaignAgent.agent_id == Agent.id)
         .join(AgentLeg, (AgentLeg.agent_id == Agent.id) & AgentLeg.ended_at.is_(None))
-        .where(CampaignAgent.campaign_id == campaign.id, Agent.pbx == campaign.pbx, Agent.state == "ready")
-        .where(AgentLeg.state == CallState.HELD, ~ending.exists(), true() if only is None else Agent.id == only.id)
+        .where(CampaignAgent.campaign_id == campaign.id, Agent.pbx == pbx, Agent.state == "ready")
+        .where(
+            AgentLeg.pbx == pbx,
+            AgentLeg.state == CallState.HELD,
+            ~ending.exists(),
+            true() if only is None else Agent.id == only.id,
+        )
         .order_by(AgentLeg.id)
         .with_for_update(**ROW_LOCK_OR_SKIP, of=(AgentLeg, Agent))
         .execution_options(populate_existing=True)
@@ -94,7 +104,7 @@ def order_legs(
             AgentLeg(
                 id=leg_id,
                 ref=ref,
-                pbx=campaign.pbx,
+                pbx=agent.pbx,
                 agent_id=agent.id,
                 campaign_id=campaign.id,
                 state=CallState.ORDERED,
@@ -110,13 +120,20 @@ def order_legs(
 
 
 def let_go(
-    session: Session, campaign_id: int, *, now: datetime, reason: str, strangers_only: bool = False
+    session: Session,
+    campaign_id: int,
+    *,
+    now: datetime,
+    reason: str,
+    strangers_only: bool = False,
+    pbx: str | None = None,
 ) -> list[int]:
     """Take the parked agents of a campaign off the line, or only those who work for it no more.
 
     As many stay as calls still ring or wait for one: a campaign that is paused, or changes its mode, still answers to
     everybody it has rung. Who is wanted by another campaign stays on the line, as that one's: to let them go would be
-    to ring them again a moment later. Returns the commands ordered; the second look sends them.
+    to ring them again a moment later. `pbx`: only those on the line there. Returns the commands ordered; the second
+    look sends them.
     """
     member = (CampaignAgent.campaign_id == campaign_id) & (CampaignAgent.agent_id == AgentLeg.agent_id)
     stranger = ~select(CampaignAgent.agent_id).where(member).exists()
@@ -130,21 +147,21 @@ def let_go(
             Agent.state == "parked",
             Agent.reserved_for.not_in((reserving.CALL, reserving.OFFER)),
             stranger if strangers_only else true(),
+            true() if pbx is None else AgentLeg.pbx == pbx,
         )
         .order_by(AgentLeg.id)
         .with_for_update(**ROW_LOCK_OR_SKIP, of=AgentLeg)
         .execution_options(populate_existing=True)
     ).all()
     if not strangers_only and legs:
-        calls = staying.on_the_way(session, [campaign_id]).get(campaign_id, 0)
-        legs = legs[: max(0, len(legs) - calls)]
+        legs = _beyond_the_calls(session, campaign_id, legs)
     commands = []
     given = {"campaign_id": campaign_id, "now": now, "modes": list(PARKS_AHEAD)}
     for leg in legs:
         agent = agents.locked(session, leg.agent_id)
         if agent.state != "parked" or agent.reserved_for in (reserving.CALL, reserving.OFFER):
             continue
-        heir = session.scalar(_WANTED_BY, given | {"agent_id": agent.id})
+        heir = session.scalar(_WANTED_BY, given | {"agent_id": agent.id, "pbx": leg.pbx})
         if heir is not None:
             reserving.release(session, agent, now=now, why=reason)  # kept ahead of a callback of this campaign
             leg.campaign_id = agent.campaign_id = heir
@@ -154,3 +171,13 @@ def let_go(
             agents.move(session, agent, "ready", now=now, who="dialer", reason=reason)
             commands.append(command)
     return commands
+
+
+def _beyond_the_calls(session: Session, campaign_id: int, legs: Sequence[AgentLeg]) -> list[AgentLeg]:
+    """Return the legs that no call still ringing, or waiting, on the same PBX may need."""
+    found: list[AgentLeg] = []
+    for pbx in sorted({leg.pbx for leg in legs}):
+        there = [leg for leg in legs if leg.pbx == pbx]
+        calls = staying.on_the_way(session, [campaign_id], pbx=pbx).get(campaign_id, 0)
+        found += there[: max(0, len(there) - calls)]
+    return found

@@ -6,12 +6,13 @@ Pacing decides on these rows, and on their age: stale, it falls to one call per 
 from collections.abc import Sequence
 from dataclasses import asdict, replace
 from datetime import datetime, timedelta
+from typing import Any
 
 from sqlalchemy import func, select
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
-from campaigns import agents, roster
+from campaigns import agents, pbx_health, roster
 from campaigns.application import Application
 from campaigns.db import database_now
 from campaigns.models import Attempt, PbxStatus
@@ -28,7 +29,9 @@ def poll(application: Application, name: str, tellers: set[int] | None = None) -
     pbx = application.pbxes[name]
     with application.transaction() as session:
         asked_at = database_now(session)  # what is sent from here on may be missing in the answer
-        if not _LISTS & pbx.features and _in_trouble(session, name, asked_at):
+        trouble = "" if _LISTS & pbx.features else _in_trouble(session, name, asked_at)
+        if trouble:
+            pbx_health.note(session, name, trouble, now=asked_at, timing=application.settings.timing)
             return False  # nothing is read that could show it is over: orders are tried again after a while
     own_word = agent_first(pbx.features)  # what such a PBX does not tell, its settings say
     try:
@@ -36,12 +39,15 @@ def poll(application: Application, name: str, tellers: set[int] | None = None) -
         users = pbx.users() if Feature.PRESENCE in pbx.features or own_word else []
     except PbxError as exc:
         note_trouble(application, name, exc.why)
+        with application.transaction() as session:
+            now = database_now(session)
+            pbx_health.note(session, name, exc.why, now=now, timing=application.settings.timing)
         return False
     with application.transaction() as session:
         now = database_now(session)
         if Feature.LINES not in pbx.features:
             gateways = _counted_here(session, name, gateways)
-        values = {
+        values: dict[str, Any] = {
             "read_at": asked_at,
             "gateways": [asdict(gateway) for gateway in gateways],
             "trouble": "",
@@ -56,6 +62,9 @@ def poll(application: Application, name: str, tellers: set[int] | None = None) -
                 where=(PbxStatus.read_at.is_(None)) | (PbxStatus.read_at < asked_at),
             )
         )
+        usable = _usable(application, name, values["gateways"])
+        trouble = pbx_health.of_a_good_read(session, name, usable, now)
+        pbx_health.note(session, name, trouble, now=now, timing=application.settings.timing)
         roster.refresh_groups(session, name, users)
         if Feature.PRESENCE not in pbx.features:
             return True
@@ -76,9 +85,11 @@ _LISTS = frozenset({Feature.LINES, Feature.PRESENCE})
 TROUBLE_REST = timedelta(seconds=20)
 
 
-def _in_trouble(session: Session, name: str, now: datetime) -> bool:
+def _in_trouble(session: Session, name: str, now: datetime) -> str:
     row = session.get(PbxStatus, name, populate_existing=True)
-    return row is not None and row.trouble_at is not None and now - row.trouble_at < TROUBLE_REST
+    if row is None or row.trouble_at is None or now - row.trouble_at >= TROUBLE_REST:
+        return ""
+    return row.trouble or "it was in trouble a moment ago"
 
 
 def _counted_here(session: Session, name: str, gateways: Sequence[Gateway]) -> list[Gateway]:
@@ -116,6 +127,13 @@ def watch_wrap_ups(application: Application, name: str, tellers: set[int] | None
             tellers=tellers,
         )
     return True
+
+
+def _usable(application: Application, name: str, gateways: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The gateways that the settings let us use."""
+    known = application.settings.pbx.get(name)
+    named = {str(gateway) for gateway in known.gateways} if known else set()
+    return [gateway for gateway in gateways if not named or gateway["id"] in named]
 
 
 def _by_presence(application: Application) -> bool:

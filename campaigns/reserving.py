@@ -37,11 +37,12 @@ def parked(
     *,
     only: Collection[int] | None = None,
     without: Collection[int] = (),
+    pbx: str | None = None,
 ) -> list[Agent]:
     """Lock up to `limit` agents who could be joined now and are kept for nothing, longest idle first.
 
-    `only`: out of these; `without`: none of these. Passes over those somebody else has locked: whoever answers this
-    instant may be choosing them.
+    `only`: out of these; `without`: none of these; `pbx`: by default the campaign's first. Passes over those somebody
+    else has locked: whoever answers this instant may be choosing them.
     """
     held = select(AgentLeg.id).where(
         AgentLeg.agent_id == Agent.id,
@@ -51,7 +52,7 @@ def parked(
         AgentLeg.pbx_call_id.is_not(None),
     )
     able = (Agent.state == "parked") & held.exists()
-    return longest_idle(session, campaign, limit, able, only=only, without=without)
+    return longest_idle(session, campaign, limit, able, only=only, without=without, pbx=pbx)
 
 
 def longest_idle(
@@ -62,12 +63,13 @@ def longest_idle(
     *,
     only: Collection[int] | None = None,
     without: Collection[int] = (),
+    pbx: str | None = None,
 ) -> list[Agent]:
     """Lock up to `limit` agents of the campaign who are `able` and kept for nothing, as `parked` does."""
     query = (
         select(Agent)
         .join(CampaignAgent, (CampaignAgent.agent_id == Agent.id) & (CampaignAgent.campaign_id == campaign.id))
-        .where(able, Agent.pbx == campaign.pbx, Agent.reserved_for == "", Agent.wanted == "")
+        .where(able, Agent.pbx == (pbx or campaign.pbx), Agent.reserved_for == "", Agent.wanted == "")
         .order_by(Agent.idle_since.nulls_first(), Agent.id)
         .limit(max(0, limit))
         .with_for_update(**ROW_LOCK_OR_SKIP, of=Agent)

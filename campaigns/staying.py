@@ -47,8 +47,8 @@ def needed(session: Session, agent: Agent, now: datetime) -> bool:
     if agent.reserved_for and (kept_for is None or not _rings(kept_for)):
         return False
     campaigns = serves(session, [agent.id])
-    calls = on_the_way(session, campaigns)
-    free = _free(session, campaigns)
+    calls = on_the_way(session, campaigns, pbx=agent.pbx)
+    free = _free(session, campaigns, agent.pbx)
     if kept_for is not None:  # whoever is free serves that customer too: this agent and this call are one more of each
         calls[kept_for.campaign_id] = calls.get(kept_for.campaign_id, 0) + 1
         free += 1
@@ -58,17 +58,30 @@ def needed(session: Session, agent: Agent, now: datetime) -> bool:
     return any(_must(session, campaign_id, free, total, now) for campaign_id in sorted(calls))
 
 
+def must_wait_for_calls(session: Session, agent: Agent) -> bool:
+    """Whether an agent on the line is wanted for a call that rings, or waits, on their PBX: all of them are counted,
+    whatever a window may lose. The caller took `one_at_a_time`."""
+    if agent.state not in ON_THE_LINE:
+        return False
+    if agent.reserved_for:
+        return True
+    campaigns = serves(session, [agent.id])
+    calls = sum(on_the_way(session, campaigns, pbx=agent.pbx).values())
+    return calls > 0 and _free(session, campaigns, agent.pbx) <= calls
+
+
 def _rings(attempt: Attempt) -> bool:
     """Whether the order has left and nothing has ended it: one not sent yet goes with its agent."""
     return attempt.sent_at is not None and attempt.ended_at is None and attempt.given_up_at is None
 
 
-def on_the_way(session: Session, campaigns: Collection[int]) -> dict[int, int]:
-    """Count, by campaign, the calls that ring or wait for one of the free agents."""
+def on_the_way(session: Session, campaigns: Collection[int], *, pbx: str) -> dict[int, int]:
+    """Count, by campaign, the calls on a PBX that ring or wait for one of its free agents."""
     given = exists().where(Assignment.attempt_id == Attempt.id, Assignment.ended_at.is_(None))
     query = (
         select(Attempt.campaign_id, func.count().label("calls"))
         .where(Attempt.campaign_id.in_(campaigns), Attempt.ended_at.is_(None), Attempt.mode != AGENTLESS)
+        .where(Attempt.pbx == pbx)
         .where(Attempt.given_up_at.is_(None), Attempt.reserved_agent_id.is_(None))
         .where(Attempt.state.in_(ON_THE_WAY) | (Attempt.state.in_(LIVE_ANSWERED) & ~given))
         .group_by(Attempt.campaign_id)
@@ -76,9 +89,9 @@ def on_the_way(session: Session, campaigns: Collection[int]) -> dict[int, int]:
     return {row.campaign_id: row.calls for row in session.execute(query)}
 
 
-def _free(session: Session, campaigns: Collection[int]) -> int:
+def _free(session: Session, campaigns: Collection[int], pbx: str) -> int:
     member = exists().where(CampaignAgent.agent_id == Agent.id, CampaignAgent.campaign_id.in_(campaigns))
-    query = select(func.count()).where(member, Agent.state.in_(ON_THE_LINE), Agent.reserved_for == "")
+    query = select(func.count()).where(member, Agent.pbx == pbx, Agent.state.in_(ON_THE_LINE), Agent.reserved_for == "")
     return session.scalar(query) or 0
 
 

@@ -11,7 +11,7 @@ from typing import Any
 from sqlalchemy import select, text
 from sqlalchemy.orm import Session
 
-from campaigns import callbacks, caller_ids, judging
+from campaigns import callbacks, caller_ids, judging, pools
 from campaigns.judging import Known
 from campaigns.models import Attempt, Campaign, Contact, ContactList, Offer
 from dialer import gate as rules
@@ -148,17 +148,31 @@ def holding(session: Session, campaign: Campaign, *, now: datetime) -> list[str]
     ).first()
     if lease is None and state.allowed:
         found.append("no scheduler leads it: start `dialer scheduler`, or everything with `dialer up`")
+    places = pools.of(session, campaign)
+    for place in places:
+        found += _of_pbx(session, place.pbx, running=state.allowed, several=len(places) > 1, now=now)
+    return found
+
+
+def _of_pbx(session: Session, pbx: str, *, running: bool, several: bool, now: datetime) -> list[str]:
+    """Say what keeps a PBX from being called on. Only one of several is watched before it is called on again."""
+    found = []
     status = session.execute(
-        text("SELECT read_at, trouble, gateways FROM pbx_status WHERE pbx = :pbx"), {"pbx": campaign.pbx}
+        text("SELECT read_at, trouble, gateways, out_since, back_since, out_why FROM pbx_status WHERE pbx = :pbx"),
+        {"pbx": pbx},
     ).one_or_none()
+    if several and status is not None and status.back_since is not None:
+        found.append(f"PBX {pbx} is back since {status.back_since:%H:%M:%S} UTC after {status.out_why}: watched first")
     usable = [one for one in (status.gateways if status else []) if one["enabled"] and one["registered"]]
     if status is not None and status.read_at is not None and not usable and not status.trouble:
-        no_line = f"no gateway of PBX {campaign.pbx} is enabled and registered, so there is no line to call on"
-        found.append(f"{no_line}: `dialer pbx check {campaign.pbx}` names them")
+        no_line = f"no gateway of PBX {pbx} is enabled and registered, so there is no line to call on"
+        found.append(f"{no_line}: `dialer pbx check {pbx}` names them")
     if status is not None and status.trouble:
-        found.append(f"PBX {campaign.pbx}: {status.trouble}")
-    elif state.allowed and (status is None or status.read_at is None or now - status.read_at > timedelta(seconds=30)):
-        found.append(f"lines and agents of PBX {campaign.pbx} were not read lately: `dialer pbx check {campaign.pbx}`")
+        found.append(f"PBX {pbx}: {status.trouble}")
+    elif running and (status is None or status.read_at is None or now - status.read_at > timedelta(seconds=30)):
+        found.append(f"lines and agents of PBX {pbx} were not read lately: `dialer pbx check {pbx}`")
+    elif several and status is not None and status.out_since is not None and status.back_since is None and usable:
+        found.append(f"PBX {pbx} since {status.out_since:%H:%M:%S} UTC: {status.out_why}")
     return found
 
 

@@ -104,6 +104,8 @@ class TimingSettings(_Section):
     wrap_up_poll: Seconds = 0.5  # between two reads of agents while one of them may be back from wrap-up any moment
     presence_stale: Seconds = 30.0  # older than this: one call per idle agent
     presence_dead: Seconds = 60.0  # older than this: no calls
+    failover_after: Seconds = 5.0  # a PBX out of use for so long gives its share to the campaign's others
+    failback_after: Seconds = 30.0  # and gets it again when it has been back for so long
     lease: Seconds = 3.0  # a scheduler not heard of for this long has lost its campaigns
     retention_days: float = Field(90, gt=0)  # raw events and pace decisions
 

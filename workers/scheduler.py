@@ -32,6 +32,7 @@ from campaigns import (
     offers,
     own_calls,
     pbx_figures,
+    phones,
     pulling,
     reserving,
     retention,
@@ -218,7 +219,7 @@ class Scheduler:
 
     def people(self) -> None:
         """End wrap-ups, offers and reservations whose time is over, let go who stayed for a ringing call, send home
-        whom no campaign needs, forget processes long gone."""
+        whom no campaign needs, forget processes long gone, move who has a phone on another PBX."""
         with self._application.transaction() as session:
             now = database_now(session)
             agents.let_go(session, now)
@@ -228,6 +229,7 @@ class Scheduler:
             own_calls.tidy(session, now)
             agents.send_home(session, now=now)
             session.execute(delete(ProcessBeat).where(ProcessBeat.beat_at < now - FORGOTTEN))
+        phones.follow(self._application)
 
     def callbacks(self) -> None:
         """Give callbacks back whose time is over, report those about to break. Each scheduler does: no harm in it."""

@@ -79,18 +79,22 @@ def _as_json(one: Agent) -> dict[str, Any]:
 @output.json_option
 @click.pass_obj
 def assign(context: CliContext, campaign: str, agents: str, as_json: bool) -> None:
-    """Give CAMPAIGN exactly these AGENTS: PBX user ids (101,102), group:NAME, or all."""
-    from campaigns import lifecycle, roster
+    """Give CAMPAIGN exactly these AGENTS: PBX user ids (101,102), group:NAME, or all.
+
+    Where it calls through several PBXs, second/101, second/group:NAME and second/all are that one's.
+    """
+    from campaigns import lifecycle, pools, roster
     from campaigns.db import database_now
 
     spec = roster.parse(agents)
     with context.application() as app:
         with app.transaction() as session:
-            pbx = lifecycle.get(session, campaign).pbx
-        users = app.pbx(pbx).users()
+            names = pools.names(session, lifecycle.get(session, campaign))
+        users = {name: app.pbx(name).users() for name in names}
         with app.transaction() as session:
             found = lifecycle.get(session, campaign, lock=True)
-            change = roster.assign(session, found, spec, users, now=database_now(session), who=who())
+            mine = users.pop(found.pbx, [])
+            change = roster.assign(session, found, spec, mine, others=users, now=database_now(session), who=who())
     if as_json:
         counts = {"added": len(change.added), "removed": len(change.removed), "agents": change.total}
         output.print_json({"campaign": found.name, "spec": str(spec), **counts})
@@ -127,7 +131,7 @@ _verb(
 )
 _verb(
     "ready",
-    "AGENT takes calls again: ends a pause, a wrap-up, or a talk whose end the PBX never told.",
+    "AGENT takes calls again: ends a pause, a wrap-up, or a talk whose end the PBX never told, or cannot tell.",
 )
 
 

@@ -15,6 +15,8 @@ from dialer.abandonment import PACKS
 from dialer.modes import MODES
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from campaigns.application import Application
     from campaigns.overview import CampaignRow
     from campaigns.roster import AgentsSpec
@@ -37,7 +39,13 @@ def campaign() -> None:
         --agents group:Sales --caller-id +390551234567 --hours 09:00-20:00""",
 )
 @click.argument("name")
-@click.option("--pbx", "pbx_name", help="PBX of the settings that makes the calls. Default: the only one.")
+@click.option(
+    "--pbx",
+    "pbx_names",
+    multiple=True,
+    help="PBX of the settings that makes the calls; several share them. Default: the only one.",
+)
+@click.option("--standby", "standbys", multiple=True, help="PBX that steps in when one of those cannot be called on.")
 @click.option(
     "--mode", type=click.Choice(MODES), default="predictive", show_default=True,
     help="predictive dials ahead of the agents, progressive one call and power a fixed number for each free one; "
@@ -79,20 +87,26 @@ def create(context: CliContext, /, as_json: bool, **given: Any) -> None:
     """Write a new campaign NAME as a draft."""
     from campaigns import caller_id_pools, lifecycle, overview, roster
     from campaigns.db import database_now
+    from dialer import modes
 
     with context.application() as app:
-        pbx = app.pbx(given.pop("pbx_name") or _only_pbx(app))
+        first, *more = given.pop("pbx_names") or (_only_pbx(app),)
         agents = given.pop("agents")
+        every = [app.pbx(name) for name in (first, *more, *given["standbys"])]
+        for one in every:  # so that whoever is refused is named
+            modes.check(given["mode"], one.name, one.features)
+        features = frozenset.intersection(*(one.features for one in every))
         # The PBX is asked before anything is written: a network read inside a transaction would hold its locks.
         spec = roster.parse(agents) if agents else None
-        users, unseen = _users(app, pbx.name, spec) if spec else ([], "")
+        users, unseen = users_of(app, [one.name for one in every], spec) if spec else ({first: []}, "")
         given["max_lines"] = given["max_lines"] or None
         given["wrap_up_limit"] = given.pop("wrap_up")
         with app.transaction() as session:
             now = database_now(session)
             given |= {"may_raise": app.settings.rights.may_raise_ceiling, "now": now, "who": who()}
-            made = lifecycle.create(session, pbx=pbx.name, features=pbx.features, **given)
-            change = roster.assign(session, made, spec, users, now=now, who=who()) if spec else None
+            made = lifecycle.create(session, pbx=first, more_pbxes=more, features=features, **given)
+            mine = users.pop(first)
+            change = roster.assign(session, made, spec, mine, others=users, now=now, who=who()) if spec else None
             row = overview.campaign_rows(session, now, name=made.name)[0]
             doubts = caller_id_pools.doubts(made, made.caller_id, ())
     if as_json:
@@ -126,6 +140,27 @@ def _only_pbx(app: Application) -> str:
         return names[0]
     told = f"there are {', '.join(names)}" if names else "there is none: add a [pbx.NAME] section"
     raise click.UsageError(f"say which PBX with --pbx; in the settings {told}")
+
+
+def users_of(app: Application, pbxes: Sequence[str], spec: AgentsSpec) -> tuple[dict[str, list[PbxUser]], str]:
+    """The users of each PBX, as `_users` of its part of the spec; what could not be seen is said."""
+    from campaigns.roster import AgentsSpec
+    from dialer.errors import ServiceUnreachable
+
+    if len(pbxes) == 1:
+        users, unseen = _users(app, pbxes[0], spec)
+        return {pbxes[0]: users}, unseen
+    found: dict[str, list[PbxUser]] = {}
+    troubles: list[str] = []
+    for pbx in pbxes:
+        part = spec.of(pbx)
+        groups = (*spec.groups, *part.groups)
+        asked = AgentsSpec((*spec.user_ids, *part.user_ids), groups, spec.everybody or part.everybody)
+        found[pbx], unseen = _users(app, pbx, asked)
+        if unseen and spec.user_ids:
+            raise ServiceUnreachable(f"{unseen}; with several PBXs write whose they are: {pbx}/101")
+        troubles += [unseen] if unseen else []
+    return found, "; ".join(troubles)
 
 
 def _users(app: Application, pbx: str, spec: AgentsSpec) -> tuple[list[PbxUser], str]:
@@ -197,7 +232,7 @@ def _rate(row: CampaignRow) -> Any:
 @click.pass_obj
 def show(context: CliContext, name: str, as_json: bool) -> None:
     """Show one campaign: its rules, its agents, and what it still needs."""
-    from campaigns import caller_id_pools, lifecycle, overview, roster, rules_view
+    from campaigns import caller_id_pools, lifecycle, overview, pools, roster, rules_view
     from campaigns.db import database_now
 
     with context.application() as app, app.transaction() as session:
@@ -206,20 +241,23 @@ def show(context: CliContext, name: str, as_json: bool) -> None:
         pool = caller_id_pools.numbers_of(session, found)
         row = overview.campaign_rows(session, database_now(session), name=found.name)[0]
         agents = roster.members(session, found)
+        places = pools.of(session, found)
         missing = lifecycle.shortcomings(session, found) if found.state != "archived" else []
     if as_json:
         people = [
             {"user_id": one.user_id, "name": one.name, "extension": one.extension, "state": one.state} for one in agents
         ]
-        shown = {"rules": rules.as_json(), "caller_ids": pool, "agent_list": people, "missing": missing}
+        pbxes = [{"pbx": one.pbx, "role": one.role} for one in places]
+        shown = {"pbxes": pbxes, "rules": rules.as_json(), "caller_ids": pool, "agent_list": people, "missing": missing}
         output.print_json({**row.as_json(), **shown})
         return
-    _print_campaign(row, pool, rules, [one.name or f"user {one.user_id}" for one in agents])
+    through = ", ".join(one.pbx if one.role == "pool" else f"{one.pbx} ({one.role})" for one in places)
+    _print_campaign(row, through, pool, rules, [one.name or f"user {one.user_id}" for one in agents])
     for sentence in missing:
         output.note(f"  missing: {sentence}")
 
 
-def _print_campaign(row: CampaignRow, pool: list[str], rules: RulesShown, agents: list[str]) -> None:
+def _print_campaign(row: CampaignRow, through: str, pool: list[str], rules: RulesShown, agents: list[str]) -> None:
     from rich.table import Table
 
     people = ", ".join(agents[:8]) + (f" and {len(agents) - 8} more" if len(agents) > 8 else "")
@@ -229,7 +267,7 @@ def _print_campaign(row: CampaignRow, pool: list[str], rules: RulesShown, agents
     shown = ", ".join(pool[:4]) + (f" and {len(pool) - 4} more: dialer caller-id list" if len(pool) > 4 else "")
     facts: list[tuple[str, Any]] = [
         ("State", output.state(row.state).append(since, style="dim")),
-        ("Calls", f"{row.mode} through PBX {row.pbx}, as {shown}"),
+        ("Calls", f"{row.mode} through PBX {through}, as {shown}"),
         ("Hours", f"{row.hours}, where each phone is" + (f" (else {row.time_zone})" if row.time_zone else "")),
         ("Numbers", f"read as {row.country}; {output.words(row.number_gap)} between two calls to one number"),
         ("Attempts", f"at most {row.max_attempts} per contact, {output.words(row.retry_delay)} after a failed one"),

@@ -54,10 +54,11 @@ def show(context: CliContext, name: str | None, last: int, as_json: bool) -> Non
     output.print_table(columns, limits)
     output.print_table(["Campaign", "Rule pack", *_GOALS.values()], [_goals(one) for one in told], title="Goals")
     decided = [
-        [pace.name, output.ago(one.until_at, now), one.calls, one.ordered, one.ticks, one.why]
+        [f"{pace.name} on {one.pbx}" if one.pbx else pace.name, output.ago(one.until_at, now), one.calls, one.ordered,
+         one.ticks, one.why]
         for pace in told
         for one in pace.decisions
-    ]
+    ]  # fmt: skip
     if decided:
         columns = ["Campaign", "When", ("Calls", "right"), ("Ordered", "right"), ("Ticks", "right"), "Why"]
         output.print_table(columns, decided, title="Decisions")
@@ -114,7 +115,7 @@ def set_pace(
     context: CliContext, /, name: str, mode: str | None, why: str, dry_run: bool, as_json: bool, **given: Any
 ) -> None:
     """Change the limits and the goals of campaign NAME; it holds from the next decision on."""
-    from campaigns import lifecycle
+    from campaigns import lifecycle, pools
     from campaigns.db import database_now
 
     goals: dict[str, Any] = {
@@ -126,7 +127,8 @@ def set_pace(
         raise click.UsageError("nothing to change: give --max-abandonment, --max-lines, --mode or another goal")
     with context.application() as app, app.transaction() as session:
         found = lifecycle.get(session, name)
-        more: dict[str, Any] = {"features": app.pbx(found.pbx).features} if mode else {}
+        every = [app.pbx(name).features for name in pools.names(session, found)] if mode else []
+        more: dict[str, Any] = {"features": frozenset.intersection(*every)} if mode else {}
         changes = lifecycle.set_pace(
             session,
             found.name,

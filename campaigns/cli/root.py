@@ -55,6 +55,7 @@ def build_cli(open_context: Opener | None = None) -> Root:
 _CALLING, _WATCHING, _SETTING_UP = "Campaigns", "Watching", "Setting up"
 _TREE = (
     ("campaign", "campaign:campaign", "Create campaigns; start, pause and stop them.", _CALLING),
+    ("campaign pbx", "campaign_pbx:campaign_pbx", "The PBXs a campaign calls through.", _CALLING),
     ("campaign retry", "calling_rules:retry", "When contacts are tried again after each outcome.", _CALLING),
     ("campaign caps", "calling_rules:caps", "How often anybody may be called, by all campaigns together.", _CALLING),
     ("campaign rules", "rules:campaign_rules", "Whose law a campaign keeps, and how sure we are of it.", _CALLING),
@@ -74,6 +75,7 @@ _TREE = (
     ("disposition", "disposition:disposition", "The words agents have for what came of a call.", _CALLING),
     ("person", "person:person", "What is known about a person; their consent; erase them.", _CALLING),
     ("agent", "agent:agent", "Who is at work: log in, pause, be ready.", _CALLING),
+    ("agent phone", "agent_phone:phone", "The phones of agents who have one on more than one PBX.", _CALLING),
     ("status", "status:status", "What happens now: agents, calls, lines, abandonment.", _WATCHING),
     ("why", "why:why", "Why a campaign, or one contact, is not being called.", _WATCHING),
     ("report", "report:report", "Results over a period: outcomes, abandonment, agents, callbacks.", _WATCHING),

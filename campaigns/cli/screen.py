@@ -18,6 +18,7 @@ from campaigns.cli import output
 
 if TYPE_CHECKING:
     from campaigns.live import AgentLine, CampaignLive, LiveState
+    from campaigns.pools_view import PbxPart
 
 STALE = 3.0  # seconds after which a read of the PBX is shown as old
 _AGENT_ORDER = ("talking", "assigned", "parked", "parking", "ready", "wrap_up", "paused", "out")
@@ -48,13 +49,16 @@ def screen(state: LiveState, *, rows: int = 30) -> Any:
 def _block(one: CampaignLive, state: LiveState) -> Any:
     head = Text(output.clean(one.name), style="bold").append("  ").append_text(output.state(one.state))
     head.append(f" {output.ago(one.state_since, state.at)}", style="dim")
-    head.append(f"   {one.mode}, PBX {one.pbx}", style="dim")
+    through = ", ".join(part.pbx for part in one.pbxes) or one.pbx
+    head.append(f"   {one.mode}, PBX {through}", style="dim")
     grid = Table.grid(padding=(0, 2))
     grid.add_column(style="bold", no_wrap=True)
     grid.add_column(overflow="fold")
     grid.add_row("Agents", _agent_counts(one))
     grid.add_row("Calls", _calls(one))
     grid.add_row("Lines", _lines(one))
+    for part in one.pbxes:
+        grid.add_row(f"  {output.clean(part.pbx)}", _part(part))
     grid.add_row("Abandoned", _abandonment(one))
     grid.add_row("Today", _today(one))
     grid.add_row("Contacts", _contacts(one))
@@ -97,6 +101,13 @@ def _lines(one: CampaignLive) -> Text:
     if lines.age > STALE:
         told.append(f"   read {lines.age:.0f} s ago", style="yellow" if lines.age < 30 else "bold red")
     return told
+
+
+def _part(part: PbxPart) -> Text:
+    at_work = sum(number for state, number in part.agents.items() if state != "out")
+    told = Text(part.in_words(), style="" if part.state == "ok" else "bold red")
+    told.append(f"   {output.count(at_work, 'agent')} at work   {output.count(part.calls, 'call')}   ")
+    return told.append(f"{part.busy} of {part.lines} lines busy", style="dim")
 
 
 def _abandonment(one: CampaignLive) -> Text:

@@ -88,6 +88,11 @@ class Snapshot:
     inbound_waiting: int = 0  # people who called in and wait for one of these agents
     agent_first: bool = False  # the agent's phone rings before the customer's: nobody can be abandoned
     share: float = 1.0  # of what the shared agents can take, by the weights of the campaigns
+    # A campaign of several PBXs is decided on for each: agents here are of no use to who answers there, but what is
+    # lost on any of them is lost from one budget.
+    part: float = 1.0  # of the campaign's agents at work: what one decision here may lose of the budget
+    pools_ringing: int = 0  # the campaign's calls in the air on its other PBXs
+    pools_waiting: int = 0  # and its customers there without an agent
 
     def __post_init__(self) -> None:
         for name in _ELAPSED:

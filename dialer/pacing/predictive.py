@@ -10,6 +10,7 @@ mathematics, the constants, and what each idea is worth.
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from datetime import datetime
+from math import floor
 
 from dialer.abandonment import Budget
 from dialer.pacing.ahead import Ahead, resting
@@ -167,10 +168,11 @@ class Predictive:
     def _predict(self, moment: datetime, now: Snapshot, chances: list[float], given_up: dict[int, str]) -> Pace:
         tuning, history, ahead = self._tuning, self._history, self._ahead
         assert ahead is not None
-        left = now.budget.left
+        left = _left_here(now)
         outlook = self._outlook(moment, now, chances, given_up)
+        on_others = now.pools_waiting + now.pools_ringing * history.answers.chance()
         in_the_air = len(now.ringing) - len(given_up) + len(now.others_ringing)
-        allowed = tuning.appetite.allowed(now.budget, outlook.answers)
+        allowed = tuning.appetite.allowed(now.budget, outlook.answers + on_others)
         guard = max(0, tuning.calls_per_agent * now.team - in_the_air)
         chooser, choose, calls = Chooser(history.answers, now), [], 0
         idle, risk, limit = one_per_agent(now, len(given_up)), outlook.lost(), "abandonment"
@@ -235,6 +237,8 @@ class Predictive:
             because += f", {count(now.inbound_waiting, 'caller')} waiting"
         if now.others_ringing or now.others_waiting:
             because += ", other campaigns' calls among them"
+        if now.pools_ringing:
+            because += f", {now.pools_ringing} ringing on other PBXs"
         left = now.budget.left
         if left is not None:
             because += f", budget {count(left, 'call')} left of {now.budget.window}"
@@ -254,6 +258,17 @@ class Predictive:
 
 def _and_given_up(given_up: dict[int, str]) -> str:
     return f"; {count(len(given_up), 'call')} given up, nobody will be free" if given_up else ""
+
+
+def _left_here(now: Snapshot) -> int | None:
+    """What the window has left for this PBX: of several, each may lose the part its agents are of all.
+
+    Each decides by itself; if each could lose all that is left, together they could lose it more than once.
+    """
+    left = now.budget.left
+    if left is None or now.part >= 1.0:
+        return left
+    return floor(max(0, left - now.pools_waiting) * now.part)
 
 
 def _whose(now: Snapshot) -> str:

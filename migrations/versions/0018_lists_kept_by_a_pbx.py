@@ -5,7 +5,7 @@ from alembic import op
 from sqlalchemy.dialects import postgresql
 
 revision = "0018"
-down_revision = "0014"
+down_revision = "0017"
 
 _INSTANT = postgresql.TIMESTAMP(timezone=True)
 

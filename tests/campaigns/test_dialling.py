@@ -217,6 +217,6 @@ def test_in_manual_mode_agents_are_not_parked_ahead_and_one_fetched_for_a_call_h
     assert (ready.state, fetched.state) == ("ready", "parked")
     fetched.since = now - timedelta(minutes=1)
     manual.tick()
-    manual._scheduler._pacing[manual.campaign.id].idle_since = now - timedelta(minutes=1)
+    manual._scheduler._pacing[manual.campaign.id].pbxes["main"].idle_since = now - timedelta(minutes=1)
     manual.tick()
     assert fetched.state == "ready", "let off the line when no call came of it"

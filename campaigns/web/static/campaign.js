@@ -10,6 +10,13 @@ const name = document.getElementById("campaign").dataset.name;
 const words = await (await fetch("/words.json")).json();
 const chart = new Chart(document.getElementById("chart"));
 
+const PARTS = { pool: "", standby: "standby, ", removed: "taken out, " };
+
+function partWords(part) {
+  const why = part.why ? `: ${part.why}` : "";
+  return `${PARTS[part.role]}${part.state}${why}, ${part.calls} calls, ${part.busy} of ${part.lines} lines busy`;
+}
+
 function showTexts(campaign) {
   const { abandonment, calls, contacts, lines, pace, today } = campaign;
   write(document, {
@@ -32,6 +39,7 @@ function showTexts(campaign) {
     lines_total: lines.total,
     lines_busy: lines.busy,
     lines_limit: lines.limit ?? "none",
+    ...Object.fromEntries(campaign.pbxes.map((part) => [`pbx_${part.pbx}`, partWords(part)])),
     join_p50: milliseconds(today.join_ms.p50),
     join_p95: milliseconds(today.join_ms.p95),
     join_p99: milliseconds(today.join_ms.p99),

@@ -1,0 +1,86 @@
+"""Each PBX of the campaigns that have several: its part, its health, and what the campaign has at work there."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import text
+from sqlalchemy.orm import Session
+
+
+@dataclass(frozen=True, slots=True)
+class PbxPart:
+    """One PBX of a campaign, now."""
+
+    pbx: str
+    role: str
+    state: str  # ok, trouble, out of use, back soon, removed
+    why: str  # it is not well
+    since: datetime | None  # of that
+    agents: dict[str, int] = field(default_factory=dict)  # the campaign's, by state, on their phones there
+    calls: int = 0  # the campaign's open calls there
+    lines: int = 0
+    busy: int = 0
+    age: float | None = None  # seconds since it was read
+    pace: str = ""  # what was decided for it last
+
+    def as_json(self) -> dict[str, Any]:
+        """Return it for a program."""
+        return {name: getattr(self, name) for name in self.__slots__}
+
+    def in_words(self) -> str:
+        """Say how it is, in a few words."""
+        part = {"pool": "", "standby": "standby, ", "removed": "taken out, "}[self.role]
+        why = f": {self.why}" if self.why else ""
+        return f"{part}{self.state}{why}"
+
+
+_PARTS = text(
+    """
+    SELECT m.campaign_id, m.pbx, m.role, s.read_at, s.gateways, s.trouble, s.trouble_at, s.out_since, s.back_since,
+           s.out_why,
+      (SELECT json_object_agg(g.state, g.n) FROM (
+         SELECT a.state, count(*) AS n FROM campaign_agents ca JOIN agents a ON a.id = ca.agent_id
+         WHERE ca.campaign_id = m.campaign_id AND a.pbx = m.pbx GROUP BY a.state) g) AS agents,
+      (SELECT count(*) FROM attempts t
+        WHERE t.campaign_id = m.campaign_id AND t.ended_at IS NULL AND t.pbx = m.pbx) AS calls,
+      (SELECT d.why FROM pace_decisions d WHERE d.campaign_id = m.campaign_id AND d.pbx = m.pbx
+         AND d.decided_at > CAST(:now AS timestamptz) - interval '1 day'
+        ORDER BY d.decided_at DESC, d.id DESC LIMIT 1) AS pace
+    FROM campaign_pbxes m LEFT JOIN pbx_status s ON s.pbx = m.pbx
+    WHERE m.campaign_id = ANY(:ids) ORDER BY m.campaign_id, m.role = 'removed', m.position, m.pbx
+    """
+)
+
+
+def parts(session: Session, ids: Sequence[int], now: datetime) -> dict[int, list[PbxPart]]:
+    """Return the PBXs of each campaign in their order; nothing for those of one PBX."""
+    found: dict[int, list[PbxPart]] = {}
+    for row in session.execute(_PARTS, {"ids": list(ids), "now": now}):
+        state, why, since = _health(row)
+        usable = [one for one in row.gateways or [] if one["enabled"] and one["registered"]]
+        if row.role == "removed" and not row.calls:
+            continue  # nothing of it goes on
+        found.setdefault(row.campaign_id, []).append(
+            PbxPart(
+                pbx=row.pbx, role=row.role, state=state, why=why, since=since, agents=row.agents or {},
+                calls=row.calls, lines=sum(int(one["lines"]) for one in usable),
+                busy=sum(int(one["busy_lines"]) for one in usable),
+                age=round(max(0.0, (now - row.read_at).total_seconds()), 3) if row.read_at else None,
+                pace=row.pace or "",
+            )
+        )  # fmt: skip
+    return found
+
+
+def _health(row: Any) -> tuple[str, str, datetime | None]:
+    if row.back_since is not None:
+        return "back", f"it was out of use ({row.out_why}) and gets calls again when that has lasted", row.back_since
+    if row.out_since is not None:
+        return "out of use", row.out_why, row.out_since
+    if row.trouble and (row.read_at is None or (row.trouble_at is not None and row.trouble_at > row.read_at)):
+        return "in trouble", row.trouble, row.trouble_at
+    if row.read_at is None:
+        return "not read yet", "", None
+    return "ok", "", None
