@@ -1,27 +1,22 @@
 """What does the choice of caller ids cost the gate, for 100 calls at once?
 
-    python benchmarks/caller_ids.py --database-url postgresql://... [--times 200] [--json FILE]
+    python benchmarks/caller_ids.py [--database-url postgresql://...] [--times 200] [--json FILE]
 
 A campaign with a pool of 1, 20 and 200 numbers in ten areas, without a cap and with one of 200 a day; half a million
 attempts, of which every number made 150 in the last day. Pools are read and a hundred calls take a number
 each, over and over, each time rolled back.
 """
 
-import argparse
 import json
 import os
-import sys
 import time
-import uuid
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 
+import _database
 import psycopg
-from sqlalchemy.engine import make_url
 
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
-sys.path = [place for place in sys.path if Path(place or ".").resolve() != Path(__file__).resolve().parent]
+_database.product_first()
 
 NOW = datetime(2026, 3, 2, 10, 0, tzinfo=UTC)
 CALLS = 100
@@ -36,39 +31,26 @@ PAST = """
 
 
 def main() -> None:
-    arguments = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    arguments.add_argument("--database-url", default=os.environ.get("DIALER_TEST_DATABASE_URL", ""))
+    arguments = _database.parser(__doc__)
     arguments.add_argument("--times", type=int, default=200)
-    arguments.add_argument("--json", type=Path)
     given = arguments.parse_args()
-    if not given.database_url:
-        arguments.error("give --database-url: a database server that may be used for an hour")
-    name = f"bench_{uuid.uuid4().hex[:12]}"
-    base = make_url(given.database_url).set(drivername="postgresql")
     figures: list[dict[str, Any]] = []
-    with psycopg.connect(base.render_as_string(hide_password=False), autocommit=True) as admin:
-        admin.execute(f'CREATE DATABASE "{name}"')
-        try:
-            url = base.set(database=name).render_as_string(hide_password=False)
-            prepare(url)
-            for size in (1, 20, 200):
-                for cap in (None, 200):
-                    figures.append(measure(url, size, cap, given.times))
-                    print(json.dumps(figures[-1]), flush=True)
-        finally:
-            admin.execute(f'DROP DATABASE "{name}" WITH (FORCE)')
-    if given.json:
-        given.json.write_text(json.dumps(figures, indent=2) + "\n", "utf-8")
+    with _database.database(given) as made:
+        if made.new:
+            prepare(made.url)
+        for size in (1, 20, 200):
+            for cap in (None, 200):
+                figures.append(measure(made.url, size, cap, given.times))
+                print(json.dumps(figures[-1]), flush=True)
+    _database.write(figures, given)
 
 
 def prepare(url: str) -> None:
     """Make a campaign, two hundred caller ids in Rome, Milan and three hundred other places, and their past."""
-    from campaigns import schema
     from campaigns.db import engine_for, session_factory
     from campaigns.models import CallerId, Campaign, Contact, ContactList
 
     engine = engine_for(url)
-    schema.upgrade(engine)
     with session_factory(engine).begin() as session:
         session.add(
             Campaign(

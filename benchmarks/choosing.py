@@ -1,6 +1,6 @@
 """How long does it take to choose and gate 100 contacts, and does it grow with the list?
 
-    python benchmarks/choosing.py --database-url postgresql://... [--sizes 100000,1000000,10000000] [--json FILE]
+    python benchmarks/choosing.py [--database-url postgresql://...] [--sizes 100000,1000000,10000000] [--json FILE]
 
 For each size a campaign of that many contacts on 20 lists (five priorities, up to three attempts), a tenth of them
 due, under Italy's rule pack, with four caps, 300,000 past attempts and more of those who are due first, and a million
@@ -13,21 +13,17 @@ attempts written and committed, with no rule asked. Beside the time on the clock
 process and of its server process together, which a busy machine hardly changes.
 """
 
-import argparse
 import json
 import os
-import sys
 import time
-import uuid
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import _database
 import psycopg
-from sqlalchemy.engine import make_url
 
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
-sys.path = [place for place in sys.path if Path(place or ".").resolve() != Path(__file__).resolve().parent]
+_database.product_first()
 
 NOW = datetime(2026, 3, 2, 10, 0, tzinfo=UTC)
 WANTED = 100
@@ -73,45 +69,34 @@ CEILING = """
 
 
 def main() -> None:
-    arguments = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    arguments.add_argument("--database-url", default=os.environ.get("DIALER_TEST_DATABASE_URL", ""))
+    arguments = _database.parser(__doc__)
     arguments.add_argument("--sizes", default="100000,1000000,10000000")
     arguments.add_argument("--times", type=int, default=300)
-    arguments.add_argument("--json", type=Path)
+    arguments.add_argument("--only", choices=list(PATHS))
     given = arguments.parse_args()
-    if not given.database_url:
-        arguments.error("name a PostgreSQL server: --database-url postgresql://user@host/postgres")
-    plain = make_url(given.database_url).set(drivername="postgresql")
-    name = f"bench_{uuid.uuid4().hex[:10]}"
     figures = []
-    with psycopg.connect(plain.render_as_string(hide_password=False), autocommit=True) as admin:
-        admin.execute(f'CREATE DATABASE "{name}"')
-        try:
-            url = plain.set(database=name).render_as_string(hide_password=False)
-            prepare(url)
-            there = 0
-            for size in sorted(int(word) for word in given.sizes.split(",")):
-                grow(url, there, size)
-                there = size
-                for path, (order, shares) in PATHS.items():
-                    figures.append(measure(url, size, path, order, shares, given.times))
+    with _database.database(given) as made:
+        if made.new:
+            prepare(made.url)
+        there = size_of(made.url)
+        for size in sorted(int(word) for word in given.sizes.split(",")):
+            if size < there:
+                arguments.error(f"database {given.keep} holds {there:,} contacts already")
+            grow(made.url, there, size)
+            there = size
+            for path, (order, shares) in PATHS.items():
+                if given.only in (None, path):
+                    figures.append(measure(made.url, size, path, order, shares, given.times))
                     print(json.dumps(figures[-1]), flush=True)
-        finally:
-            admin.execute(f'DROP DATABASE "{name}" WITH (FORCE)')
-    if given.json:
-        given.json.write_text(json.dumps(figures, indent=2) + "\n", "utf-8")
+    _database.write(figures, given)
 
 
 def prepare(url: str) -> None:
     """Make the campaign, its lists and a do-not-call list of a million numbers."""
-    from campaigns import schema
     from campaigns.db import engine_for, session_factory
-    from campaigns.installation import ensure_installation
     from campaigns.models import Campaign, Lease
 
     engine = engine_for(url)
-    schema.upgrade(engine)
-    ensure_installation(engine)
     with session_factory(engine)() as session, session.begin():
         session.add(
             Campaign(
@@ -144,26 +129,29 @@ def prepare(url: str) -> None:
         )
 
 
+def size_of(url: str) -> int:
+    """Count the contacts there are, by the last of them: they are written in order, and never in part."""
+    with psycopg.connect(url) as connection:
+        row = connection.execute("SELECT line FROM contacts ORDER BY id DESC LIMIT 1").fetchone()
+    return int(row[0]) if row is not None else 0
+
+
 def grow(url: str, there: int, size: int) -> None:
     """Bring the campaign to `size` contacts; the indexes are made afterwards, as filling is not what is measured."""
+    if size == there:
+        return
     with psycopg.connect(url, autocommit=True) as connection:
         connection.execute("SET maintenance_work_mem = '512MB'; SET synchronous_commit = off")
-        kept = connection.execute(
-            "SELECT indexname, indexdef FROM pg_indexes WHERE tablename = 'contacts' AND indexname LIKE 'ix%'"
-        ).fetchall()
-        for index, _ in kept:
-            connection.execute(f"DROP INDEX {index}")
-        step = 500_000
-        for first in range(there + 1, size + 1, step):
-            connection.execute(FILL.format(lists=LISTS, first=first, last=min(size, first + step - 1)))
-        for _, definition in kept:
-            connection.execute(definition)
-        if there == 0:
-            connection.execute(ATTEMPTS)
-        connection.execute(MORE.replace(":first", str(max(there, 150_000 * 4 // 3))))
-        connection.execute("VACUUM ANALYZE contacts; ")
-        connection.execute("VACUUM ANALYZE attempts")
-        connection.execute("VACUUM ANALYZE do_not_call")
+        with connection.transaction():
+            with _database.indexes_made_afterwards(connection, "contacts"):
+                step = 500_000
+                for first in range(there + 1, size + 1, step):
+                    last = min(size, first + step - 1)
+                    connection.execute(FILL.format(lists=LISTS, first=first, last=last))
+            if there == 0:
+                connection.execute(ATTEMPTS)
+            connection.execute(MORE.replace(":first", str(max(there, 150_000 * 4 // 3))))
+    _database.vacuum(url)
 
 
 def measure(
@@ -176,6 +164,7 @@ def measure(
     from workers.wiring import settle_memory
 
     with psycopg.connect(url) as connection:
+        connection.execute("DELETE FROM attempts WHERE ref LIKE 'ceiling-%'")  # of a run that was broken off
         connection.execute("UPDATE campaigns SET contact_order = %s", (order,))
         connection.execute("UPDATE lists SET share = NULL")
         for number, share in shares:

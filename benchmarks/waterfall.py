@@ -1,30 +1,26 @@
 """How long does `dialer why CAMPAIGN` take to count a million contacts down to those that may be called now?
 
-    python benchmarks/waterfall.py --database-url postgresql://... [--contacts 1000000] [--times 9] [--json FILE]
+    python benchmarks/waterfall.py [--database-url postgresql://...] [--contacts 1000000] [--times 9] [--json FILE]
 
 Three campaigns, one after the other, of so many contacts on 20 lists, their numbers in no order: Italian ones under
 the Italian pack (one time zone); American ones under the American pack with addresses (six zones, laws of states, a
 tenth with a ZIP code); French ones under the French pack, a third with a second number, where consent and frequency
 count. In each a tenth is closed and a tenth not yet due; there are 300,000 calls of the last eleven days, a million
 numbers on the do-not-call list (every fiftieth contact's among them) and a thousand forgotten ones. The ceiling, timed
-in turn with it: `SELECT count(*)` of the same rows. PostgreSQL may not help itself with parallel workers.
+in turn with it: `SELECT count(*)` of the same rows. Each is counted with up to two parallel workers, and
+without any (`alone_s`).
 """
 
-import argparse
 import json
 import os
-import sys
 import time
-import uuid
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 
+import _database
 import psycopg
-from sqlalchemy.engine import make_url
 
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
-sys.path = [place for place in sys.path if Path(place or ".").resolve() != Path(__file__).resolve().parent]
+_database.product_first()
 
 NOW = datetime(2026, 3, 3, 15, 0, tzinfo=UTC)  # a Tuesday: all of Italy and half of America may be called
 LISTS = 20
@@ -65,44 +61,30 @@ ATTEMPTS = """
 
 
 def main() -> None:
-    arguments = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    arguments.add_argument("--database-url", default=os.environ.get("DIALER_TEST_DATABASE_URL", ""))
+    arguments = _database.parser(__doc__)
     arguments.add_argument("--contacts", type=int, default=1_000_000)
     arguments.add_argument("--times", type=int, default=9)
     arguments.add_argument("--only", choices=list(CAMPAIGNS))
-    arguments.add_argument("--json", type=Path)
     given = arguments.parse_args()
-    if not given.database_url:
-        arguments.error("name a PostgreSQL server: --database-url postgresql://user@host/postgres")
-    plain = make_url(given.database_url).set(drivername="postgresql")
-    name = f"bench_{uuid.uuid4().hex[:10]}"
     figures = []
-    with psycopg.connect(plain.render_as_string(hide_password=False), autocommit=True) as admin:
-        admin.execute(f'CREATE DATABASE "{name}"')
-        try:
-            url = plain.set(database=name).render_as_string(hide_password=False)
-            prepare(url)
-            for number, called in enumerate(CAMPAIGNS, start=1):
-                if given.only in (None, called):
-                    fill(url, number, called, given.contacts)
-                    figures.append(measure(url, number, called, given.times))
-                    print(json.dumps(figures[-1]), flush=True)
-        finally:
-            admin.execute(f'DROP DATABASE "{name}" WITH (FORCE)')
-    if given.json:
-        given.json.write_text(json.dumps(figures, indent=2) + "\n", "utf-8")
+    with _database.database(given) as made:
+        if made.new:
+            prepare(made.url)
+        for number, called in enumerate(CAMPAIGNS, start=1):
+            if given.only in (None, called):
+                fill(made.url, number, called, given.contacts)
+                figures.append(measure(made.url, number, called, given.times))
+                print(json.dumps(figures[-1]), flush=True)
+    _database.write(figures, given)
 
 
 def prepare(url: str) -> None:
     """Make the campaigns, their lists, and whom nobody may call."""
-    from campaigns import forgotten, schema
+    from campaigns import forgotten
     from campaigns.db import engine_for, session_factory
-    from campaigns.installation import ensure_installation
     from campaigns.models import Campaign
 
     engine = engine_for(url)
-    schema.upgrade(engine)
-    ensure_installation(engine)
     with session_factory(engine)() as session, session.begin():
         for called, (country, pack, _, _) in CAMPAIGNS.items():
             session.add(
@@ -133,28 +115,25 @@ def prepare(url: str) -> None:
 
 
 def fill(url: str, campaign: int, called: str, contacts: int) -> None:
-    """Write the contacts of one campaign and their calls; the indexes are made afterwards."""
+    """Write the contacts of one campaign and their calls, unless they are there; the indexes are made afterwards."""
     with psycopg.connect(url, autocommit=True) as connection:
+        there = connection.execute("SELECT FROM contacts WHERE campaign_id = %s LIMIT 1", (campaign,)).fetchone()
+        if there is not None:
+            return
         connection.execute("SET maintenance_work_mem = '512MB'; SET synchronous_commit = off")
-        kept = connection.execute(
-            "SELECT indexname, indexdef FROM pg_indexes WHERE tablename = 'contacts' AND indexname LIKE 'ix%'"
-        ).fetchall()
-        for index, _ in kept:
-            connection.execute(f"DROP INDEX {index}")
         country, _, phone, second = CAMPAIGNS[called]
-        connection.execute(
-            FILL.format(
-                campaign=campaign, lists=LISTS, contacts=contacts, phone=phone.format(n="n::bigint"),
-                second=second or "0 * n",
-                american=country == "US", states=STATES.replace(" ", ","),
-                zips=ZIPS.replace(" ", ","),
-            )
-        )  # fmt: skip
-        for _, definition in kept:
-            connection.execute(definition)
-        connection.execute(ATTEMPTS.format(campaign=campaign))
-        for table in ("contacts", "attempts", "do_not_call"):
-            connection.execute(f"VACUUM ANALYZE {table}")
+        with connection.transaction():
+            with _database.indexes_made_afterwards(connection, "contacts"):
+                connection.execute(
+                    FILL.format(
+                        campaign=campaign, lists=LISTS, contacts=contacts, phone=phone.format(n="n::bigint"),
+                        second=second or "0 * n",
+                        american=country == "US", states=STATES.replace(" ", ","),
+                        zips=ZIPS.replace(" ", ","),
+                    )
+                )  # fmt: skip
+            connection.execute(ATTEMPTS.format(campaign=campaign))
+    _database.vacuum(url)
 
 
 def measure(url: str, campaign: int, called: str, times: int) -> dict[str, Any]:
@@ -166,32 +145,35 @@ def measure(url: str, campaign: int, called: str, times: int) -> dict[str, Any]:
     from campaigns.models import Campaign
 
     engine = engine_for(url)
-    took: list[float] = []
+    took: dict[int, list[float]] = {0: [], 2: []}  # by how many workers may help
     ceiling: list[float] = []
     for turn in range(times + 2):
-        with session_factory(engine)() as session:
-            session.execute(text("SET LOCAL max_parallel_workers_per_gather = 0"))
-            one = session.get_one(Campaign, campaign)
-            began = time.perf_counter()
-            fall = waterfall.waterfall(session, one, now=NOW, ring_seconds=30)
-            spent = time.perf_counter() - began
-            began = time.perf_counter()
-            rows = session.scalar(text("SELECT count(*) FROM contacts WHERE campaign_id = :c"), {"c": campaign})
-            counted = time.perf_counter() - began
-            assert rows == fall.imported
-        if turn >= 2:  # the first ones fill caches
-            took.append(spent)
-            ceiling.append(counted)
+        for workers, seconds in took.items():
+            with session_factory(engine)() as session:
+                session.execute(text(f"SET LOCAL max_parallel_workers_per_gather = {workers}"))
+                one = session.get_one(Campaign, campaign)
+                began = time.perf_counter()
+                fall = waterfall.waterfall(session, one, now=NOW, ring_seconds=30)
+                spent = time.perf_counter() - began
+                began = time.perf_counter()
+                rows = session.scalar(text("SELECT count(*) FROM contacts WHERE campaign_id = :c"), {"c": campaign})
+                counted = time.perf_counter() - began
+                assert rows == fall.imported
+            if turn >= 2:  # the first ones fill caches
+                seconds.append(spent)
+                ceiling.append(counted)
     engine.dispose()
-    took.sort()
-    ceiling.sort()
+    for values in (*took.values(), ceiling):
+        values.sort()
     return {
         "campaign": called,
         "contacts": rows,
         "dialable": fall.dialable,
         "steps": len(fall.steps),
-        "median_s": round(took[len(took) // 2], 2),
-        "worst_s": round(took[-1], 2),
+        "median_s": round(took[2][len(took[2]) // 2], 2),
+        "worst_s": round(took[2][-1], 2),
+        "alone_s": round(took[0][len(took[0]) // 2], 2),
+        "alone_worst_s": round(took[0][-1], 2),
         "count_of_the_rows_s": round(ceiling[len(ceiling) // 2], 2),
         "load_average": round(os.getloadavg()[0], 1),
     }

@@ -290,6 +290,13 @@ class Contact(Base):
             postgresql_using="gin",
             postgresql_where=text("more_numbers IS NOT NULL"),
         ),
+        # Who is to be called next at another number than the first: looked for by whoever counts who is held back.
+        Index(
+            "ix_contacts_next_number",
+            "campaign_id",
+            "next_number",
+            postgresql_where=text("next_number IS NOT NULL"),
+        ),
         # The lanes of a campaign that has an order of its own (`lanes`): in each, whoever is due longest comes first.
         Index(
             "ix_contacts_lanes",
@@ -395,6 +402,13 @@ class Attempt(PlacedCall, Base):
             "campaign_id",
             "ended_at",
             postgresql_where=text("answered_at IS NULL AND state = 'abandoned'"),
+        ),
+        # Who rests after an abandoned call: few among many, counted whenever somebody asks why nobody is called.
+        Index(
+            "ix_attempts_abandoned",
+            "ordered_at",
+            postgresql_include=["number", "ended_at"],
+            postgresql_where=text("state = 'abandoned'"),
         ),
         Index("ix_attempts_waiting", "answered_at", postgresql_where=text("state IN ('answered','held')")),
         CheckConstraint(f"(ended_at IS NULL) = ({_OPEN_SQL})", name="final_is_ended"),

@@ -5,9 +5,9 @@ SQL that finds them, one that laws and zones decide (`waterfall_groups`) is aske
 comes first in the table counts. Nothing here binds anybody: only the gate, on locked rows, decides.
 """
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, Literal
 
@@ -15,6 +15,7 @@ from sqlalchemy import func, select, text
 from sqlalchemy.orm import Session
 
 from campaigns import waterfall_groups as groups
+from campaigns import waterfall_plan
 from campaigns.models import Campaign, Contact, ContactList
 from campaigns.waterfall_held import Held
 from dialer.gate import Verdict
@@ -49,9 +50,8 @@ RULES = (
         "SELECT number, NULL FROM attempts WHERE ended_at IS NULL",
     ),
     Rule(
-        "do_not_call", "on the do-not-call list, or forgotten on request", "number",
-        """SELECT number, NULL FROM do_not_call WHERE campaign_id IS NULL OR campaign_id = :campaign_id
-           UNION ALL SELECT number, NULL FROM unnest(CAST(:forgotten AS text[])) AS f (number)""",
+        "do_not_call", "on the do-not-call list, or forgotten on request", "contact",
+        "SELECT held, NULL FROM unnest(CAST(:forbidden AS bigint[])) AS f (held)",
     ),
     Rule(
         "attempts", "all attempts used up", "contact",
@@ -68,10 +68,8 @@ RULES = (
     Rule("hours", "outside the hours", "group"),
     Rule(
         "rest", "resting after an abandoned call", "number",
-        """SELECT a.number, max(a.ended_at) FROM campaigns c CROSS JOIN LATERAL (
-               SELECT * FROM attempts t WHERE t.campaign_id = c.id AND t.ordered_at > :abandoned_since
-                 AND t.state = 'abandoned') a
-           GROUP BY a.number""",
+        """SELECT number, max(ended_at) FROM attempts WHERE state = 'abandoned' AND ordered_at > :abandoned_since
+           GROUP BY number""",
     ),
     Rule(
         "refusal", "left in peace after they said no", "contact",
@@ -88,8 +86,9 @@ RULES = (
         """SELECT a.number, max(coalesce(a.sent_at, a.ordered_at)) + make_interval(secs => :gap)
            FROM campaigns c CROSS JOIN LATERAL (
                SELECT * FROM attempts t WHERE t.campaign_id = c.id AND t.state <> ALL(:never_rang)
-                 AND t.ordered_at > CAST(:now AS timestamptz) - make_interval(days => 1, secs => :gap)) a
-           GROUP BY a.number HAVING max(coalesce(a.sent_at, a.ordered_at)) + make_interval(secs => :gap) > :now""",
+                 AND t.ordered_at > CAST(:now AS timestamptz) - make_interval(days => 1, secs => :gap)
+                 AND coalesce(t.sent_at, t.ordered_at) > CAST(:now AS timestamptz) - make_interval(secs => :gap)) a
+           GROUP BY a.number""",
     ),
     Rule(
         "caps", "called as often as the caps allow", "contact",
@@ -154,18 +153,13 @@ def waterfall(
     contact_list: ContactList | None = None,
 ) -> Waterfall:
     """Count the contacts of a campaign, or of one list of it, down to those that may be rung now."""
-    undone = select(ContactList.id).where(ContactList.campaign_id == campaign.id, ContactList.undone_at.is_not(None))
     packs = groups.Packs.read(session, campaign)
-    columns = {
-        "keys": groups.columns(packs, campaign),
-        "with_agent": groups.with_agent(campaign.mode),
-        "of_one_list": "AND k.list_id = :list_id" if contact_list is not None else "",
-    }
+    lists = _lists(session, campaign, contact_list)
+    columns = {"keys": groups.columns(packs, campaign), "with_agent": groups.with_agent(campaign.mode)}
     due = _DUE.format(**columns)
     values = groups.parameters(campaign, packs, now=now, ring_seconds=ring_seconds) | {
         "campaign_id": campaign.id,
-        "list_id": contact_list.id if contact_list is not None else None,
-        "undone": list(session.scalars(undone)),
+        "lists": lists,
         "rests": packs.rests(campaign.mode, with_agent=False),
         "rests_with_agent": packs.rests(campaign.mode, with_agent=True),
         "gap": campaign.number_gap,
@@ -174,57 +168,112 @@ def waterfall(
         "agentless": campaign.mode == AGENTLESS,
     }
     values |= Held.read(session, campaign, packs, due, values, now).parameters()
-    with _large_sets(session):
-        rows = session.execute(text(_COUNTED.format(due=due, found=_FOUND, **columns)), values).all()
-    examples = select(
-        Contact.id,
-        func.coalesce(Contact.next_number, Contact.phone).label("number"),
-        Contact.region, Contact.postcode, Contact.time_zone,
-    ).where(Contact.id.in_([row.example for row in rows if row.stands == "due"]))  # fmt: skip
-    alike = {row.id: row for row in session.execute(examples)}
-    judge = groups.Judge(campaign, packs, now=now, ring_seconds=ring_seconds)
+    asking = {"due": due, "found": _FOUND, **columns}
+    with waterfall_plan.counting(session):
+        rows = session.execute(text(_COUNTED.format(**asking)), values).all()
     counting = _Counting()
     for row in rows:
-        if row.stands == "due":
-            refusal = judge.refusal(alike[row.example], row.pack, row.consent, row.consent_at)
-            counting.due(row, refusal)
-        else:
+        if row.stands not in ("due", "held"):
             counting.not_due(row)
+    alike = _alike([row for row in rows if row.stands in ("due", "held")])
+    if any(one.agree_unknown for one in alike):
+        with waterfall_plan.counting(session):
+            agree = {row[:3]: row.consent_at for row in session.execute(text(_AGREE.format(**asking)), values)}
+        alike = [replace(one, consent_at=agree.get(one.place)) if one.agree_unknown else one for one in alike]
+    examples = _examples(session, [one.example for one in alike])
+    judge = groups.Judge(campaign, packs, now=now, ring_seconds=ring_seconds)
+    for one in alike:
+        counting.due(one, judge.refusal(examples[one.example], one.place[0], one.consent, one.consent_at))
     return counting.waterfall()
 
 
-@contextmanager
-def _large_sets(session: Session) -> Iterator[None]:
-    """Let one statement keep sets as large as a list, hashed: of groups the planner expects one for each contact."""
-    wanted = {"work_mem": "'128MB'", "enable_sort": "off", "enable_mergejoin": "off"}
-    for name, value in wanted.items():
-        session.execute(text(f"SET LOCAL {name} = {value}"))
-    yield
-    for name in wanted:
-        session.execute(text(f"SET LOCAL {name} TO DEFAULT"))
+@dataclass(frozen=True, slots=True)
+class _Alike:
+    """Due contacts that hours and consent cannot tell apart, and how many of them each rule of their own holds."""
+
+    place: tuple[int, str, str]  # packs, head of the number, address
+    consent: int
+    consent_at: datetime | None  # the first of theirs
+    example: int
+    contacts: int
+    held: Mapping[int, tuple[int, datetime | None]]  # rank -> contacts, until
+
+    @property
+    def agree_unknown(self) -> bool:
+        """Whether the first consent to come may be that of a contact which another rule holds before consent counts."""
+        return self.consent == groups.LATER and any(rank < _RANK["consent"] for rank in self.held)
+
+
+def _alike(rows: Sequence[Any]) -> list[_Alike]:
+    held: dict[tuple[Any, ...], dict[int, tuple[int, datetime | None]]] = defaultdict(dict)
+    for row in rows:
+        if row.stands == "held":
+            held[row[1:5]][row.rank] = (row.contacts, row.until)
+    return [
+        _Alike(row[1:4], row.consent, row.consent_at, row.example, row.contacts, held[row[1:5]])
+        for row in rows
+        if row.stands == "due"
+    ]
+
+
+def _examples(session: Session, ids: Sequence[int]) -> dict[int, Any]:
+    query = select(
+        Contact.id,
+        func.coalesce(Contact.next_number, Contact.phone).label("number"),
+        Contact.region, Contact.postcode, Contact.time_zone,
+    ).where(Contact.id.in_(ids))  # fmt: skip
+    return {row.id: row for row in session.execute(query)}
+
+
+def _lists(session: Session, campaign: Campaign, only: ContactList | None) -> list[int]:
+    """Return the lists that count: all of the campaign but those that were taken back, or one of them."""
+    query = select(ContactList.id).where(ContactList.campaign_id == campaign.id, ContactList.undone_at.is_(None))
+    if only is not None:
+        query = query.where(ContactList.id == only.id)
+    return list(session.scalars(query.order_by(ContactList.id)))
 
 
 _DUE = """
     due AS NOT MATERIALIZED (
-        SELECT k.id, coalesce(k.next_number, k.phone) AS number, k.kept_until, k.due_date,
+        SELECT k.id, k.phone, k.next_number, k.kept_until, k.due_date,
                (CASE WHEN {with_agent} THEN CAST(:rests_with_agent AS float[]) ELSE CAST(:rests AS float[]) END)
                    [1 + {keys[pack]}] AS rest
-        FROM contacts k WHERE k.campaign_id = :campaign_id AND k.list_id <> ALL(:undone) {of_one_list}
+        FROM contacts k WHERE k.campaign_id = :campaign_id AND k.list_id = ANY(:lists)
           AND k.state = 'open' AND k.next_at <= :now)
 """
-# `stands`: due, later, live, or why it is closed.
+# `stands`: due, later, live, or why it is closed; held for the few among the due that one of the rules holds. Whoever
+# is held is counted in both, so that the million need not be joined with the few. The keys are made before they are
+# grouped by (OFFSET 0): in a GROUP BY the server compares each head of a number with all of a hundred, here it hashes.
 _COUNTED = """
     WITH {due}, {found}, first AS MATERIALIZED (
         SELECT DISTINCT ON (id) id, rank, until FROM found ORDER BY id, rank)
-    SELECT CASE WHEN k.state = 'closed' THEN 'closed ' || k.closed_because WHEN k.state <> 'open' THEN k.state
-                WHEN k.next_at <= :now THEN 'due'
-                WHEN k.put_off_until = k.next_at THEN 'later ' || k.put_off_by ELSE 'later' END AS stands,
-           {keys[pack]} AS pack, {keys[head]} AS head, {keys[address]} AS address, {keys[consent]} AS consent,
-           first.rank, count(*) AS contacts, min(k.next_at) AS next_at, min(first.until) AS until, min(k.id) AS example,
-           min(k.consent_at) AS consent_at
-    FROM contacts k LEFT JOIN first ON first.id = k.id
-    WHERE k.campaign_id = :campaign_id AND k.list_id <> ALL(:undone) {of_one_list}
+    SELECT stands, pack, head, address, consent, 0 AS rank, count(*) AS contacts, min(next_at) AS next_at,
+           CAST(NULL AS timestamptz) AS until, min(id) AS example, min(consent_at) AS consent_at
+    FROM (
+        SELECT CASE k.state WHEN 'open' THEN CASE WHEN k.next_at <= :now THEN 'due'
+                                                  WHEN k.put_off_until = k.next_at THEN 'later ' || k.put_off_by
+                                                  ELSE 'later' END
+                            WHEN 'closed' THEN 'closed ' || k.closed_because ELSE k.state END AS stands,
+               {keys[pack]} AS pack, {keys[head]} AS head, {keys[address]} AS address, {keys[consent]} AS consent,
+               k.id, k.next_at, k.consent_at
+        FROM contacts k WHERE k.list_id = ANY(:lists)
+        OFFSET 0) AS keyed
+    GROUP BY 1, 2, 3, 4, 5
+    UNION ALL
+    SELECT 'held', {keys[pack]}, {keys[head]}, {keys[address]}, {keys[consent]},
+           first.rank, count(*), NULL, min(first.until), NULL, NULL
+    FROM first JOIN contacts k ON k.id = first.id
+    WHERE k.campaign_id = :campaign_id AND k.list_id = ANY(:lists) AND k.state = 'open' AND k.next_at <= :now
     GROUP BY 1, 2, 3, 4, 5, 6
+"""
+# When the first consent holds of those that nothing else holds.
+_OF_THE_FREE = """
+    WITH {due}, {found}
+    SELECT {keys[pack]} AS pack, {keys[head]} AS head, {keys[address]} AS address, min(k.consent_at) AS consent_at
+    FROM contacts k
+    WHERE k.campaign_id = :campaign_id AND k.list_id = ANY(:lists) AND k.state = 'open' AND k.next_at <= :now
+      AND k.consent AND k.consent_at > :now AND k.id NOT IN (SELECT id FROM found WHERE rank < {consent})
+    GROUP BY 1, 2, 3
 """
 _OF_RULE = "SELECT held, {rank} AS rank, CAST(until AS timestamptz) AS until FROM ({found}) AS of_rule (held, until)"
 
@@ -234,14 +283,21 @@ def _of_rules(of: str) -> str:
     return " UNION ALL ".join(_OF_RULE.format(rank=rank, found=found) for rank, found in rules)
 
 
+# A number is a contact's next one in one of two ways, each looked up by its index: OFFSET 0 leaves no other plan.
 _FOUND_BY_RULE = """
-    stop AS ({stop}), barred AS ({barred}), found AS (
-        SELECT d.id, s.rank,
-               CASE WHEN s.rank = {rest} THEN s.until + make_interval(secs => d.rest) ELSE s.until END AS until
-        FROM due d JOIN stop s ON s.held = d.number
-        WHERE s.rank <> {rest} OR s.until + make_interval(secs => d.rest) > :now
+    stop AS MATERIALIZED ({stop}), barred AS ({barred}), met AS (
+        SELECT d.id, d.rest, s.rank, s.until FROM stop s CROSS JOIN LATERAL (
+            SELECT * FROM due WHERE due.phone = s.held AND coalesce(due.next_number, due.phone) = due.phone OFFSET 0) d
+        UNION ALL
+        SELECT d.id, d.rest, s.rank, s.until FROM stop s CROSS JOIN LATERAL (
+            SELECT * FROM due WHERE due.next_number = s.held AND due.next_number <> due.phone OFFSET 0) d
+    ), found AS (
+        SELECT m.id, m.rank, CASE WHEN m.rank = {rest} THEN m.until + make_interval(secs => m.rest) ELSE m.until END
+                   AS until
+        FROM met m WHERE m.rank <> {rest} OR m.until + make_interval(secs => m.rest) > :now
         UNION ALL SELECT held, rank, until FROM barred)
 """
+_AGREE = _OF_THE_FREE.replace("{consent}", str(_RANK["consent"]))
 _FOUND = _FOUND_BY_RULE.format(stop=_of_rules("number"), barred=_of_rules("contact"), rest=_RANK["rest"])
 
 
@@ -263,19 +319,20 @@ class _Counting:
         else:
             self._add(-2, "live", "being called, or spoken with, now", row.contacts, None)
 
-    def due(self, row: Any, refusal: Verdict | None) -> None:
+    def due(self, alike: _Alike, refusal: Verdict | None) -> None:
         """Count due contacts under what holds them, or under what refuses their whole group if that comes first."""
-        self._imported += row.contacts
+        self._imported += alike.contacts
         of_group = _RANK[refusal.rule] if refusal is not None else len(RULES)
-        if row.rank is not None and row.rank < of_group:
-            rule = RULES[row.rank]
-            self._add(row.rank, rule.name, rule.words, row.contacts, row.until)
-        elif refusal is not None:
-            rule = RULES[of_group]
-            words = refusal.why if refusal.rule == "hours" else rule.words
+        left = alike.contacts
+        for rank, (contacts, until) in alike.held.items():
+            if rank < of_group:
+                self._add(rank, RULES[rank].name, RULES[rank].words, contacts, until)
+                left -= contacts
+        if refusal is not None and left:
+            words = refusal.why if refusal.rule == "hours" else RULES[of_group].words
             if refusal.rule == "consent" and refusal.until is not None:
                 words = "their consent holds from a later moment on"
-            self._add(of_group, rule.name, words, row.contacts, refusal.until)
+            self._add(of_group, refusal.rule, words, left, refusal.until)
 
     def _add(self, rank: int, rule: str, words: str, contacts: int, until: datetime | None) -> None:
         before, first = self._steps.get((rank, rule, words), (0, None))

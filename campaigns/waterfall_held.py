@@ -11,13 +11,12 @@ from typing import Any
 from sqlalchemy import select, text
 from sqlalchemy.orm import Session
 
-from campaigns import capping, forgotten, judging, laws
+from campaigns import capping, forgotten, judging, laws, waterfall_listed, waterfall_often
 from campaigns.earlier_calls import A_CALL, EarlierCalls
 from campaigns.models import Campaign, Contact
 from campaigns.waterfall_groups import Packs
 from dialer import caps as cap_rules
 from dialer import refusals
-from dialer.caps import Cap
 from dialer.contact_filter import HISTORY, Condition, Past, from_json, verdict
 from dialer.gate import Verdict
 
@@ -30,7 +29,7 @@ class Held:
     """Whom these rules hold back, by the names of the waterfall's rules; `untried`: all contacts not tried so far."""
 
     abandoned_since: datetime
-    forgotten: Sequence[str] = ()
+    forbidden: Sequence[int] = ()  # on the do-not-call list, or forgotten
     refused: Until = field(default_factory=dict)
     law_capped: Until = field(default_factory=dict)
     capped: Until = field(default_factory=dict)
@@ -46,7 +45,7 @@ class Held:
         unwanted, untried = _unwanted(session, campaign, due, values, now)
         return cls(
             abandoned_since=now - packs.laws.reach(),
-            forgotten=_forgotten(session, due, values),
+            forbidden=_forbidden(session, due, values),
             refused=refused,
             law_capped=law_capped,
             capped=capped,
@@ -62,18 +61,22 @@ class Held:
         values |= {f"{name}_until": list(held.values()) for name, held in lists.items()}
         return values | {
             "abandoned_since": self.abandoned_since,
-            "forgotten": list(self.forgotten),
+            "forbidden": list(self.forbidden),
             "untried": self.untried is not None,
             "untried_until": self.untried.until if self.untried is not None else None,
         }
 
 
-def _forgotten(session: Session, due: str, values: Mapping[str, Any]) -> Sequence[str]:
-    numbers = session.scalars(text(_SHARED.format(due=due)), values).all()
-    return sorted(forgotten.among(session, numbers))
+def _forbidden(session: Session, due: str, values: Mapping[str, Any]) -> Sequence[int]:
+    sharing = session.execute(text(_SHARED.format(due=due)), values).all()
+    gone = forgotten.among(session, {row.number for row in sharing})
+    return sorted({*waterfall_listed.listed(session, values), *(row.id for row in sharing if row.number in gone)})
 
 
-_SHARED = "WITH {due} SELECT DISTINCT d.number FROM due d JOIN shares_forgotten f ON f.contact_id = d.id"
+_SHARED = """
+    WITH {due} SELECT d.id, coalesce(d.next_number, d.phone) AS number
+    FROM due d JOIN shares_forgotten f ON f.contact_id = d.id
+"""
 
 
 # Refusals and caps ---------------------------------------------------------------------------------------
@@ -93,47 +96,6 @@ _REFUSED = """
            OR EXISTS (SELECT FROM refused r WHERE r.number = ANY(k.more_numbers)))
 """
 
-# Contacts any number of which was called as often as the least of the caps for one number: found by index, and few,
-# because who is at a cap is put off when they are met.
-_OFTEN_ONE_NUMBER = """
-    WITH often AS MATERIALIZED (
-        SELECT t.number FROM campaigns c CROSS JOIN LATERAL (
-            SELECT * FROM attempts t WHERE t.campaign_id = c.id AND t.ordered_at > :called_since
-              AND t.state <> ALL(:never_rang)) t
-        GROUP BY t.number HAVING count(*) >= :least)
-    SELECT k.id FROM often o JOIN contacts k ON k.phone = o.number WHERE k.campaign_id = :campaign_id
-    UNION SELECT k.id FROM often o JOIN contacts k ON k.phone2 = o.number WHERE k.campaign_id = :campaign_id
-    UNION SELECT k.id FROM often o JOIN contacts k ON k.next_number = o.number
-    WHERE k.campaign_id = :campaign_id AND k.state = 'open' AND k.next_at <= :now AND k.more_numbers IS NOT NULL
-"""
-# The same over all numbers of a contact: those with one number as above; those with more by their sum; and whoever was
-# called at a number that is not its first, since such a call counts for the contact, and may count twice.
-_OFTEN = """
-    WITH called AS MATERIALIZED (
-        SELECT t.contact_id, t.number FROM campaigns c CROSS JOIN LATERAL (
-            SELECT * FROM attempts t WHERE t.campaign_id = c.id AND t.ordered_at > :called_since
-              AND t.state <> ALL(:never_rang)) t
-    ), called_number AS MATERIALIZED (
-        SELECT number, count(*) AS times FROM called GROUP BY number
-    ), more AS MATERIALIZED (
-        SELECT k.id, k.phone, k.phone2, k.more_numbers FROM contacts k
-        WHERE k.campaign_id = :campaign_id AND k.state = 'open' AND k.next_at <= :now
-          AND (k.phone2 IS NOT NULL OR k.more_numbers IS NOT NULL)
-    )
-    SELECT k.id FROM called_number n JOIN contacts k ON k.phone = n.number
-    WHERE n.times >= :least AND k.campaign_id = :campaign_id
-    UNION
-    SELECT id FROM (
-        SELECT k.id, n.times FROM more k JOIN called_number n ON n.number = k.phone
-        UNION ALL SELECT k.id, n.times FROM more k JOIN called_number n ON n.number = k.phone2
-        UNION ALL SELECT k.id, n.times FROM more k CROSS JOIN LATERAL unnest(k.more_numbers) AS m (number)
-                  JOIN called_number n ON n.number = m.number) counted
-    GROUP BY id HAVING sum(times) >= :least
-    UNION
-    SELECT k.id FROM called t JOIN contacts k ON k.id = t.contact_id
-    WHERE t.number <> k.phone AND k.campaign_id = :campaign_id AND k.state = 'open'
-"""
-
 
 def _called_before(
     session: Session, campaign: Campaign, packs: Packs, values: Mapping[str, Any], now: datetime
@@ -141,7 +103,8 @@ def _called_before(
     """Return the due contacts who said no, those at a cap of their packs, and those at a cap of the campaign."""
     held: tuple[Until, Until, Until] = ({}, {}, {})
     own = capping.in_force(session, campaign)
-    found = _perhaps_refused(session, packs, values, now) | _perhaps_capped(session, own, packs, values, now)
+    found = _perhaps_refused(session, packs, values, now)
+    found |= waterfall_often.called_often(session, (*own, *packs.caps()), values, now)
     due = select(Contact).where(Contact.campaign_id == campaign.id, Contact.state == "open", Contact.next_at <= now)
     reach = max(packs.laws.reach(), cap_rules.reach(own)) + A_CALL
     in_order = sorted(found)
@@ -167,19 +130,6 @@ def _perhaps_refused(session: Session, packs: Packs, values: Mapping[str, Any], 
         return set()
     more = {"refused_since": now - packs.laws.reach() - A_CALL, "refuses": list(refusals.REFUSES)}
     return set(session.scalars(text(_REFUSED), {**values, **more}))
-
-
-def _perhaps_capped(
-    session: Session, own: Sequence[Cap], packs: Packs, values: Mapping[str, Any], now: datetime
-) -> set[int]:
-    found: set[int] = set()
-    for per, query in (("number", _OFTEN_ONE_NUMBER), ("contact", _OFTEN)):
-        asked = [cap for cap in (*own, *packs.caps()) if cap.per == per]
-        if asked:
-            since = now - cap_rules.reach(asked) - A_CALL
-            more = {"called_since": since, "least": min(cap.count for cap in asked)}
-            found |= set(session.scalars(text(query), {**values, **more}))
-    return found
 
 
 def _keep(held: Until, contact_id: int, verdicts: Iterable[Verdict]) -> None:

@@ -7,7 +7,7 @@ from sqlalchemy.dialects import postgresql
 from migrations.concurrently import beside_calls, build
 
 revision = "0017"
-down_revision = "0014"
+down_revision = "0015"
 
 INSTANT = postgresql.TIMESTAMP(timezone=True)
 

@@ -176,7 +176,8 @@ def test_the_plan_reads_the_lanes_index_and_nothing_else(session: Session, runni
         {"c": running.id, "l": on.id, "now": NOW},
     )
     session.execute(text("ANALYZE contacts"))
-    given = {"campaign": running.id, "now": NOW, "most": 100, "lists": [on.id], "priorities": [0], "tries": [0]}
+    given = {"campaign": running.id, "now": NOW, "most": 100, "of_a_lane": 100}
+    given |= {"lists": [on.id], "priorities": [0], "tries": [0], "places": [0]}
     for query in (lanes._LANES, lanes._CONTACTS):
         plan = "\n".join(session.scalars(text(f"EXPLAIN {query.text}"), given))
         assert "ix_contacts_lanes" in plan

@@ -12,7 +12,7 @@ import pytest
 from sqlalchemy import text
 from sqlalchemy.orm import Session
 
-from campaigns import dispositions, forgotten, gate, waterfall
+from campaigns import dispositions, forgotten, gate, waterfall, waterfall_listed
 from campaigns.due_contacts import Which
 from campaigns.gate import Claim
 from campaigns.models import Callback, Contact, DoNotCall, Installation
@@ -222,7 +222,7 @@ def test_every_contact_is_counted_under_the_rule_by_which_the_gate_refuses_it(se
     ("kind", "words", "instead"),
     [
         ("Italy", "WHERE ended_at IS NULL", "WHERE false"),
-        ("Italy", "make_interval(secs => d.rest)", "make_interval(days => 365)"),
+        ("Italy", "make_interval(secs => m.rest)", "make_interval(days => 365)"),
         ("filtered", "k.promised_at IS NULL OR :max_attempts", "false OR :max_attempts"),
         ("refused", "unnest(CAST(:refused AS bigint[])", "unnest(CAST('{}' AS bigint[])"),
         ("France", "unnest(CAST(:law_capped AS bigint[])", "unnest(CAST('{}' AS bigint[])"),
@@ -236,6 +236,50 @@ def test_a_rule_that_is_not_the_gates_is_noticed(
     monkeypatch.setattr(waterfall, "_FOUND", waterfall._FOUND.replace(words, instead))
     with pytest.raises(AssertionError, match="the waterfall says"):
         [compare(session, kind, seed) for seed in range(SEED, SEED + 9)]
+
+
+def test_more_lists_than_are_put_in_one_order_are_counted_alike(
+    session: Session, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(waterfall_listed, "_MOST_LISTS", 1)
+    assert sum(compare(session, "Italy", seed)["do_not_call"] for seed in range(SEED, SEED + 4)) > 0
+
+
+def test_the_first_consent_told_is_of_somebody_whom_nothing_else_holds(session: Session) -> None:
+    campaign = factories.campaign(session, hours="always", needs_consent=True, mode="progressive")
+    soon, later = (TUESDAY + timedelta(hours=hours) for hours in (1, 5))
+    listed = factories.contact(session, campaign, next_at=TUESDAY, consent=True, consent_at=soon)
+    factories.contact(session, campaign, next_at=TUESDAY, consent=True, consent_at=later)
+    session.add(DoNotCall(number=listed.phone, source="test"))
+    session.flush()
+    fall = waterfall.waterfall(session, campaign, now=TUESDAY, ring_seconds=RING)
+    told = {step.rule: (step.contacts, step.until) for step in fall.steps}
+    assert told == {"do_not_call": (1, None), "consent": (1, later)}
+
+
+def test_calls_to_a_number_that_was_taken_away_count_for_the_contact(session: Session) -> None:
+    campaign = factories.campaign(session, hours="always", mode="progressive", contact_caps="2/7d", number_gap=0.0)
+    one = factories.contact(session, campaign, next_at=TUESDAY)
+    for number, days in ((one.phone, 2), ("+390655555555", 3)):
+        at = TUESDAY - timedelta(days=days)
+        factories.attempt(
+            session, campaign, contact=one, number=number, state=CallState.NO_ANSWER, ordered_at=at, sent_at=at,
+            ended_at=at + timedelta(seconds=30),
+        )  # fmt: skip
+    session.flush()
+    fall = waterfall.waterfall(session, campaign, now=TUESDAY, ring_seconds=RING)
+    assert {step.rule: step.contacts for step in fall.steps} == {"caps": 1}
+
+
+def test_no_setting_of_the_count_outlives_it(session: Session) -> None:
+    """The same transaction may go on to anything, as it would have."""
+    campaign = factories.campaign(session, hours="always", contact_caps="2/7d")
+    factories.contact(session, campaign, next_at=TUESDAY, phone2="+390655555555")
+    session.flush()
+    query = text("SELECT name, setting FROM pg_settings WHERE name ~ '^enable_|mem$|cost$|parallel' ORDER BY name")
+    before = session.execute(query).all()
+    waterfall.waterfall(session, campaign, now=TUESDAY, ring_seconds=RING)
+    assert session.execute(query).all() == before
 
 
 def test_whoever_was_put_off_is_told_with_the_rule_until_somebody_moves_them(session: Session) -> None:
