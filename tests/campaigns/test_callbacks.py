@@ -568,7 +568,7 @@ def test_what_the_hours_would_never_allow_is_not_promised(office: Desk, day: dat
     with pytest.raises(BadInput, match=rf"allow it from {allowed} \(Europe/Rome\) on"):
         callbacks.when(office.session, office.campaign, contact, due=day, at=at, timing=grace, now=MONDAY)
     early = callbacks.when(
-        office.session, office.campaign, contact, day=date(2026, 3, 3), at=time(8, 45), timing=TIMING, now=MONDAY
+        office.session, office.campaign, contact, due=date(2026, 3, 3), at=time(8, 45), timing=TIMING, now=MONDAY
     )
     assert early.due_at == datetime(2026, 3, 3, 7, 45, tzinfo=UTC), "it can be kept from nine on, within its half hour"
 
