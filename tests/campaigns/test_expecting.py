@@ -6,7 +6,7 @@ import pytest
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from campaigns import best_times, ordering, pace_calls
+from campaigns import best_times, ordering, pace_calls, pace_records
 from campaigns.application import Application
 from campaigns.db import database_now
 from campaigns.expecting import Coming, Expecting
@@ -82,6 +82,11 @@ def test_the_pacer_is_told_who_comes_next_and_how_likely_they_answer_at_this_hou
     stored = session.scalars(select(PaceDecision).order_by(PaceDecision.id.desc())).first()
     assert stored is not None
     assert Snapshot.from_json(stored.snapshot) == seen  # a decision is replayed on what it was made on
+    # What is told of a moment is told of the calls ordered in it, to the last digit: else each would void the other.
+    expecting = pacing.coming.expecting
+    assert expecting is not None
+    told = {name: (one.value, one.calls) for name, one in (expecting.of(group, f"{FIXED}2000", now) for _ in "x")}
+    assert told[fixed] == chances[fixed]
 
 
 def test_each_call_is_told_with_what_was_expected_of_it_when_it_was_ordered(
@@ -105,6 +110,11 @@ def test_each_call_is_told_with_what_was_expected_of_it_when_it_was_ordered(
     found = {event.at: event for event in events if event.kind is Happened.LAUNCHED and " fixed " in event.group}
     chances = [found[at].expected for at in (morning, morning + timedelta(hours=2))]
     assert [round(one.value, 1) for one in chances if one] == [0.5, 0.1]
+    stored = pace_records.calls(session, running, NOW - timedelta(days=1), NOW + timedelta(days=1))
+    again = [event for call in Expecting(learnt(group, morning), ROME).told(stored) for event in call.events()]
+    assert [(one.group, one.expected) for one in again if one.expected] == [
+        (one.group, one.expected) for one in sorted(events, key=lambda one: (one.at, one.call)) if one.expected
+    ]
     plain = {event.group for event in pace_calls.remembered(session, running.id) if event.kind is Happened.LAUNCHED}
     assert plain == {group}
 
