@@ -2,7 +2,8 @@
 
 A few hundred contacts are looked at, through the index of the lanes; which of them go first is said by
 `dialer.best_time_choice`. Those it puts off get a later `next_at`, so the next look finds others: no list is read
-whole. That is done every few seconds, on locked rows, and only while enough others are due.
+whole. That is done every few seconds, on locked rows, and only while enough others are due. Who waits when the
+campaign takes another order is let back, part by part (`take_back`).
 """
 
 from collections.abc import Callable, Sequence
@@ -15,13 +16,15 @@ from campaigns import best_times
 from campaigns.models import Campaign
 from campaigns.prospects import group_of
 from dialer.abandonment import rule_pack
-from dialer.best_time_choice import PATIENCE, Due, Outlook
+from dialer.best_time_choice import AHEAD, PATIENCE, Due, Outlook
 from dialer.best_times import Who, kind_of, zone_of
 from dialer.calling_rules import in_force
 from dialer.places import Place
 from dialer.windows import Hours, judge
 
 LOOKED_AT = 400
+PUT_OFF_BY = "best_time"
+_AT_ONCE = 5_000  # contacts let back in one transaction
 PUT_OFF_EVERY = timedelta(seconds=10)
 _RING = 60.0  # seconds a phone may ring
 _COUNTED = 50_000  # contacts due, at most: no better hour is farther than they last
@@ -46,14 +49,27 @@ _LATELY = text(f"""
     FROM (SELECT ordered_at FROM attempts WHERE campaign_id = :campaign AND ordered_at > :since
           ORDER BY ordered_at DESC LIMIT {_COUNTED}) AS lately
 """)  # noqa: S608
-_PUT_OFF = text("""
-    UPDATE contacts SET next_at = locked.until
+_PUT_OFF = text(f"""
+    UPDATE contacts SET next_at = locked.until, put_off_by = '{PUT_OFF_BY}', put_off_until = locked.until
     FROM (SELECT k.id, later.until
           FROM unnest(CAST(:ids AS bigint[]), CAST(:untils AS timestamptz[])) AS later(id, until)
           JOIN contacts k ON k.id = later.id
           WHERE k.state = 'open' AND k.next_at <= :now AND k.due_date IS NULL
           FOR NO KEY UPDATE OF k SKIP LOCKED) AS locked
     WHERE contacts.id = locked.id
+""")  # noqa: S608
+# Whoever was moved since (called, promised, put off by a rule) is no longer ours to move.
+_TAKE_BACK = text(f"""
+    UPDATE contacts SET next_at = :now, put_off_by = NULL, put_off_until = NULL
+    FROM (SELECT id FROM contacts
+          WHERE campaign_id = :campaign AND state = 'open' AND next_at > :now AND next_at <= :farthest
+            AND put_off_by = '{PUT_OFF_BY}' AND put_off_until = next_at
+          ORDER BY next_at, id LIMIT {_AT_ONCE} FOR NO KEY UPDATE SKIP LOCKED) AS waiting
+    WHERE contacts.id = waiting.id
+""")  # noqa: S608
+_LEFT_WAITING = text("""
+    SELECT t.campaign_id FROM learnt_times t JOIN campaigns c ON c.id = t.campaign_id
+    WHERE t.put_off_at IS NOT NULL AND NOT (c.contact_order LIKE '%best-time%') ORDER BY 1
 """)
 
 
@@ -96,6 +112,25 @@ def _put_off(session: Session, campaign: Campaign, now: datetime, outlook: Outlo
     if later:
         ids, untils = zip(*later, strict=True)
         session.execute(_PUT_OFF, {"ids": list(ids), "untils": list(untils), "now": now})
+
+
+def take_back(session: Session, campaign_id: int, now: datetime) -> int:
+    """Let contacts that wait for a better hour be called now, a part of them at a time; returns how many.
+
+    For a campaign that has another order now, in which no hour is better. The caller owns the transaction.
+    """
+    given = {"campaign": campaign_id, "now": now, "farthest": now + AHEAD + timedelta(hours=1)}
+    done = session.execute(_TAKE_BACK, given)
+    let_back = int(getattr(done, "rowcount", 0))
+    if not let_back:
+        over = text("UPDATE learnt_times SET put_off_at = NULL WHERE campaign_id = :campaign")
+        session.execute(over, {"campaign": campaign_id})
+    return let_back
+
+
+def left_waiting(session: Session) -> list[int]:
+    """Return the campaigns in which contacts may still wait for a better hour although none counts any more."""
+    return list(session.scalars(_LEFT_WAITING))
 
 
 def _opening(campaign: Campaign) -> Callable[[str, datetime], bool]:

@@ -9,7 +9,7 @@ from zoneinfo import ZoneInfo
 
 from dialer.windows import Hours
 
-_FAR = timedelta(days=400)  # nothing is forecast beyond
+FAR = timedelta(days=400)  # nothing is forecast beyond
 
 
 def open_spans(hours: Hours, zone: ZoneInfo, since: datetime, until: datetime) -> Iterator[tuple[datetime, datetime]]:
@@ -31,14 +31,4 @@ def open_spans(hours: Hours, zone: ZoneInfo, since: datetime, until: datetime) -
 
 def opens(hours: Hours, zone: ZoneInfo, since: datetime) -> datetime | None:
     """Return when calls may begin, from `since` on; None when never."""
-    return next((begin for begin, _ in open_spans(hours, zone, since, since + _FAR)), None)
-
-
-def later(hours: Hours, zone: ZoneInfo, since: datetime, seconds: float) -> datetime | None:
-    """Return the moment at which so many seconds of calling have gone by; None when that is too far to say."""
-    for begin, end in open_spans(hours, zone, since, since + _FAR):
-        length = (end - begin).total_seconds()
-        if seconds <= length:
-            return begin + timedelta(seconds=seconds)
-        seconds -= length
-    return None
+    return next((begin for begin, _ in open_spans(hours, zone, since, since + FAR)), None)

@@ -8,7 +8,7 @@ from typing import Any
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from campaigns import best_times, ledger
+from campaigns import best_time_order, best_times, ledger
 from campaigns.lists_view import list_named
 from campaigns.models import Campaign, ContactList
 from dialer.errors import BadInput
@@ -52,6 +52,8 @@ def set_order(
         campaign.contact_order = ",".join(parse_order(order))
         if BEST_TIME in parse_order(order):
             best_times.keep(session, campaign.id, best_times.learn(session, campaign, now), now)
+        else:
+            best_time_order.take_back(session, campaign.id, now)  # the first of them; the scheduler brings the others
     if shares is not None:
         _share_out(session, campaign, shares)
     session.flush()

@@ -1,13 +1,13 @@
-"""When a campaign will be done, how busy its agents will be, how many lines it wants; and what came of earlier words.
+"""What a forecast is made from: this list (who is due, who comes back, how often tried), this team and this history.
 
-From this list (who is due, who comes back, how often tried), this team and this history. Each day that is lived
-through draws its own answer chances from what the history allows, so a range holds the luck of a day and how little
-is known of it. Forecasts are kept and compared with what happened.
+Each day that is lived through (`forecast_days`) draws its own answer chances from what the history allows, so a range
+holds the luck of a day and how little is known of it. Forecasts are kept and compared with what happened
+(`forecast_checks`).
 """
 
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, fields
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
 from datetime import datetime, timedelta
 from statistics import mean
 from typing import Any
@@ -16,38 +16,47 @@ from zoneinfo import ZoneInfo
 from sqlalchemy import func, select, text
 from sqlalchemy.orm import Session
 
-from campaigns import pace_records, pools
-from campaigns.calling_hours import later, open_spans, opens
-from campaigns.models import Agent, Attempt, Campaign, CampaignAgent, Contact, Forecast, PbxStatus
+from campaigns import capping, dispositions, pace_records, planning, pools
+from campaigns.calling_hours import FAR, open_spans, opens
+from campaigns.campaign_values import usual_time_zone
+from campaigns.models import Agent, Campaign, CampaignAgent, PbxStatus
 from campaigns.pace_explain import zone_of
 from campaigns.pace_records import Rules
-from campaigns.pace_replay import InForce
 from dialer.abandonment import rule_pack
+from dialer.calls import CallState
 from dialer.errors import BadInput, NotFound
 from dialer.modes import BY_HAND
 from dialer.pacing import Goals, PaceEvent
-from dialer.retries import RetryRules, after
-from dialer.simulation import Campaigning, Centre, Curve, World
-from dialer.simulation.figures import Figures, quantile
-from dialer.simulation.listed import ENOUGH, Lessons, Listed, ListedDay, Waiting, group_of
+from dialer.retries import RULED
+from dialer.simulation import Campaigning, Curve, World
+from dialer.simulation.coming_back import ComingBack, Spans
+from dialer.simulation.listed import ENOUGH, Lessons, Listed, Waiting, group_of
 from dialer.windows import Hours
 
 HISTORY = 3_000  # last calls that are looked at
-LOW, HIGH = 0.1, 0.9
-# Compared with what happened, each a hit when it came out within its range.
-CHECKED = ("utilisation", "occupancy", "abandonment", "mean_wait", "calls", "met", "lines_p95", "lines_max")
-_SLACK = 1e-9
 
 _CONTACTS = text(
     """
     SELECT k.list_id, coalesce(a.tried, 0) AS tried, count(*) AS number,
+           1 + CAST(k.phone2 IS NOT NULL AS int) + coalesce(cardinality(k.more_numbers), 0) AS numbers,
+           CASE WHEN k.next_number IS NULL OR k.next_number = k.phone THEN 0 WHEN k.next_number = k.phone2 THEN 1
+                ELSE 1 + coalesce(array_position(k.more_numbers, k.next_number), 0) END AS on_number,
            greatest(0, ceil(extract(epoch FROM k.next_at - CAST(:now AS timestamptz)) / 60)) AS minutes
     FROM contacts k JOIN lists l ON l.id = k.list_id
     LEFT JOIN (SELECT contact_id, count(*) AS tried FROM attempts
                WHERE campaign_id = :campaign_id AND state NOT IN ('no_lines', 'refused', 'expired')
                GROUP BY contact_id) a ON a.contact_id = k.id
     WHERE k.campaign_id = :campaign_id AND k.state = 'open' AND k.next_at IS NOT NULL AND l.undone_at IS NULL
-    GROUP BY 1, 2, 4
+    GROUP BY 1, 2, 4, 5, 6
+    """
+)
+
+
+_SAID = text(
+    """
+    SELECT coalesce(d.code, '') FROM attempts t LEFT JOIN dispositions d ON d.id = t.disposition_id
+    WHERE t.campaign_id = :campaign_id AND t.joined_at IS NOT NULL AND t.ended_at IS NOT NULL
+    ORDER BY t.ordered_at DESC LIMIT :most
     """
 )
 
@@ -70,69 +79,6 @@ class Outlook:
     notes: tuple[str, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Expected:
-    """A figure, and the range in which eight of ten days lie."""
-
-    expected: float
-    low: float
-    high: float
-
-    def hit(self, value: float) -> bool:
-        """Whether what happened lies within the range."""
-        return self.low - _SLACK <= value <= self.high + _SLACK
-
-
-@dataclass(frozen=True, slots=True)
-class Finish:
-    """When the list will be used up. A day that does not end within the horizon is thought on at its pace."""
-
-    expected: datetime | None  # None: too far to say
-    low: datetime | None
-    high: datetime | None
-    within: float  # share of the days that end within the horizon
-
-
-@dataclass(frozen=True)
-class Foretold:
-    """A forecast."""
-
-    figures: dict[str, Expected]
-    finish: Finish
-    seeds: int
-
-    def as_json(self) -> dict[str, Any]:
-        """Return it as it is stored, and as programs get it."""
-        finish = {
-            name: value.isoformat() if isinstance(value, datetime) else value
-            for name, value in asdict(self.finish).items()
-        }
-        return {
-            "figures": {
-                name: {key: round(value, 6) for key, value in asdict(each).items()}
-                for name, each in self.figures.items()
-            },
-            "finish": finish,
-            "seeds": self.seeds,
-        }
-
-    @classmethod
-    def from_json(cls, kept: Mapping[str, Any]) -> "Foretold":
-        """Read a stored one."""
-        told = kept["finish"]
-        moments = {
-            name: datetime.fromisoformat(told[name]) if told.get(name) else None for name in ("expected", "low", "high")
-        }
-        return cls(
-            {name: Expected(**each) for name, each in kept["figures"].items()},
-            Finish(within=told.get("within", 0.0), **moments),
-            int(kept.get("seeds", 0)),
-        )
-
-
-# Looking ahead -------------------------------------------------------------------------------------------
-
-
 def gather(
     session: Session, campaign: Campaign, now: datetime, *, agents: int | None = None, hours: float = 4.0
 ) -> Outlook:
@@ -152,7 +98,7 @@ def gather(
         )
     made = pace_records.last_calls(session, campaign, now, HISTORY)
     told = pace_records.spans(session, campaign, made[0].ordered_at, now, now) if made else []
-    lessons = _lessons(campaign, made, told)
+    lessons = _lessons(session, campaign, made, told)
     until = starts + timedelta(hours=hours)
     dials, at_work = _when(calling, zone, starts, until, team)
     pack = rule_pack(campaign.rule_pack)
@@ -163,7 +109,7 @@ def gather(
         _goals(campaign),
         campaign.max_lines,
     )
-    listed = Listed(contacts, lessons, campaign.max_attempts, campaign.retry_delay)
+    listed = Listed(contacts, lessons, _coming_back(session, campaign, calling, zone, starts))
     spent = pace_records.spent_before(session, campaign, now)
     world = World(
         agents=team,
@@ -215,17 +161,46 @@ def _team(session: Session, campaign: Campaign, agents: int | None) -> tuple[int
 def _contacts(session: Session, campaign: Campaign, starts: datetime) -> tuple[Waiting, ...]:
     rows = session.execute(_CONTACTS, {"campaign_id": campaign.id, "now": starts})
     return tuple(
-        Waiting(str(row.list_id), row.tried, row.number, float(row.minutes) * 60.0)
+        Waiting(
+            str(row.list_id),
+            row.tried,
+            row.number,
+            float(row.minutes) * 60.0,
+            row.numbers,
+            min(row.on_number, row.numbers - 1),
+        )
         for row in rows
         if row.tried < campaign.max_attempts
     )
 
 
-def _lessons(campaign: Campaign, made: Sequence[pace_records.Call], told: Sequence[pace_records.Span]) -> Lessons:
+def _coming_back(session: Session, campaign: Campaign, calling: Hours, zone: ZoneInfo, starts: datetime) -> ComingBack:
+    """The campaign's rules of trying again. Of phones, those of its own zone; the gate asks each where it is."""
+    spans = []
+    if not calling.always:
+        spans = [
+            ((begin - starts).total_seconds(), (end - starts).total_seconds())
+            for begin, end in open_spans(calling, zone, starts, starts + FAR)
+        ]
+    law = rule_pack(campaign.rule_pack).calling
+    return ComingBack(
+        planning.rules_of(session, campaign),
+        campaign.max_attempts,
+        {one.code: dispositions.word_of(one) for one in dispositions.all_of(session, campaign.id, retired=True)},
+        tuple(dict.fromkeys([*capping.in_force(session, campaign), *law.caps])),
+        campaign.number_gap,
+        (usual_time_zone(campaign.country, campaign.time_zone),),
+        Spans(tuple(begin for begin, _ in spans), tuple(end for _, end in spans)),
+        starts,
+    )
+
+
+def _lessons(
+    session: Session, campaign: Campaign, made: Sequence[pace_records.Call], told: Sequence[pace_records.Span]
+) -> Lessons:
     yes: Counter[str] = Counter()
     no: Counter[str] = Counter()
     missed = []
-    rules = RetryRules.of(campaign.retry_delay)
     for call in made:
         if not call.rang or (call.given_up and call.answered_at is None):
             continue
@@ -235,14 +210,14 @@ def _lessons(campaign: Campaign, made: Sequence[pace_records.Call], told: Sequen
             continue
         no[group] += 1
         assert call.ended_at is not None
-        following = after(call.state, attempt_no=1, max_attempts=100, now=call.ended_at, rules=rules).at
-        wait = (following - call.ended_at).total_seconds() if following else campaign.retry_delay
-        missed.append(((call.ended_at - call.ordered_at).total_seconds(), wait))
+        end = call.state if call.state in RULED else CallState.NO_ANSWER
+        missed.append(((call.ended_at - call.ordered_at).total_seconds(), str(end)))
     known = pace_records.on_record(made, told, made[0].ordered_at) if made else []
     return Lessons(
         answered={group: (yes[group], no[group]) for group in sorted({*yes, *no})},
         rings=tuple(call.rings for call in known if call.answered),
         missed=tuple(missed),
+        said=tuple(session.scalars(_SAID, {"campaign_id": campaign.id, "most": HISTORY})),
         talks=tuple(call.talk for call in known if call.talk is not None),
         wrap_ups=tuple(call.wrap_up for call in known if call.wrap_up is not None),
         parks=tuple(call.parks for call in known if call.parks is not None),
@@ -325,199 +300,3 @@ def _notes(lessons: Lessons, campaign: Campaign, starts: datetime, now: datetime
             f"calls may begin at {starts.astimezone(zone):%Y-%m-%d %H:%M} ({campaign.hours}): reckoned from then"
         )
     return tuple(told)
-
-
-def reckon(outlook: Outlook, *, seeds: int = 20, one_more: Callable[[], None] = lambda: None) -> Foretold:
-    """Live through `seeds` days and put them together."""
-    days: list[dict[str, float]] = []
-    ends: list[datetime | None] = []
-    finished = 0
-    for seed in range(1, seeds + 1):
-        pacer = InForce([outlook.rules])
-        pacer.restore(outlook.memory)
-        centre = Centre(outlook.world, [pacer], seed, goals=outlook.rules.goals)
-        day = centre.run()
-        values = {
-            name: value for name, value in Figures.of_day(day, outlook.horizon).as_json().items() if value is not None
-        }
-        lines = [sample[3] + sample[5] for sample in day.samples]
-        days.append(values | {"lines_p95": round(quantile(lines, 0.95)), "lines_max": max(lines)})
-        done = day.campaigns[0].finished_at
-        finished += done is not None
-        people = centre.desks[0].people
-        assert isinstance(people, ListedDay)
-        ends.append(_end(outlook, done, people, day.launched))
-        one_more()
-    names = [name for name in (*CHECKED, "agents", "answered") if any(name in day for day in days)]
-    figures = {name: _expected([day[name] for day in days if name in day]) for name in names}
-    return Foretold(figures, _finish(ends, finished / seeds), seeds)
-
-
-def _end(outlook: Outlook, done: float | None, people: ListedDay, launched: int) -> datetime | None:
-    """When the list is done: on this day, or at its pace, and not before the last of those who rest may be called."""
-    if done is not None:
-        return outlook.starts_at + timedelta(seconds=done)
-    if not launched:
-        return None
-    until = outlook.starts_at + timedelta(seconds=outlook.horizon)
-    called = sum(
-        (end - begin).total_seconds()
-        for begin, end in open_spans(outlook.hours, outlook.zone, outlook.starts_at, until)
-    )
-    at_this_pace = later(outlook.hours, outlook.zone, until, people.calls_to_come * called / launched)
-    rested = later(outlook.hours, outlook.zone, outlook.starts_at + timedelta(seconds=people.last_due), 0.0)
-    return None if at_this_pace is None or rested is None else max(at_this_pace, rested)
-
-
-def _expected(values: Sequence[float]) -> Expected:
-    return Expected(mean(values), quantile(values, LOW), quantile(values, HIGH))
-
-
-def _finish(ends: Sequence[datetime | None], within: float) -> Finish:
-    """Quantiles of the ends; those too far to say are later than all others."""
-    known = sorted(end for end in ends if end is not None)
-
-    def at(share: float) -> datetime | None:
-        place = round(share * (len(ends) - 1))
-        return known[place] if place < len(known) else None
-
-    return Finish(at(0.5), at(LOW), at(HIGH), within)
-
-
-def store(session: Session, outlook: Outlook, told: Foretold, *, who: str) -> Forecast:
-    """Keep a forecast, to be compared with what comes; the caller owns the transaction."""
-    row = Forecast(
-        campaign_id=outlook.campaign_id,
-        made_at=outlook.made_at,
-        made_by=who,
-        starts_at=outlook.starts_at,
-        horizon=outlook.horizon,
-        inputs=outlook.inputs,
-        forecast=told.as_json(),
-    )
-    session.add(row)
-    session.flush()
-    return row
-
-
-# Looking back --------------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True, slots=True)
-class Compared:
-    """One figure of an earlier forecast beside what happened."""
-
-    name: str
-    foretold: Expected
-    happened: float
-
-    @property
-    def hit(self) -> bool:
-        return self.foretold.hit(self.happened)
-
-
-@dataclass(frozen=True)
-class Checked:
-    """An earlier forecast. `compared` is empty while its time is not over."""
-
-    id: int
-    made_at: datetime
-    made_by: str
-    starts_at: datetime
-    ends_at: datetime
-    agents: tuple[float, float | None]  # assumed, and really at work
-    compared: list[Compared]
-    finish: Finish
-    finished_at: datetime | None
-    finish_hit: bool | None  # None: not known yet
-
-    @property
-    def over(self) -> bool:
-        return bool(self.compared)
-
-    @property
-    def hits(self) -> tuple[int, int]:
-        """Hits, and figures that could be compared."""
-        found = [one.hit for one in self.compared] + ([] if self.finish_hit is None else [self.finish_hit])
-        return sum(found), len(found)
-
-    def as_json(self) -> dict[str, Any]:
-        """Return it for a program."""
-        return {
-            "id": self.id, "made_at": self.made_at, "made_by": self.made_by, "starts_at": self.starts_at,
-            "ends_at": self.ends_at, "agents_assumed": self.agents[0], "agents_at_work": self.agents[1],
-            "figures": [
-                {"name": one.name, **asdict(one.foretold), "happened": round(one.happened, 6), "hit": one.hit}
-                for one in self.compared
-            ],
-            "finish": {**asdict(self.finish), "happened": self.finished_at, "hit": self.finish_hit},
-        }  # fmt: skip
-
-
-def check(session: Session, campaign: Campaign, now: datetime, *, last: int = 20) -> list[Checked]:
-    """Compare the newest forecasts with what happened since, newest first."""
-    rows = session.scalars(
-        select(Forecast)
-        .where(Forecast.campaign_id == campaign.id)
-        .order_by(Forecast.made_at.desc(), Forecast.id.desc())
-    ).fetchmany(last)
-    finished = _finished_at(session, campaign) if rows else None
-    return [_checked(session, campaign, row, now, finished) for row in rows]
-
-
-def _finished_at(session: Session, campaign: Campaign) -> datetime | None:
-    """When the campaign's list was used up; None while somebody is left."""
-    left = select(Contact.id).where(Contact.campaign_id == campaign.id, Contact.state != "closed").limit(1)
-    if session.scalar(left) is not None:
-        return None
-    last: datetime | None = session.scalar(select(func.max(Attempt.ended_at)).where(Attempt.campaign_id == campaign.id))
-    return last
-
-
-def _checked(session: Session, campaign: Campaign, row: Forecast, now: datetime, finished: datetime | None) -> Checked:
-    foretold = Foretold.from_json(row.forecast)
-    ends = row.starts_at + timedelta(seconds=row.horizon)
-    done = finished if finished is not None and finished >= row.starts_at else None
-    compared: list[Compared] = []
-    agents: float | None = None
-    if now >= ends:
-        made = pace_records.calls(session, campaign, row.starts_at - pace_records.LONGEST_TALK, ends)
-        told = pace_records.spans(session, campaign, row.starts_at, ends, now)
-        # A day that ended early was foretold to its end, so it is looked at up to there.
-        until = min(ends, done) if done is not None and done > row.starts_at else ends
-        happened = pace_records.what_happened(made, told, row.starts_at, until, now).as_json()
-        agents = happened["agents"]
-        lines = pace_records.most_lines(made, row.starts_at, until)
-        if lines is not None:
-            happened |= {"lines_p95": float(lines[0]), "lines_max": float(lines[1])}
-        compared = [
-            Compared(name, foretold.figures[name], value)
-            for name in CHECKED
-            if name in foretold.figures and (value := happened.get(name)) is not None
-        ]
-    return Checked(
-        row.id,
-        row.made_at,
-        row.made_by,
-        row.starts_at,
-        ends,
-        (float(row.inputs.get("agents", 0)), agents),
-        compared,
-        foretold.finish,
-        done,
-        _finish_hit(foretold.finish, done, now),
-    )
-
-
-def _finish_hit(foretold: Finish, done: datetime | None, now: datetime) -> bool | None:
-    if done is not None:
-        early = foretold.low is None or done < foretold.low
-        return not early and (foretold.high is None or done <= foretold.high)
-    # Not done although it should be by now, in nine days of ten: that is a miss already.
-    return False if foretold.high is not None and now > foretold.high else None
-
-
-def share_of_hits(checked: Sequence[Checked]) -> tuple[int, int]:
-    """Hits, and figures compared, over all that are over."""
-    found = [one.hits for one in checked if one.over]
-    return sum(hits for hits, _ in found), sum(of for _, of in found)

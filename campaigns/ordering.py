@@ -26,12 +26,13 @@ from campaigns import (
 )
 from campaigns.application import Application
 from campaigns.db import database_now
+from campaigns.expecting import LOOK_EVERY, Coming
 from campaigns.gate import Claim, Passed
 from campaigns.models import Campaign, PaceDecision
 from campaigns.pace_log import write_down
 from campaigns.pace_view import View
 from dialer.abandonment import Budget
-from dialer.modes import AGENTLESS, MANUAL, PARKS_AHEAD, PREVIEW
+from dialer.modes import AGENTLESS, AUTOMATIC, MANUAL, PARKS_AHEAD, PREVIEW
 from dialer.pacing import Pace, PaceEvent, Pacer, Snapshot, Staleness, pacer_for
 from dialer.pacing.base import count, within
 from dialer.pbx.base import Feature
@@ -69,6 +70,8 @@ class Pacing:
     budget: Budget | None = None  # and one budget of calls that may be lost
     settled: budgets.Settled = field(default_factory=budgets.Settled)
     prospects: tuple[tuple[str, int], ...] = ()
+    coming: Coming = field(default_factory=Coming)  # in the campaign's own order, if it has one
+    looked_at: datetime | None = None
     counted_at: datetime | None = None
     pbxes: dict[str, OnPbx] = field(default_factory=dict)
 
@@ -149,6 +152,7 @@ def _act(
         legs = parking.park(session, campaign, now=now, timing=timing, pbx=view.pbx)
     elif here.idle_since and now - here.idle_since > parking.IDLE_LINE:
         parking.let_go(session, campaign.id, now=now, reason="nobody to call", pbx=view.pbx)
+    _look_ahead(session, pacing, view, campaign, now)
     _learn(session, pacing, here, view, _staleness(application), now)
     lines = view.lines(_allowed(application, view.pbx))
     sure = not unused and not view.unanswered_orders() and _staleness(application).blind(view.age(now)) is None
@@ -162,7 +166,14 @@ def _act(
     pbx = application.pbxes.get(view.pbx)
     least_ring = giving_up.least_ring(campaign) if pbx is not None and Feature.HANG_UP in pbx.features else None
     snapshot = view.snapshot(
-        now, lines, pacing.budget, least_ring=least_ring, prospects=pacing.prospects, agent_first=first
+        now,
+        lines,
+        pacing.budget,
+        least_ring=least_ring,
+        prospects=pacing.coming.prospects if campaign.contact_order else pacing.prospects,
+        in_order=bool(campaign.contact_order),
+        expected=pacing.coming.expected,
+        agent_first=first,
     )
     # Whose parking call was ordered a moment ago: ready in the view, and as near to a customer as any other.
     snapshot = replace(snapshot, idle=snapshot.idle + len(legs), waits=(*snapshot.waits, *(0.0 for _ in legs)))
@@ -214,11 +225,30 @@ def _staleness(application: Application) -> Staleness:
     return Staleness(presence_stale=timing.presence_stale, presence_dead=timing.presence_dead)
 
 
+def _look_ahead(session: Session, pacing: Pacing, view: View, campaign: Campaign, now: datetime) -> None:
+    """Look who comes next where a person has set the order, and tell of each call what was to be expected of it.
+
+    What is expected is learnt anew from time to time; then the pacer learns its calls anew beside it, as a new leader
+    would, so that nothing is counted in both.
+    """
+    before, at = pacing.coming.expecting, pacing.looked_at
+    if not campaign.contact_order or view.mode not in AUTOMATIC:
+        pacing.coming, pacing.looked_at = Coming(), None
+    elif view.due and (at is None or now - at >= LOOK_EVERY or at.hour != now.hour):
+        pacing.coming, pacing.looked_at = Coming.look(session, campaign, now), now
+    if pacing.coming.expecting != before:
+        pacing.pacer = None
+    if pacing.coming.expecting is not None:
+        view.calls = pacing.coming.expecting.told(view.calls)
+
+
 def _learn(session: Session, pacing: Pacing, here: OnPbx, view: View, staleness: Staleness, now: datetime) -> None:
     """Tell the pacer what happened since the last tick; all of it, when we have just taken the lead."""
     if pacing.pacer is None or pacing.mode != view.mode:
         pacing.pacer, pacing.mode = pacer_for(view.mode, staleness=staleness), view.mode
-        pacing.pacer.restore(pace_calls.remembered(session, pacing.campaign_id))
+        expecting = pacing.coming.expecting
+        told = expecting.told if expecting is not None else None
+        pacing.pacer.restore(pace_calls.remembered(session, pacing.campaign_id, told))
     if here.taught is not pacing.pacer:
         here.taught = pacing.pacer
         here.told = {call.id: len(pace_calls.events_of(call)) for call in view.calls if call.ended_at}

@@ -1,6 +1,6 @@
 """A campaign's calls as a pacer hears of them: from the view of this moment, or from stored rows after a restart."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
@@ -11,6 +11,7 @@ from sqlalchemy.orm import Session
 from campaigns.models import Attempt
 from dialer.calls import CallState
 from dialer.pacing import Happened, PaceEvent, events_of_call
+from dialer.pacing.answers import Chance
 
 # A new leader learns from this many of the campaign's last attempts.
 REMEMBERED = 3_000
@@ -37,17 +38,19 @@ class Call:
     given_up_at: datetime | None = None
     reserved: bool = False  # an agent is kept for it
     agent_first: bool = False  # its agent's phone rings first: it wants no other
+    number: str = ""
+    expected: Chance | None = None  # how likely an answer was, as far as that was learnt beforehand
 
     @classmethod
     def of(cls, row: Sequence[Any]) -> "Call":
-        """Read the view's JSON: id, state, five times, agent, gateway, group, two more times, known, two flags."""
+        """Read the view's JSON: id, state, five times, agent, gateway, group, two times, known, two flags, number."""
         ordered, answered, joined, ended, sent, ringing, given_up = (
             datetime.fromisoformat(value) if value else None for value in (*row[2:7], *row[10:12])
         )
         assert ordered is not None
         return cls(
             row[0], CallState(row[1]), ordered, answered, joined, ended, row[7], str(row[8]), sent, row[9], ringing,
-            row[12], given_up, row[13], row[14],
+            row[12], given_up, row[13], row[14], row[15],
         )  # fmt: skip
 
     def can_be_given_up(self, now: datetime, least: float) -> bool:
@@ -70,7 +73,8 @@ def events_of(call: Call) -> list[PaceEvent]:
         # Told with the end only: until then the order may be taken back because the person answered.
         given_up_at=call.given_up_at if call.ended_at is not None else None,
     )
-    return [replace(event, group=call.group) if event.kind is Happened.LAUNCHED else event for event in told]
+    known: dict[str, Any] = {"group": call.group, "expected": call.expected}
+    return [replace(event, **known) if event.kind is Happened.LAUNCHED else event for event in told]
 
 
 _WRAP_UPS = text(
@@ -82,33 +86,38 @@ _WRAP_UPS = text(
 )
 
 
-def remembered(session: Session, campaign_id: int) -> list[PaceEvent]:
-    """What a new leader learns from: the campaign's last attempts, and how the wrap-ups after them ended."""
+def remembered(
+    session: Session, campaign_id: int, told: Callable[[Sequence[Call]], Sequence[Call]] | None = None
+) -> list[PaceEvent]:
+    """What a new leader learns from: the campaign's last attempts, and how the wrap-ups after them ended.
+
+    `told`: adds to calls what was to be expected of each.
+    """
     query = (
         select(Attempt)
         .where(Attempt.campaign_id == campaign_id, Attempt.ended_at.is_not(None))
         .order_by(Attempt.ordered_at.desc())
         .limit(REMEMBERED)
     )
-    found: list[PaceEvent] = []
-    oldest: datetime | None = None
-    for row in session.scalars(query):
-        oldest = row.ordered_at
-        found += events_of(
-            Call(
-                row.id,
-                CallState(row.state),
-                row.ordered_at,
-                row.answered_at,
-                row.joined_at,
-                row.ended_at,
-                row.agent_id,
-                row.gateway,
-                row.sent_at,
-                row.answer_group,
-                given_up_at=row.given_up_at,
-            )
+    calls = [
+        Call(
+            row.id,
+            CallState(row.state),
+            row.ordered_at,
+            row.answered_at,
+            row.joined_at,
+            row.ended_at,
+            row.agent_id,
+            row.gateway,
+            row.sent_at,
+            row.answer_group,
+            given_up_at=row.given_up_at,
+            number=row.number,
         )
+        for row in session.scalars(query)
+    ]
+    oldest = calls[-1].ordered_at if calls else None
+    found = [event for call in (told(calls) if told is not None else calls) for event in events_of(call)]
     if oldest is None:
         return found
     given = {"campaign_id": campaign_id, "since": oldest, "most": REMEMBERED}

@@ -17,6 +17,7 @@ from campaigns.models import Campaign
 from campaigns.pace_explain import HELD
 from dialer.calls import CallState
 from dialer.pacing import Goals, Happened, PaceEvent, events_of_call
+from dialer.pacing.answers import Chance
 from dialer.retries import NEVER_RANG
 from dialer.simulation.figures import Figures
 from dialer.simulation.recorded import OnRecord
@@ -31,7 +32,7 @@ _CALLS = text(
     SELECT t.id, t.state, t.ordered_at, t.answered_at, t.joined_at, t.join_sent_at, t.message_at, t.ended_at,
            coalesce(t.left_at, t.over_at, t.ended_at) AS over_at, t.agent_id, t.attempt_no, k.list_id,
            to_jsonb(t) ->> 'given_up_at' AS given_up_at, coalesce(to_jsonb(t) ->> 'answer_group', '') AS answer_group,
-           coalesce(extract(epoch FROM t.joined_at - t.answered_at) > t.answer_limit, false) AS late
+           coalesce(extract(epoch FROM t.joined_at - t.answered_at) > t.answer_limit, false) AS late, t.number
     FROM attempts t JOIN contacts k ON k.id = t.contact_id
     WHERE t.campaign_id = :campaign_id AND t.ordered_at >= :since AND t.ordered_at < :until
     ORDER BY t.ordered_at, t.id
@@ -93,6 +94,8 @@ class Call:
     given_up: bool
     group: str
     late: bool
+    number: str = ""
+    expected: Chance | None = None  # how likely an answer was, as far as that was learnt beforehand
 
     @property
     def rang(self) -> bool:
@@ -126,7 +129,7 @@ class Call:
         if self.given_up and self.answered_at is None and self.ended_at is not None:
             told = [event for event in told if event.kind not in (Happened.NO_ANSWER, Happened.FAILED)]
             told.append(PaceEvent(Happened.GIVEN_UP, self.ended_at, str(self.id)))
-        return [replace(told[0], group=self.group), *told[1:]]
+        return [replace(told[0], group=self.group, expected=self.expected), *told[1:]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,7 +171,7 @@ def calls(session: Session, campaign: Campaign, since: datetime, until: datetime
         Call(
             row.id, CallState(row.state), row.ordered_at, row.answered_at, row.joined_at, row.join_sent_at,
             row.message_at, row.ended_at, row.over_at, row.agent_id, row.attempt_no, row.list_id,
-            row.given_up_at is not None, row.answer_group, row.late,
+            row.given_up_at is not None, row.answer_group, row.late, row.number,
         )
         for row in session.execute(_CALLS, given)
     ]  # fmt: skip

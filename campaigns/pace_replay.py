@@ -17,6 +17,7 @@ from sqlalchemy import text
 from sqlalchemy.orm import Session
 
 from campaigns import pace_records
+from campaigns.expecting import expecting_of
 from campaigns.models import Campaign
 from campaigns.pace_calls import REMEMBERED
 from campaigns.pace_explain import readable, zone_of
@@ -114,6 +115,7 @@ class StoredDay:
     world: World
     rules: list[Rules]
     memory: list[PaceEvent]  # what a pacer knew when it began
+    known: list[PaceEvent]  # the same, with what was expected of each call where decisions were made on that
     staleness: Staleness
     calls: int  # ordered in [since, until)
     stored: int  # decisions of that time
@@ -221,6 +223,9 @@ def read(
     )
     before = pace_records.last_calls(session, campaign, begins, REMEMBERED)
     stored, snapshots = _snapshots(session, campaign, since, until)
+    # Decisions that were made on what is expected of an hour are made again on calls that are told with it.
+    by_hour = any(snapshot.expected for *_, snapshot in snapshots)
+    expecting = expecting_of(session, campaign) if by_hour else None
     return StoredDay(
         campaign=campaign.name,
         campaign_id=campaign.id,
@@ -230,14 +235,19 @@ def read(
         really=pace_records.what_happened(reaching, told, since, until, now),
         world=world,
         rules=decided.rules,
-        memory=[event for call in before if call.ended_at for event in call.events()],
+        memory=_remembered(before),
+        known=_remembered(expecting.told(before) if expecting is not None else before),
         staleness=staleness or Staleness(),
         calls=len(inside),
         stored=stored,
         snapshots=snapshots,
-        heard=pace_records.heard(here, told),
+        heard=pace_records.heard(expecting.told(here) if expecting is not None else here, told),
         notes=_notes(inside, decided),
     )
+
+
+def _remembered(calls: Iterable[pace_records.Call]) -> list[PaceEvent]:
+    return [event for call in calls if call.ended_at for event in call.events()]
 
 
 def _after_by_hand(session: Session, campaign: Campaign, begins: datetime, since: datetime) -> datetime:
@@ -354,7 +364,7 @@ def decide_again(day: StoredDay, changes: Changes) -> OpenLoop | None:
     events = day.heard
     was, other = (InForce([c.rules(rule) for rule in day.rules], day.staleness) for c in (Changes(), changes))
     for pacer in (was, other):
-        pacer.restore(day.memory)
+        pacer.restore(day.known)
     told: list[tuple[int, int, int]] = []
     n = 0
     for at, wanted, snapshot in day.snapshots:

@@ -45,7 +45,7 @@ _VIEW = text(
                                         t.pbx_call_id IS NOT NULL,
                                         t.reserved_agent_id IS NOT NULL AND EXISTS (
                                           SELECT 1 FROM agents r WHERE r.reserved_attempt_id = t.id),
-                                        t.agent_first))
+                                        t.agent_first, t.number))
          FROM (SELECT * FROM attempts WHERE campaign_id = c.id AND pbx = here.pbx AND ended_at IS NULL
                UNION ALL
                SELECT * FROM attempts WHERE campaign_id = c.id AND pbx = here.pbx
@@ -211,12 +211,15 @@ class View:
         *,
         least_ring: float | None = None,
         prospects: tuple[tuple[str, int], ...] = (),
+        in_order: bool = False,
+        expected: tuple[tuple[str, float, float], ...] = (),
         agent_first: bool = False,
     ) -> Snapshot:
         """The same as values for the pacer.
 
         `least_ring`: seconds of ringing after which a call may be given up; None when none ever may. `agent_first`:
         the PBX rings the agent first, so nobody waits on the line and whoever is ready is free.
+        `in_order`: the prospects are those who come first in the campaign's own order. `expected`: what of them.
         """
         # Those who need one of the free agents.
         calls = [call for call in self.open if not call.reserved and not call.agent_first]
@@ -249,6 +252,8 @@ class View:
             budget=budget,
             goals=replace(self.goals, min_ring=least_ring),  # none where the PBX cannot end a ringing call
             prospects=prospects,
+            in_order=in_order,
+            expected=expected,
             waits=tuple(agent.waited for agent in free),
             leaving=sum(agent.leaving and agent.campaign_id == self.id for agent in serving),
             elsewhere=tuple(agent.since for agent in stay if agent.campaign_id != self.id),

@@ -106,7 +106,7 @@ _RANK = {rule.name: rank for rank, rule in enumerate(RULES)}
 # Caps have names of their own in the gate, whoever set them.
 _BY_A_CAP = ": called as often as the caps allow"
 _PUT_OFF = {rule.name: f": {rule.words}" for rule in RULES}
-_PUT_OFF |= {"number_cap": _BY_A_CAP, "contact_cap": _BY_A_CAP}
+_PUT_OFF |= {"number_cap": _BY_A_CAP, "contact_cap": _BY_A_CAP, "best_time": ": at a much better hour for them"}
 
 
 @dataclass(frozen=True, slots=True)

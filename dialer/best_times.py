@@ -12,14 +12,13 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from functools import lru_cache
-from math import sqrt
 from typing import Any
 from zoneinfo import ZoneInfo
 
 import phonenumbers
 
 from dialer.numbers import zones
-from dialer.pacing.answers import Factor
+from dialer.pacing.answers import Chance, Factor
 
 HALF_LIFE = timedelta(days=28)  # what was seen weighs half after so long
 HOURS = 168  # of a week, Monday's first at 0
@@ -47,18 +46,6 @@ class Seen:
     hour: int
     calls: float
     answered: float
-
-
-@dataclass(frozen=True, slots=True)
-class Chance:
-    """How likely an answer is, and how sure that is, as if it had been seen in so many calls."""
-
-    value: float
-    calls: float
-
-    @property
-    def sd(self) -> float:
-        return sqrt(self.value * (1.0 - self.value) / (self.calls + 1.0))
 
 
 def part_of_week(hour: int) -> str:

@@ -20,6 +20,7 @@ from sqlalchemy import delete, select
 
 from campaigns import (
     agents,
+    best_time_order,
     best_times,
     callback_watch,
     caller_id_watch,
@@ -274,7 +275,8 @@ class Scheduler:
             log.warning("tickets are not written", pbx=name, waiting=done.waiting, given_up=done.given_up, why=why)
 
     def best_times(self) -> None:
-        """Learn anew when people answer, for the campaigns we lead that are ordered by it."""
+        """Learn anew when people answer, for the campaigns we lead that are ordered by it; let back who waits for it
+        in those that no longer are."""
         with self._application.transaction() as session:
             overdue = best_times.overdue(session, database_now(session))
         for campaign_id in overdue:
@@ -284,6 +286,13 @@ class Scheduler:
                 now = database_now(session)
                 campaign = session.get_one(Campaign, campaign_id)
                 best_times.keep(session, campaign_id, best_times.learn(session, campaign, now), now)
+        with self._application.transaction() as session:
+            waiting = best_time_order.left_waiting(session)
+        for campaign_id in waiting:
+            let_back = 1
+            while let_back and campaign_id in self._claims:
+                with self._application.transaction() as session:
+                    let_back = best_time_order.take_back(session, campaign_id, database_now(session))
 
     def caller_ids(self) -> None:
         """Let caller ids rest that need it. Each scheduler does: no harm in it."""

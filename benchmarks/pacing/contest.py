@@ -45,7 +45,8 @@ class Case:
 
     @property
     def world(self) -> World:
-        return shape(self.shape, agents=self.agents, answers=self.answers, talk=self.talk)
+        world = shape(self.shape, agents=self.agents, answers=self.answers, talk=self.talk)
+        return replace(world, min_ring=15.0)  # what `dialer pace set --min-ring 15` turns on
 
 
 TEAMS = (3, 5, 10, 20, 50, 100, 300)

@@ -31,6 +31,7 @@ def window(seed: int) -> World:
         talk=LogNormal(60 * 4 ** chance.random(), 1.0),
         hours=minutes / 60,
         warm_up_hours=0.0,
+        min_ring=15.0,
     )
     curve = Curve.flat(answers)
     end = world.seconds

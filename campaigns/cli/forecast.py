@@ -15,7 +15,9 @@ if TYPE_CHECKING:
     from datetime import datetime
     from zoneinfo import ZoneInfo
 
-    from campaigns.forecasting import Checked, Finish, Foretold, Outlook
+    from campaigns.forecast_checks import Checked
+    from campaigns.forecasting import Outlook
+    from campaigns.forecasts import Finish, Foretold
 
 _TABLE = ("utilisation", "occupancy", "mean_wait", "abandonment", "calls", "met", "lines_p95", "lines_max")
 _SHOULD = 0.8  # of the figures lie between their 10 and 90 %
@@ -57,7 +59,7 @@ def forecast(
     From its list, its team and its history, lived through in virtual time many times over. Each range holds eight of
     ten days: the luck of a day, and how little is known of it. A forecast is kept, and --check says what came of it.
     """
-    from campaigns import forecasting, lifecycle, pace_explain
+    from campaigns import forecast_checks, forecast_days, forecasting, forecasts, lifecycle, pace_explain
     from campaigns.cli.simulate import days_counted, within
     from campaigns.db import database_now
 
@@ -68,18 +70,18 @@ def forecast(
         now = database_now(session)
         found = lifecycle.get(session, campaign)
         zone = pace_explain.zone_of(found)
-        checked = forecasting.check(session, found, now, last=last if check else 20)
+        checked = forecast_checks.check(session, found, now, last=last if check else 20)
         outlook = None if check else forecasting.gather(session, found, now, agents=agents, hours=hours)
     if outlook is None:
         _checked(found.name, checked, zone, as_json)
         return
     with days_counted(seeds, show=not as_json, what="days lived through") as one_more:
-        told = forecasting.reckon(outlook, seeds=seeds, one_more=one_more)
+        told = forecast_days.reckon(outlook, seeds=seeds, one_more=one_more)
     kept = None
     if not dry_run:
         with context.application() as app, app.transaction() as session:
-            kept = forecasting.store(session, outlook, told, who=who()).id
-    hits, of = forecasting.share_of_hits(checked)
+            kept = forecasts.store(session, outlook, told, who=who()).id
+    hits, of = forecast_checks.share_of_hits(checked)
     if as_json:
         output.print_json(
             {
@@ -163,7 +165,7 @@ def _earlier(hits: int, of: int) -> str:
 
 
 def _checked(name: str, checked: Sequence[Checked], zone: ZoneInfo, as_json: bool) -> None:
-    from campaigns.forecasting import share_of_hits
+    from campaigns.forecast_checks import share_of_hits
 
     hits, of = share_of_hits(checked)
     if as_json:

@@ -125,7 +125,14 @@ def _seen(now: Snapshot) -> list[tuple[str, str]]:
         lines += f", the campaign may use {now.max_lines}"
     rows.append(("Lines", lines))
     rows.append(("Budget", _budget(now)))
-    if now.prospects:
+    if now.prospects and now.in_order:
+        coming = sum(number for _, number in now.prospects)
+        told = f"{output.count(coming, 'contact')} looked at, the first in the campaign's order"
+        if now.expected:
+            chances = [chance for _, chance, _ in now.expected]
+            told += f"; by hour and number {output.percent(min(chances))} to {output.percent(max(chances))} answer"
+        rows.append(("Contacts", told))
+    elif now.prospects:
         due = sum(number for _, number in now.prospects)
         more = " or more" if due >= prospects.LOOKED_AT else ""
         rows.append(("Contacts", f"{due:,}{more} due now, in {output.count(len(now.prospects), 'group')} alike"))

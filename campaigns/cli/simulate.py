@@ -75,7 +75,7 @@ dialer simulate --shape lunch --mode predictive --plot lunch.png""",
 @click.option(
     "--min-ring",
     type=OrNot(Duration(), "ring-out"),
-    help="A ringing call may be given up after this; ring-out: never. Default: the shape's, 15s.",
+    help="A ringing call may be given up after this; ring-out, as campaigns begin: never. Default: ring-out.",
 )
 @click.option("--max-abandonment", type=Share(), default=0.03, show_default=True, help="The ceiling.")
 @click.option("--compare", is_flag=True, help="Several modes side by side, on the same people.")

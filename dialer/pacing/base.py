@@ -7,6 +7,7 @@ from enum import StrEnum
 from typing import Any, Protocol
 
 from dialer.abandonment import Budget
+from dialer.pacing.answers import Chance
 
 
 class Happened(StrEnum):
@@ -31,7 +32,8 @@ class Happened(StrEnum):
 class PaceEvent:
     """One thing that happened, when, to which call or agent. Ids are the caller's own.
 
-    `group` comes with LAUNCHED: contacts that are alike in how likely they answer (list and attempt, say).
+    `group` comes with LAUNCHED: contacts that are alike in how likely they answer (list and attempt, say); and so
+    does `expected`, where somebody has learnt beforehand how likely.
     """
 
     kind: Happened
@@ -39,6 +41,7 @@ class PaceEvent:
     call: str = ""
     agent: str = ""
     group: str = ""
+    expected: Chance | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +78,10 @@ class Snapshot:
     budget: Budget = field(default_factory=lambda: Budget(0, 0, 0.03))
     goals: Goals = Goals()
     prospects: tuple[tuple[str, int], ...] = ()  # contacts due now by group, as far as was looked; empty: any number
+    # A person has set the order: prospects are those who come first, in it, and nothing is to be chosen.
+    in_order: bool = False
+    # Of groups, how likely each answers (and the calls behind that) by what was learnt of this hour beforehand.
+    expected: tuple[tuple[str, float, float], ...] = ()
     waits: tuple[float, ...] = ()  # of the free agents, how long each has waited; empty when nobody asked
     leaving: int = 0  # agents in a conversation, not in `talking`, who will be gone after it
     # Agents kept for one certain call: free for nobody else. Their calls are not in `ringing` or `waiting`.
@@ -152,7 +159,7 @@ class Snapshot:
 
 _NO_GOALS = Goals()
 _ELAPSED = ("talking", "wrapping", "ringing", "waits", "elsewhere", "others_ringing")
-_LISTS = {*_ELAPSED, "ringing_groups", "ringing_calls", "prospects", "others_chances"}
+_LISTS = {*_ELAPSED, "ringing_groups", "ringing_calls", "prospects", "others_chances", "expected"}
 _ALWAYS = {"idle", "parked", "talking", "wrapping", "ringing", "waiting", "free_lines", "presence_age", "events_age"}
 
 

@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from datetime import datetime, timedelta
 
 from dialer.calls import CallState
-from dialer.pacing.answers import Answers
+from dialer.pacing.answers import Answers, Chance
 from dialer.pacing.base import Happened, PaceEvent, Snapshot
 from dialer.pacing.inbound import Callers
 from dialer.pacing.lengths import Lengths
@@ -71,6 +71,8 @@ class History:
         match event.kind:
             case Happened.LAUNCHED:
                 if self._ringing.begin(event.call, event.at):
+                    if event.expected is not None:
+                        self.answers.expect(event.group, event.expected)
                     self._ordered.append((event.call, event.at, event.group))
             case Happened.ANSWERED | Happened.NO_ANSWER | Happened.GIVEN_UP | Happened.FAILED:
                 rang = self._ringing.end(event.call, event.at)
@@ -107,9 +109,17 @@ class History:
         """
         return by_law if len(self._waits) < _FEW_WAITS else min(by_law, max(self._waits))
 
+    def pass_hour(self, now: datetime) -> None:
+        """It is this hour by now; told as time goes by, and of what is learnt afterwards as it went."""
+        self.answers.turn(now.hour)
+
     def settle(self, now: datetime, seen: Snapshot) -> bool:
         """Reckon what was learnt into curves, with the talks and wrap-ups now running; whether it was time to."""
-        self.answers.turn(now.hour)
+        self.pass_hour(now)
+        for group, value, calls in seen.expected:
+            self.answers.expect(group, Chance(value, calls))
+        if seen.expected:
+            self.answers.face(seen.prospects)
         if self._settled is not None and timedelta(0) <= now - self._settled < _SETTLE_EVERY:
             return False
         self._settled = now
@@ -128,7 +138,7 @@ class History:
                 self._ended[event.call] = 0.0
             case Happened.GIVEN_UP:
                 self.rings.observe(rang, None)
-                self._ended[event.call] = self.rings.left(self.answers.level, rang)[0]
+                self._ended[event.call] = self.rings.left(self.answers.usual, rang)[0]
             case _:
                 self._ended[event.call] = None
         while self._ordered:

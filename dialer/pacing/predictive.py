@@ -66,6 +66,7 @@ class Predictive:
         """Forget everything and learn it anew."""
         self._forget()
         for event in in_order(events):
+            self._history.pass_hour(event.at)
             self._history.observe(event)
 
     def decide(self, now: datetime, snapshot: Snapshot) -> Pace:

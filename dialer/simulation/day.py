@@ -13,6 +13,7 @@ from datetime import datetime, timedelta
 from heapq import heappop, heappush
 
 from dialer.abandonment import Budget
+from dialer.calls import CallState
 from dialer.pacing import Goals, Happened, PaceEvent, Pacer, Snapshot
 from dialer.pacing.staying import LONGEST, must_stay
 from dialer.simulation.draws import Fate
@@ -318,6 +319,8 @@ class Centre:
         if call is None or least is None or self.now - call.launched < least + self.world.launch_delay:
             return
         del desk.ringing[name]
+        if desk.people is not None:
+            desk.people.ended(call.fate, CallState.NO_ANSWER, self.now)
         desk.result.given_up += 1
         desk.tell(Happened.GIVEN_UP, name)
 
@@ -366,6 +369,8 @@ class Centre:
 
     def _abandon(self, call: Call) -> None:
         desk = call.campaign
+        if desk.people is not None:
+            desk.people.ended(call.fate, CallState.ABANDONED, self.now)
         desk.result.abandoned_all += 1
         if self.now >= self._warm:
             desk.result.abandoned += 1

@@ -101,3 +101,15 @@ def quantile(values: Sequence[float], share: float) -> float:
     low = int(place)
     high = min(low + 1, len(ordered) - 1)
     return ordered[low] + (ordered[high] - ordered[low]) * (place - low)
+
+
+def foreseen(values: Sequence[float], share: float) -> float:
+    """Return the value under which the *next* one lies with this chance, as far as so few values can tell.
+
+    Between the least and the greatest of n lie (n - 1) / (n + 1) of all others, and not all of them: a range that is
+    to hold eight days of ten is wider than the middle eight tenths of twenty days.
+    """
+    if len(values) < 2:
+        return quantile(values, share)
+    place = (share * (len(values) + 1) - 1) / (len(values) - 1)
+    return quantile(values, min(1.0, max(0.0, place)))

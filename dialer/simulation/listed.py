@@ -11,6 +11,9 @@ from dataclasses import dataclass, field
 from heapq import heapify, heappop, heappush
 from math import exp
 
+from dialer.calls import CallState
+from dialer.retries import SAID
+from dialer.simulation.coming_back import ComingBack, Person
 from dialer.simulation.draws import Fate, LogNormal
 
 ENOUGH = 20  # observations from which on a history speaks for itself
@@ -19,6 +22,8 @@ _PRIOR = (2.0, 6.0)  # answered and not, before any call: one in four, and 95 % 
 _OWN = 30.0  # calls that a group's own history must outweigh before it counts more than that of all
 _UNSURE = 0.4  # log sd of a mean that is only assumed: 95 % of 0.45 to 2.2 times
 _SHOWN = 500  # contacts of one group shown to a pacer at a time
+_ASSUMED = ((2.0, "busy"), *[(22.0, "no_answer")] * 6)  # ends of calls nobody answers
+LIVED_ON = 4_000  # calls that are lived through beyond a day, at most: of more, a part stands for all
 
 
 @dataclass(frozen=True)
@@ -27,7 +32,8 @@ class Lessons:
 
     answered: Mapping[str, tuple[int, int]] = field(default_factory=dict)  # group: calls answered, and not
     rings: tuple[float, ...] = ()  # of the answered, from the order to the answer
-    missed: tuple[tuple[float, float], ...] = ()  # of the others: to their end, and from then to the next try
+    missed: tuple[tuple[float, str], ...] = ()  # of the others: to their end, and what it was
+    said: tuple[str, ...] = ()  # of those an agent met: the word for it, "" for none
     talks: tuple[float, ...] = ()
     wrap_ups: tuple[float, ...] = ()
     parks: tuple[float, ...] = ()
@@ -41,7 +47,7 @@ class Lessons:
 class Truth:
     """What one day takes for true: drawn from what the lessons allow."""
 
-    def __init__(self, lessons: Lessons, chance: random.Random, retry: float) -> None:
+    def __init__(self, lessons: Lessons, chance: random.Random) -> None:
         self._lessons, self._chance = lessons, chance
         yes, no = lessons.calls
         weight = min(1.0, EVIDENCE / max(1, yes + no))
@@ -51,7 +57,8 @@ class Truth:
         self._talks = _sample(lessons.talks, chance, LogNormal(180.0, 1.0))
         self._wrap_ups = _sample(lessons.wrap_ups, chance, LogNormal(20.0, 0.7))
         self._parks = lessons.parks if len(lessons.parks) >= ENOUGH else (0.0,)
-        self._missed = lessons.missed if len(lessons.missed) >= ENOUGH else ((2.0, retry), *[(22.0, retry)] * 6)
+        self._missed = lessons.missed if len(lessons.missed) >= ENOUGH else _ASSUMED
+        self._said = lessons.said if len(lessons.said) >= ENOUGH else ("",)
 
     def answer_chance(self, group: str) -> float:
         """How likely a contact of this group answers, on this day."""
@@ -62,14 +69,16 @@ class Truth:
             self._groups[group] = self._chance.betavariate(before[0] + yes * weight, before[1] + no * weight)
         return self._groups[group]
 
-    def fate(self, group: str, chance: random.Random) -> tuple[Fate, float]:
-        """Draw what will come of a call, and how long after it the contact may be tried again."""
+    def fate(self, group: str, chance: random.Random) -> tuple[Fate, str]:
+        """Draw what will come of a call: how it ends when nobody answers, and else the agent's word for it."""
         answers = chance.random() < self.answer_chance(group)
-        rings, wait = chance.choice(self._missed)
+        rings, end = chance.choice(self._missed)
         if answers:
             rings = chance.choice(self._rings)
         talk, wrap_up, parks = chance.choice(self._talks), chance.choice(self._wrap_ups), chance.choice(self._parks)
-        return Fate(answers, rings, False, 1.0, talk, wrap_up, parks), wait
+        if answers:
+            end = chance.choice(self._said)
+        return Fate(answers, rings, False, 1.0, talk, wrap_up, parks), end
 
 
 def _sample(
@@ -84,81 +93,109 @@ def _sample(
 
 @dataclass(frozen=True, slots=True)
 class Waiting:
-    """Contacts alike: their list, how often each was tried, how many they are, and when they are due."""
+    """Contacts alike: their list, how often each was tried, how many they are, when they are due, and their numbers."""
 
     list: str
     tried: int
     number: int
     due: float = 0.0
+    numbers: int = 1
+    on_number: int = 0  # which of them comes next
 
 
 @dataclass(frozen=True)
 class Listed:
-    """Makes a day's people of a list and the lessons of its history. Who is not reached is tried again."""
+    """Makes a day's people of a list and the lessons of its history. Who is not reached comes back by the rules."""
 
     contacts: tuple[Waiting, ...]
     lessons: Lessons
-    max_attempts: int = 3
-    retry: float = 3600.0  # seconds to the next try, where the history does not say
+    coming_back: ComingBack = field(default_factory=ComingBack)
 
     def __call__(self, seed: int) -> "ListedDay":
         return ListedDay(self, seed)
+
+
+class _Row:
+    """Contacts alike who have not been called yet on this day, or one person who comes back."""
+
+    __slots__ = ("number", "person", "turn", "waiting")
+
+    def __init__(self, waiting: Waiting, number: int, person: Person | None = None) -> None:
+        self.waiting, self.number, self.person = waiting, number, person
+        self.turn = person.turn if person is not None else 0
+
+    @property
+    def group(self) -> str:
+        if self.person is not None:
+            return group_of(self.person.of_list, self.person.tried)
+        return group_of(self.waiting.list, self.waiting.tried)
+
+    @property
+    def is_void(self) -> bool:
+        """Whether another end of their last call has made another plan."""
+        return self.person is not None and self.person.turn != self.turn
+
+    def take(self) -> Person:
+        self.number -= 1
+        of = self.waiting
+        return self.person or Person(of.list, of.tried, of.numbers, min(of.on_number, of.numbers - 1))
 
 
 class ListedDay:
     """The people of one such day."""
 
     def __init__(self, listed: Listed, seed: int) -> None:
-        self._most = listed.max_attempts
-        self._truth = Truth(listed.lessons, random.Random(f"{seed} truth"), listed.retry)
+        self._back = listed.coming_back
+        self._truth = Truth(listed.lessons, random.Random(f"{seed} truth"))
         self._chance = random.Random(f"{seed} listed")
-        self._later = [(c.due, c.list, c.tried, c.number) for c in listed.contacts if c.number > 0]
-        heapify(self._later)
-        self._due: dict[str, deque[list[float]]] = {}  # group: [due since, tried, number]
+        self._rows = 0
+        self._later: list[tuple[float, int, _Row]] = []
+        for waiting in listed.contacts:
+            if waiting.number > 0:
+                self._put(waiting.due, _Row(waiting, waiting.number))
+        self._due: dict[str, deque[tuple[float, _Row]]] = {}
         self._number: dict[str, int] = {}
-        self._lists: dict[str, str] = {}
+        # Calls whose end somebody else decides: given up, or answered and met by nobody. By the fate's identity.
+        self._open: dict[int, tuple[Fate, Person, tuple[int, int, int]]] = {}
+
+    def _put(self, due: float, row: _Row) -> None:
+        self._rows += 1
+        heappush(self._later, (due, self._rows, row))
 
     @property
     def used_up(self) -> bool:
         """Whether nobody is left to call, now or later."""
+        while self._later and self._later[0][2].is_void:
+            heappop(self._later)
         return not self._later and not any(self._number.values())
 
     @property
     def left(self) -> int:
         """Contacts that have not been reached and may still be tried."""
-        return sum(self._number.values()) + sum(number for *_, number in self._later)
+        return sum(self._number.values()) + sum(row.number for *_, row in self._later if not row.is_void)
 
     @property
     def calls_to_come(self) -> float:
         """Calls that those who are left are expected to take, each until reached or tried often enough."""
-        return sum(
-            number * self._tries(name, int(tried))
-            for name, tried, number in [
-                *((name, tried, number) for _, name, tried, number in self._later),
-                *((self._lists[group], entry[1], entry[2]) for group, due in self._due.items() for entry in due),
-            ]
-        )
+        rows = [*(row for *_, row in self._later), *(row for due in self._due.values() for _, row in due)]
+        return sum(row.number * self._tries(row) for row in rows if not row.is_void)
 
-    @property
-    def last_due(self) -> float:
-        """When the last of those who rest now may be called again, in seconds; 0 when nobody rests."""
-        return max((since for since, *_ in self._later), default=0.0)
-
-    def _tries(self, name: str, tried: int) -> float:
+    def _tries(self, row: _Row) -> float:
+        name, tried = row.waiting.list, row.waiting.tried
         expected, reaches = 0.0, 1.0
-        for n in range(tried, self._most):
+        for n in range(tried, self._back.max_attempts):
             expected += reaches
             reaches *= 1.0 - self._truth.answer_chance(group_of(name, n))
-        return expected
+        return max(1.0, expected)
 
     def due(self, now: float) -> list[tuple[str, int]]:
         """Return how many can be called now, by group."""
         while self._later and self._later[0][0] <= now:
-            since, name, tried, number = heappop(self._later)
-            group = group_of(name, tried)
-            self._lists[group] = name
-            self._due.setdefault(group, deque()).append([since, tried, number])
-            self._number[group] = self._number.get(group, 0) + number
+            since, _, row = heappop(self._later)
+            if row.is_void:
+                continue
+            self._due.setdefault(row.group, deque()).append((since, row))
+            self._number[row.group] = self._number.get(row.group, 0) + row.number
         return [(group, min(number, _SHOWN)) for group, number in sorted(self._number.items()) if number]
 
     def call(self, now: float, wanted: str | None) -> tuple[str, Fate]:
@@ -166,16 +203,69 @@ class ListedDay:
         group = wanted
         if group is None or not self._number.get(group):
             group = min((g for g, number in self._number.items() if number), key=lambda g: self._due[g][0][0])
-        entry = self._due[group][0]
-        entry[2] -= 1
+        _, row = self._due[group][0]
+        person = row.take()
         self._number[group] -= 1
-        if not entry[2]:
+        if not row.number:
             self._due[group].popleft()
-        fate, wait = self._truth.fate(group, self._chance)
-        tried = int(entry[1]) + 1
-        if not fate.answers and tried < self._most:
-            heappush(self._later, (now + fate.rings + wait, self._lists[group], tried, 1))
+        fate, end = self._truth.fate(group, self._chance)
+        person.calls.append((person.number, now))
+        self._open[id(fate)] = fate, person, (len(person.past), person.tried, person.number)
+        over = now + fate.rings + (fate.talk if fate.answers else 0.0)
+        if not fate.answers or end:
+            self._plan(person, SAID + end if fate.answers else end, over)
         return group, fate
+
+    def ended(self, fate: Fate, end: CallState, now: float) -> None:
+        """Hear that a call came to another end than its fate had: given up, or answered and met by nobody."""
+        _, person, (past, tried, number) = self._open[id(fate)]
+        person.tried, person.number = tried, number
+        del person.past[past:]  # what was planned when it was launched is void
+        self._plan(person, end, now)
+
+    def _plan(self, person: Person, end: str, at: float) -> None:
+        person.turn += 1
+        again = self._back.next(person, end, at)
+        if again is not None:
+            self._put(again, _Row(Waiting(person.of_list, person.tried, 1), 1, person))
+
+    def live_on(self, since: float, per_second: float, abandoned: float) -> float | None:
+        """Call who is left, so many in a second of calling, and return when the last call ends; None: too far to say.
+
+        `abandoned`: of those who answer, how many meet nobody. A long list is lived through with a part of its
+        contacts, at that part of the pace.
+        """
+        part = min(1.0, LIVED_ON / max(1.0, self.calls_to_come))
+        if part < 1.0:
+            self._thin(part)
+        now: float | None = since
+        last = since
+        while now is not None and not self.used_up:
+            if not self.due(now):
+                if not self._later:
+                    break
+                now = self._back.spans.opens(max(now, self._later[0][0]))
+                continue
+            _, fate = self.call(now, None)
+            last = now + fate.rings
+            if fate.answers and self._chance.random() < abandoned:
+                self.ended(fate, CallState.ABANDONED, last)
+            now = self._back.spans.later(now, 1.0 / (per_second * part))
+        return None if now is None else last
+
+    def _thin(self, part: float) -> None:
+        """Keep a part of the contacts, and of a few alike as many as luck has it."""
+
+        def kept(row: _Row) -> bool:
+            many = row.number * part
+            row.number = int(many) + (self._chance.random() < many - int(many))
+            return row.number > 0 and not row.is_void
+
+        self._later = [entry for entry in self._later if kept(entry[2])]
+        heapify(self._later)
+        for group, due in self._due.items():
+            self._due[group] = deque(entry for entry in due if kept(entry[1]))
+            self._number[group] = sum(row.number for _, row in self._due[group])
 
 
 def group_of(name: str, tried: int) -> str:

@@ -5,6 +5,7 @@ from bisect import bisect_left
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from dialer.calls import CallState
 from dialer.simulation.draws import Fate, LogNormal
 
 IN_ORDER = 0  # the seed of the day that meets the recorded calls in their own order
@@ -52,6 +53,9 @@ class RecordedDay:
 
     def due(self, now: float) -> None:
         """Any number: whom the list still held is not on record."""
+
+    def ended(self, fate: Fate, end: CallState, now: float) -> None:
+        """Who comes back is on record already."""
 
     def call(self, now: float, wanted: str | None) -> tuple[str, Fate]:  # noqa: ARG002
         """Take the next recorded call, or one of those made at about this time."""

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Protocol
 
+from dialer.calls import CallState
 from dialer.simulation.draws import Fate, LogNormal
 
 
@@ -51,6 +52,9 @@ class People(Protocol):
 
     def call(self, now: float, wanted: str | None) -> tuple[str, Fate]:
         """Take the next one, of the wanted group if there is any: their group, and what will come of the call."""
+
+    def ended(self, fate: Fate, end: CallState, now: float) -> None:
+        """Hear that a call came to another end than its fate had: given up, or answered and met by nobody."""
 
     @property
     def used_up(self) -> bool:
@@ -115,7 +119,7 @@ class World:
     machine_talk: LogNormal = field(default_factory=lambda: LogNormal(8.0, 0.3))  # until the agent hangs up
     detection: Detection | None = None
     inbound: Inbound | None = None
-    min_ring: float | None = 15.0  # a ringing call may be given up after this; None: never
+    min_ring: float | None = None  # a ringing call may be given up after this; None: never, as campaigns begin
     ceiling: float = 0.03
     hours: float = 4.0  # measured
     warm_up_hours: float = 1.0

@@ -9,6 +9,7 @@ from sqlalchemy.orm import Session
 from campaigns import best_time_order, best_times, contact_orders, gate, lanes, reports
 from campaigns.gate import Claim, Lines
 from campaigns.models import Attempt, Campaign, Contact, ContactList, LearntTimes
+from campaigns.waterfall import waterfall
 from dialer.best_times import Who
 from dialer.errors import BadInput
 from dialer.settings import TimingSettings
@@ -188,3 +189,38 @@ def test_a_promise_made_meanwhile_is_not_put_off(session: Session, running: Camp
     session.execute(best_time_order._PUT_OFF, {"ids": ids, "untils": [EVENING, EVENING], "now": MORNING})
     session.expire_all()
     assert [session.get_one(Contact, one).next_at for one in ids] == [NOW, EVENING]
+
+
+def test_who_waits_for_a_better_hour_is_let_back_when_the_campaign_takes_another_order(
+    session: Session, running: Campaign, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    on = factories.contact_list(session, running)
+    past(session, running, on)
+    made = people(session, running, on, 120)
+    contact_orders.set_order(session, running, order="best-time", who="test", now=NOW)
+    factories.attempt(session, running, ordered_at=MORNING - timedelta(minutes=59), ended_at=NOW, state="no_answer")
+    lanes.first_due(session, running, MORNING, 5)
+    session.expire_all()
+    waiting = session.scalars(select(Contact).where(Contact.next_at > MORNING).order_by(Contact.id)).all()
+    assert len(waiting) > 100
+    assert {(one.put_off_by, one.put_off_until == one.next_at) for one in waiting} == {("best_time", True)}
+    steps = waterfall(session, running, now=MORNING, ring_seconds=60.0).steps
+    assert [step.contacts for step in steps if "much better hour" in step.reason] == [len(waiting)]
+    # Whom somebody moved since, or promised a call, is not moved again.
+    moved, promised = waiting[0], waiting[1]
+    moved.next_at = promised.next_at = MORNING + timedelta(hours=3)
+    promised.due_date = MORNING.date()
+    session.flush()
+    monkeypatch.setattr(best_time_order, "_TAKE_BACK", text(best_time_order._TAKE_BACK.text.replace("5000", "70")))
+
+    contact_orders.set_order(session, running, order="fewest", who="test", now=MORNING)
+    session.expire_all()
+    assert len(session.scalars(select(Contact).where(Contact.next_at > MORNING)).all()) == len(waiting) - 70
+    assert best_time_order.left_waiting(session) == [running.id]  # for the scheduler
+    while best_time_order.take_back(session, running.id, MORNING):
+        assert best_time_order.left_waiting(session) == [running.id]
+    assert best_time_order.left_waiting(session) == []
+    session.expire_all()
+    still = session.scalars(select(Contact.id).where(Contact.next_at > MORNING)).all()
+    assert set(still) == {moved.id, promised.id}
+    assert set(made[MOBILE]) & set(lanes.first_due(session, running, MORNING, 300))

@@ -8,8 +8,8 @@ import pytest
 from sqlalchemy import insert, select, update
 from sqlalchemy.orm import Session
 
-from campaigns import forecasting
-from campaigns.forecasting import Expected, Finish, Foretold
+from campaigns import forecast_checks, forecast_days, forecasting, forecasts
+from campaigns.forecasts import Expected, Finish, Foretold
 from campaigns.models import Agent, Campaign, Contact, Forecast
 from dialer.calls import CallState
 from dialer.errors import BadInput, NotFound
@@ -46,7 +46,7 @@ def campaign(session: Session, *, world: World | None = WORLD, number: int = 900
 def foretell(session: Session, of: Campaign, *, seeds: int = 6, **values: Any) -> Foretold:
     outlook = forecasting.gather(session, of, LATER, **{"hours": 1.0, **values})
     session.commit()  # no transaction stands open while days go by
-    return forecasting.reckon(outlook, seeds=seeds)
+    return forecast_days.reckon(outlook, seeds=seeds)
 
 
 def test_the_list_the_team_and_the_history_are_read_from_rows(session: Session) -> None:
@@ -120,7 +120,7 @@ def test_with_little_history_it_says_what_it_assumes_and_the_ranges_are_wide(ses
     assert any("one in four is assumed" in note for note in outlook.notes)
     assert any("3 min of talk" in note for note in outlook.notes)
     session.commit()
-    guessed = forecasting.reckon(outlook, seeds=5).figures["calls"]
+    guessed = forecast_days.reckon(outlook, seeds=5).figures["calls"]
     known = foretell(session, campaign(session, name="autumn", pbx="other"), seeds=5).figures["calls"]
     assert guessed.high / guessed.low > 1.5 * known.high / known.low
 
@@ -131,7 +131,7 @@ def test_closed_hours_are_waited_for(session: Session) -> None:
     assert outlook.starts_at == datetime(2026, 3, 3, 8, 0, tzinfo=UTC)
     assert any("reckoned from then" in note for note in outlook.notes)
     session.commit()
-    told = forecasting.reckon(outlook, seeds=3)
+    told = forecast_days.reckon(outlook, seeds=3)
     assert told.figures["agents"].expected == pytest.approx(8 * 0.75, rel=0.02)
 
 
@@ -150,26 +150,26 @@ def test_a_forecast_is_kept_and_what_the_same_world_brings_lies_mostly_within_it
     made = campaign(session, world=replace(WORLD, hours=1.0))
     outlook = forecasting.gather(session, made, LATER, hours=0.75)
     session.commit()
-    row = forecasting.store(session, outlook, forecasting.reckon(outlook, seeds=8), who="cli:anna")
+    row = forecasts.store(session, outlook, forecast_days.reckon(outlook, seeds=8), who="cli:anna")
     session.commit()
     assert session.scalars(select(Forecast)).one().made_by == "cli:anna"
-    (waiting,) = forecasting.check(session, made, LATER + timedelta(minutes=44))
+    (waiting,) = forecast_checks.check(session, made, LATER + timedelta(minutes=44))
     assert (waiting.over, waiting.hits, waiting.finish_hit) == (False, (0, 0), None)
     # The pacer that goes on knows what the first hour taught, and what it spent.
     world = replace(WORLD, hours=0.75, begins=LATER, campaigns=(Campaigning(spent=outlook.world.campaigns[0].spent),))
     live(session, made, world, seed=3, first_user=6000, memory=outlook.memory)
     session.commit()
-    (told,) = forecasting.check(session, made, LATER + timedelta(hours=1))
+    (told,) = forecast_checks.check(session, made, LATER + timedelta(hours=1))
     assert told.id == row.id
     assert told.agents == (8.0, pytest.approx(8.0, rel=0.02))
-    assert {one.name for one in told.compared} == set(forecasting.CHECKED)
+    assert {one.name for one in told.compared} == set(forecasts.CHECKED)
     hits, of = told.hits
-    assert of == len(forecasting.CHECKED)
+    assert of == len(forecasts.CHECKED)
     # One day: its figures hang together, so half of them may miss. Over many days four of five lie within.
     assert hits >= 4, told.compared
     utilisation = next(one for one in told.compared if one.name == "utilisation")
     assert utilisation.foretold.expected == pytest.approx(utilisation.happened, rel=0.15)
-    assert forecasting.share_of_hits([told, waiting]) == (hits, of)
+    assert forecast_checks.share_of_hits([told, waiting]) == (hits, of)
 
 
 def test_a_value_outside_the_range_is_a_miss() -> None:
@@ -185,4 +185,4 @@ def test_a_finish_is_hit_missed_or_not_known_yet(done: float | None, now: float,
     low, expected, high = (NOW + timedelta(hours=hour) for hour in (1, 2, 4))
     foretold = Finish(expected, low, high, 1.0)
     at = None if done is None else NOW + timedelta(hours=done)
-    assert forecasting._finish_hit(foretold, at, NOW + timedelta(hours=now)) is hit
+    assert forecast_checks._finish_hit(foretold, at, NOW + timedelta(hours=now)) is hit

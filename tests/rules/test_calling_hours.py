@@ -1,7 +1,7 @@
 from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo
 
-from campaigns.calling_hours import later, open_spans, opens
+from campaigns.calling_hours import open_spans, opens
 from dialer.windows import Hours
 
 ROME = ZoneInfo("Europe/Rome")
@@ -24,8 +24,5 @@ def test_nights_weekends_and_the_break_at_noon_are_left_out_and_the_wall_clock_c
     ]
 
 
-def test_hours_of_calling_are_counted_on_over_what_is_closed() -> None:
-    assert later(WEEKDAYS, ROME, FRIDAY, 1800) == FRIDAY + timedelta(minutes=30)
-    assert later(WEEKDAYS, ROME, FRIDAY, 2 * 3600) == datetime(2026, 3, 30, 8, 0, tzinfo=UTC)
-    assert later(WEEKDAYS, ROME, FRIDAY, 1e9) is None
+def test_calls_begin_again_when_the_hours_do() -> None:
     assert opens(WEEKDAYS, ROME, FRIDAY + timedelta(hours=2)) == datetime(2026, 3, 30, 7, 0, tzinfo=UTC)

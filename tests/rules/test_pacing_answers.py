@@ -4,7 +4,7 @@ import random
 
 import pytest
 
-from dialer.pacing.answers import Answers
+from dialer.pacing.answers import Answers, Chance
 
 
 def heard(answers: Answers, chance: random.Random, likely: float, number: int, **of: object) -> Answers:
@@ -135,3 +135,73 @@ def test_an_answer_is_never_impossible_and_never_certain(answered: float, least:
         level.move(3.0 if answered else 1e-3)
 
     assert least <= answers.chance("all") <= most
+
+
+# What was learnt elsewhere -------------------------------------------------------------------------------
+
+
+def expecting(**groups: Chance) -> Answers:
+    answers = Answers()
+    for group, chance in groups.items():
+        answers.expect(group, chance)
+    return answers
+
+
+def test_what_is_expected_is_believed_before_the_first_call():
+    answers = expecting(morning=Chance(0.15, 300.0), evening=Chance(0.45, 300.0))
+
+    assert answers.chance("morning") == pytest.approx(0.15)
+    assert answers.chance("evening") == pytest.approx(0.45)
+    answers.face((("morning", 3), ("evening", 1)))
+    assert answers.chance() == pytest.approx((3 * 0.15 + 0.45) / 4)
+
+
+def test_at_the_turn_of_an_hour_only_what_today_differs_by_is_carried_over():
+    kept = []
+    for seed in range(15):
+        answers = expecting(morning=Chance(0.2, 900.0), evening=Chance(0.5, 900.0))
+        heard(answers, random.Random(seed), 0.26, 900, group="morning")  # 1.3 times what was expected
+        kept.append((answers.chance("morning"), answers.chance("evening")))
+    morning, evening = (sorted(chances)[7] for chances in zip(*kept, strict=True))
+
+    assert morning == pytest.approx(0.26, abs=0.03)
+    assert 0.52 < evening < 0.66  # part of the difference is believed of those in the morning alone
+
+
+def test_what_is_expected_and_unsure_is_sooner_outweighed():
+    kept = []
+    for calls in (5.0, 500.0):
+        answers = expecting(now=Chance(0.5, calls), other=Chance(0.2, 500.0))
+        for n in range(30):
+            heard(answers, random.Random(n), 0.2, 1, group="other")
+            heard(answers, random.Random(n), 0.2, 1, group="now")
+        kept.append(answers.chance("now"))
+
+    assert kept[0] < kept[1] - 0.05
+
+
+def test_another_expectation_begins_anew_and_the_same_told_again_changes_nothing():
+    answers = heard(expecting(now=Chance(0.5, 20.0)), random.Random(2), 0.2, 200, group="now")
+    before = answers.chance("now")
+    answers.expect("now", Chance(0.5, 20.0))
+    assert answers.chance("now") == before
+
+    answers.expect("now", Chance(0.25, 20.0))
+    assert answers._groups["now"].value == 1.0
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_a_night_without_calls_leaves_the_level_that_of_the_evening(seed: int):
+    answers, chance = Answers(), random.Random(seed)
+    for _ in range(3):
+        for hour, likely in ((9, 0.2), (17, 0.5)):
+            answers.turn(hour)
+            if hour == 9:
+                morning = answers.level
+            heard(answers, chance, likely, 400, hour=hour)
+        for night in (18, 19, 3, 8):
+            before = answers.level
+            answers.turn(night)
+            assert answers.level == before
+
+    assert morning == pytest.approx(0.2, abs=0.07)

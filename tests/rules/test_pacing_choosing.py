@@ -82,3 +82,37 @@ def test_when_all_are_handed_out_a_call_is_worth_the_mean_of_them():
     assert chooser.next(idle=True) == ("", pytest.approx(sum(chance for _, chance in taken) / 4))
     chooser.put_back("sure")
     assert chooser.next(idle=False)[0] == "sure"
+
+
+def test_in_a_persons_order_nothing_is_chosen_and_each_call_is_worth_what_comes_next():
+    coming = (("sure", 2), ("unsure", 3), ("sure", 1))
+    pace = decide(learnt(), parked=3, **BUSY, prospects=coming, in_order=True)
+    assert pace.choose == ()
+
+    answers = learnt()._history.answers
+    chooser = Chooser(answers, Snapshot(prospects=coming, in_order=True))
+    assert not chooser.matters
+    taken = [chooser.next(idle=n % 2 == 0)[0] for n in range(7)]
+    assert taken == ["sure", "sure", "unsure", "unsure", "unsure", "sure", ""]
+
+
+def test_whoever_comes_next_in_a_persons_order_decides_how_many_calls_there_are():
+    calls = [
+        decide(learnt(), parked=5, **BUSY, prospects=((group, 50),), in_order=True).calls
+        for group in ("sure", "unsure")
+    ]
+
+    assert 2 * calls[0] < calls[1]
+
+
+def test_what_was_learnt_of_this_hour_beforehand_decides_before_its_first_call():
+    """The same list, the same calls so far: only what is known of the hour that begins differs."""
+    calls = [
+        decide(
+            learnt(), parked=5, **BUSY, prospects=(("hour", 50),), in_order=True, expected=(("hour", chance, 300.0),)
+        ).calls
+        for chance in (0.6, 0.3, 0.1)
+    ]
+
+    assert 0 < 1.5 * calls[0] < calls[1]
+    assert 1.5 * calls[1] < calls[2]

@@ -1,13 +1,20 @@
 """Who is called in the virtual world instead of people drawn from distributions: records, and lists with retries."""
 
 import random
+from dataclasses import replace
+from heapq import heappop, heappush
 
 import pytest
 
+from dialer.calls import CallState
+from dialer.caps import parse_all
+from dialer.dispositions import BUILT_IN, Disposition
 from dialer.pacing import Pace, Snapshot, pacer_for
+from dialer.retries import RetryRules, Rule
 from dialer.simulation import Campaigning, Curve, Day, World, run_day
+from dialer.simulation.coming_back import ComingBack, Person, Spans
 from dialer.simulation.draws import Fate
-from dialer.simulation.figures import Figures, days_above, quantile, together
+from dialer.simulation.figures import Figures, days_above, foreseen, quantile, together
 from dialer.simulation.listed import EVIDENCE, Lessons, Listed, Truth, Waiting
 from dialer.simulation.recorded import IN_ORDER, Recorded, Tried
 
@@ -87,14 +94,15 @@ def test_nobody_is_called_while_the_campaign_may_not_dial() -> None:
 
 # Lists -----------------------------------------------------------------------------------------------------
 
+TEN_MINUTES = ComingBack(RetryRules(delay=600.0), begins=World().begins)
 HISTORY = Lessons(
-    answered={"7/1": (100, 300)}, rings=(10.0,) * 50, missed=((20.0, 600.0),) * 50, talks=(60.0,) * 50,
+    answered={"7/1": (100, 300)}, rings=(10.0,) * 50, missed=((20.0, "no_answer"),) * 50, talks=(60.0,) * 50,
     wrap_ups=(10.0,) * 50,
 )  # fmt: skip
 
 
 def test_a_list_ends_when_everybody_was_reached_or_tried_often_enough() -> None:
-    listed = Listed((Waiting("7", 0, 100),), HISTORY, max_attempts=3)
+    listed = Listed((Waiting("7", 0, 100),), HISTORY, TEN_MINUTES)
     day, _ = lived(listed, agents=10, hours=4.0)
     (campaign,) = day.campaigns
     assert campaign.finished_at is not None
@@ -104,7 +112,7 @@ def test_a_list_ends_when_everybody_was_reached_or_tried_often_enough() -> None:
 
 
 def test_the_pacer_is_shown_who_is_due_by_list_and_attempt_and_each_try_is_one() -> None:
-    people = Listed((Waiting("7", 0, 2), Waiting("8", 1, 1), Waiting("8", 0, 5, due=60.0)), HISTORY)(3)
+    people = Listed((Waiting("7", 0, 2), Waiting("8", 1, 1), Waiting("8", 0, 5, due=60.0)), HISTORY, TEN_MINUTES)(3)
     assert people.due(0.0) == [("7/1", 2), ("8/2", 1)]
     assert people.call(0.0, "8/2")[0] == "8/2"
     assert people.call(0.0, "8/2")[0] == "7/1"  # nobody is left in the wanted group
@@ -113,8 +121,8 @@ def test_the_pacer_is_shown_who_is_due_by_list_and_attempt_and_each_try_is_one()
 
 
 def test_a_contact_that_was_not_reached_comes_back_after_the_wait_and_not_for_ever() -> None:
-    never = Lessons(answered={"7/1": (0, 100_000)}, missed=((20.0, 600.0),) * 50)
-    people = Listed((Waiting("7", 0, 1),), never, max_attempts=2)(1)
+    never = Lessons(answered={"7/1": (0, 100_000)}, missed=((20.0, "no_answer"),) * 50)
+    people = Listed((Waiting("7", 0, 1),), never, replace(TEN_MINUTES, max_attempts=2))(1)
     people.due(0.0)
     assert people.call(0.0, None)[0] == "7/1"
     assert (people.due(619.0), people.due(620.0)) == ([], [("7/2", 1)])
@@ -124,7 +132,7 @@ def test_a_contact_that_was_not_reached_comes_back_after_the_wait_and_not_for_ev
 
 def test_how_likely_an_answer_is_differs_from_day_to_day_as_far_as_the_history_leaves_it_open() -> None:
     def spread(lessons: Lessons) -> float:
-        drawn = [Truth(lessons, random.Random(n), 600.0).answer_chance("7/1") for n in range(300)]
+        drawn = [Truth(lessons, random.Random(n)).answer_chance("7/1") for n in range(300)]
         return quantile(drawn, 0.9) - quantile(drawn, 0.1)
 
     nothing, some, much = (Lessons({"7/1": (n, 3 * n)}) for n in (0, 25, 25_000))
@@ -136,10 +144,122 @@ def test_how_likely_an_answer_is_differs_from_day_to_day_as_far_as_the_history_l
 def test_without_a_history_the_lengths_are_guesses_and_so_are_their_means() -> None:
     means = []
     for seed in range(40):
-        truth = Truth(Lessons(), random.Random(seed), 600.0)
+        truth = Truth(Lessons(), random.Random(seed))
         fates = [truth.fate("", random.Random(n))[0] for n in range(200)]
         means.append(sum(fate.talk for fate in fates) / 200)
     assert quantile(means, 0.9) > 1.8 * quantile(means, 0.1)
+
+
+# Coming back -----------------------------------------------------------------------------------------------
+
+HOUR, DAY = 3600.0, 86_400.0
+OFFICE = Spans(tuple(n * DAY for n in range(60)), tuple(n * DAY + 8 * HOUR for n in range(60)))
+
+
+def back(end: str, at: float = 100.0, *, person: Person | None = None, **rules: object) -> float | None:
+    person = person or Person("7", 0)
+    person.calls.append((person.number, at))
+    return ComingBack(begins=World().begins, **rules).next(person, end, at)  # type: ignore[arg-type]
+
+
+def test_each_end_comes_back_by_its_own_rule_and_what_is_over_does_not() -> None:
+    rules = RetryRules.of(3600.0, by_end={"hung_up": Rule(delay=60.0), "no_answer": Rule(delay=7200.0)})
+    waits = [back(end, rules=rules) for end in ("busy", "no_answer", "hung_up", "abandoned", "completed")]
+    assert waits == [100.0 + 600, 100.0 + 7200, 100.0 + 60, 100.0 + 72 * HOUR, None]
+    assert back("no_answer", person=Person("7", 2), max_attempts=3) is None
+
+
+def test_what_never_rang_costs_no_attempt() -> None:
+    assert back("no_lines", person=Person("7", 2), max_attempts=3) is not None
+
+
+def test_the_next_number_comes_first_and_a_number_that_is_used_up_no_more() -> None:
+    rules = RetryRules.of(3600.0, by_end={"no_answer": Rule(most=2, next_number=True)})
+    person, told = Person("7", 0, numbers=2), []
+    at: float | None = 0.0
+    while at is not None:
+        told.append((person.number, at))
+        person.calls.append((person.number, at))
+        at = ComingBack(rules, max_attempts=9, begins=World().begins).next(person, "no_answer", at)
+    assert told == [(0, 0.0), (1, 60.0), (0, 3660.0), (1, 3720.0)]
+
+
+def test_closed_hours_the_gap_and_caps_move_it_on_and_after_the_last_hour_it_never_comes() -> None:
+    assert back("no_answer", 7.5 * HOUR, spans=OFFICE) == DAY
+    assert back("no_answer", 100.0, gap=5 * HOUR) == 100.0 + 5 * HOUR
+    assert back("no_answer", 100.0, caps=parse_all("1/day")) == 15 * HOUR  # it is nine: the next day begins at midnight
+    assert back("no_answer", 100.0, caps=parse_all("1/7d"), spans=OFFICE) == 7 * DAY + 100.0
+    assert back("no_answer", 59 * DAY + 7.5 * HOUR, spans=OFFICE) is None
+
+
+def test_an_agents_word_closes_a_contact_or_brings_it_back() -> None:
+    words = {one.code: one for one in (*BUILT_IN, Disposition("later", "Later", "human", "retry", Rule(delay=900.0)))}
+    told = [back(f"said:{code}", words=words) for code in ("sale", "dnc", "later", "unknown")]
+    assert told == [None, None, 1000.0, None]
+    asked = {"asked": Disposition("asked", "Asked", "callback", "callback")}
+    assert back("said:asked", words=asked) == 100.0 + DAY
+
+
+def test_who_is_given_up_or_abandoned_comes_back_though_they_would_have_talked() -> None:
+    always = Lessons(answered={"7/1": (100_000, 0)}, rings=(10.0,) * 50, talks=(60.0,) * 50)
+    for end, comes in ((CallState.ABANDONED, 10.0 + 72 * HOUR), (CallState.NO_ANSWER, 10.0 + 600)):
+        people = Listed((Waiting("7", 0, 1),), always, TEN_MINUTES)(3)
+        people.due(0.0)
+        _, fate = people.call(0.0, None)
+        assert fate.answers
+        assert people.used_up
+        people.ended(fate, end, 10.0)
+        assert not people.used_up
+        assert (people.due(comes - 1), people.due(comes)) == ([], [("7/2", 1)])
+
+
+@pytest.mark.timeout(600)
+def test_the_end_of_a_list_falls_into_the_range_as_often_as_is_said() -> None:
+    """Eight of ten: the list is really called by a loop of its own, by the chance that the forecast has to guess."""
+    hits, early, trials = 0, 0, 24
+    for trial in range(trials):
+        chance = random.Random(f"{trial} truth")
+        likely = chance.betavariate(4.0, 12.0)
+        seen = sum(chance.random() < likely for _ in range(120))
+        lessons = Lessons({"7/1": (seen, 120 - seen)}, missed=((20.0, "no_answer"),) * 50, rings=(10.0,) * 50)
+        rules = ComingBack(RetryRules.of(2 * HOUR), 4, spans=OFFICE, begins=World().begins)
+        listed = Listed((Waiting("7", 0, 60),), lessons, rules)
+        told = sorted(one for seed in range(20) if (one := listed(seed).live_on(0.0, 1 / 800, 0.0)) is not None)
+        low, high = foreseen(told, 0.1), foreseen(told, 0.9)
+        came = really(60, likely, 800.0, random.Random(f"{trial} luck"))
+        hits += low <= came <= high
+        early += came < low
+    assert 0.6 * trials <= hits <= 0.95 * trials, hits
+    assert early < 0.3 * trials
+
+
+def really(contacts: int, likely: float, every: float, chance: random.Random) -> float:
+    """Call a list to its end: a call in so many seconds of the hours, four tries two hours apart, whoever is due."""
+    due = [(0.0, n, 0) for n in range(contacts)]
+    now, last, order = 0.0, 0.0, contacts
+    while due:
+        if now % DAY >= 8 * HOUR:
+            now = (now // DAY + 1) * DAY
+        at, _, tried = due[0]
+        if at > now:
+            now = at
+            continue
+        heappop(due)
+        last = now
+        if chance.random() >= likely and tried < 3:
+            order += 1
+            heappush(due, (now + 20.0 + 2 * HOUR, order, tried + 1))
+        now += every
+    return last
+
+
+def test_a_long_list_is_lived_on_with_a_part_of_it_and_ends_at_the_same_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    made = Listed((Waiting("7", 0, 600),), HISTORY, TEN_MINUTES)
+    monkeypatch.setattr("dialer.simulation.listed.LIVED_ON", 10**9)
+    whole = [made(seed).live_on(0.0, 0.05, 0.0) or 0.0 for seed in range(6)]
+    monkeypatch.setattr("dialer.simulation.listed.LIVED_ON", 500)
+    part = [made(seed).live_on(0.0, 0.05, 0.0) or 0.0 for seed in range(6)]
+    assert sum(part) == pytest.approx(sum(whole), rel=0.05)
 
 
 # Figures ---------------------------------------------------------------------------------------------------

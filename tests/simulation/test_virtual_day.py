@@ -90,7 +90,7 @@ def team_at(of: Day, hour: float) -> int:
     return int(free + talking + wrapping)
 
 
-HOUR = World(agents=6, hours=0.75, warm_up_hours=0.25)
+HOUR = World(agents=6, hours=0.75, warm_up_hours=0.25, min_ring=15.0)
 
 
 # fair to all ------------------------------------------------------------------------------------------
