@@ -11,7 +11,7 @@ import pytest
 from tests.asterisk.real_pbx import NotHere, RealPbx, install, usual_home
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")  # not longer: its telephones take a tenth of a core from the tests of other things
 def real_pbx() -> Iterator[RealPbx]:
     """An Asterisk of our own, with customers behind its trunk and twenty telephones."""
     wanted = os.environ.get("DIALER_ASTERISK", "")
