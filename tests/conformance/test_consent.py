@@ -70,6 +70,7 @@ def test_the_plan_is_said_before_anything_rings(asterisk: tuple[Live, AriPeer]) 
     told = [one for one in live.arguments() if one != "--yes-these-are-mine"]
     said = live.dialer(*told).stderr
     assert "6 calls, about 3 minutes. Nobody else is called." in said
+    assert "join (2 calls): " in said, "what is listed adds up"
     assert f"your numbers that will ring: {OWN}, +390612345692" in said
     assert "your agents' phones that will ring: 1001 (agent1001)" in said
     assert f"they show {CALLER_ID}" in said
