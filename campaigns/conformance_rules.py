@@ -6,18 +6,19 @@ do-not-call lists, erasures, open calls and agents at work do.
 
 from collections.abc import Callable, Sequence
 
-from sqlalchemy import func, select
+from sqlalchemy import ColumnElement, func, or_, select
 from sqlalchemy.orm import Session
 
 from campaigns import do_not_call, forgotten, ledger
 from campaigns.application import Application
 from campaigns.db import database_now
-from campaigns.models import Agent, Attempt, Campaign
+from campaigns.models import Agent, Attempt, Campaign, CampaignPbx
 from dialer.conformance.phones import Phones
 from dialer.conformance.probe import Probe
 from dialer.errors import BadInput, NotFound, RefusedByRule
 from dialer.numbers import mask, require
 from dialer.pbx.base import PbxUser
+from dialer.pools import REMOVED
 
 _ANYWHERE = "US"  # numbers are given with their country code, so none is assumed
 
@@ -76,14 +77,20 @@ def gatekeeper(application: Application, pbx: str, who: str) -> Callable[[Probe]
 
 def caller_id_of(session: Session, pbx: str) -> str:
     """Return the caller id of the newest campaign on this PBX; empty when there is none."""
-    query = select(Campaign.caller_id).where(Campaign.pbx == pbx).order_by(Campaign.id.desc()).limit(1)
+    query = select(Campaign.caller_id).where(_calls_through(pbx)).order_by(Campaign.id.desc()).limit(1)
     return session.scalar(query) or ""
 
 
 def running_on(session: Session, pbx: str) -> int:
     """Return how many campaigns run on this PBX."""
-    query = select(func.count()).select_from(Campaign).where(Campaign.pbx == pbx, Campaign.state == "running")
+    query = select(func.count()).select_from(Campaign).where(_calls_through(pbx), Campaign.state == "running")
     return session.scalar(query) or 0
+
+
+def _calls_through(pbx: str) -> ColumnElement[bool]:
+    """Whether a campaign calls through this PBX, alone, as one of several, or should another be lost."""
+    named = select(CampaignPbx.campaign_id).where(CampaignPbx.pbx == pbx, CampaignPbx.role != REMOVED)
+    return or_(Campaign.pbx == pbx, Campaign.id.in_(named))
 
 
 def _number(session: Session, number: str) -> None:
@@ -101,10 +108,17 @@ def _number(session: Session, number: str) -> None:
 
 
 def _agent(session: Session, pbx: str, user_id: str) -> None:
-    agent = session.scalar(select(Agent).where(Agent.pbx == pbx, Agent.user_id == user_id))
-    if agent is None or agent.state == "paused" or (agent.state == "out" and not running_on(session, pbx)):
+    phone = session.scalar(select(Agent).where(Agent.pbx == pbx, Agent.user_id == user_id))
+    if phone is None:
         return
+    # Whoever has phones on two PBXs is one person, at work on the one and rung on the other.
+    agent = session.get_one(Agent, phone.spare_of) if phone.spare_of is not None else phone
+    if agent.state == "paused" or (agent.state == "out" and not running_on(session, pbx)):
+        return
+    who = f"agent {phone.extension or user_id}"
+    if agent is not phone:
+        who += f" ({agent.name or agent.user_id}, whose other phone is on {agent.pbx})"
     raise RefusedByRule(
-        f"agent {agent.extension or user_id} is {agent.state.replace('_', ' ')}, and a campaign may call that phone: "
-        f"`dialer agent pause {user_id}` first"
+        f"{who} is {agent.state.replace('_', ' ')}, and a campaign may call that phone: "
+        f"`dialer agent pause {agent.user_id} --pbx {agent.pbx}` first"
     )

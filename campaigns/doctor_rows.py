@@ -141,7 +141,7 @@ def last_event(session: Session, now: datetime, pbx: str, web: str, *, streaming
         remedy = "see that `dialer listener` runs and what its log says"
     if last is None:
         return Check("events", False, f"no event has ever come from PBX {pbx}", remedy, fatal=expected)
-    age = f"the last event of PBX {pbx} came {(now - last).total_seconds():.0f} s ago"
+    age = f"the last event of PBX {pbx} came {max(0, round((now - last).total_seconds()))} s ago"
     if expected:
         return Check("events", False, f"{age}, before the last call was ordered: events are lost", remedy)
     return Check("events", True, age)

@@ -32,8 +32,9 @@ class PbxPart:
     def in_words(self) -> str:
         """Say how it is, in a few words."""
         part = {"pool": "", "standby": "standby, ", "removed": "taken out, "}[self.role]
+        since = f" since {self.since:%H:%M:%S} UTC" if self.since else ""
         why = f": {self.why}" if self.why else ""
-        return f"{part}{self.state}{why}"
+        return f"{part}{self.state}{since}{why}"
 
 
 _PARTS = text(

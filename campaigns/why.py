@@ -151,7 +151,27 @@ def holding(session: Session, campaign: Campaign, *, now: datetime) -> list[str]
     places = pools.of(session, campaign)
     for place in places:
         found += _of_pbx(session, place.pbx, running=state.allowed, several=len(places) > 1, now=now)
+    if len(places) > 1:
+        found += _left_talking(session, campaign)
     return found
+
+
+def _left_talking(session: Session, campaign: Campaign) -> list[str]:
+    """Name who keeps a call on a PBX that is out of use: whether it goes on only they can say."""
+    rows = session.execute(
+        text(
+            "SELECT a.pbx, array_agg(a.user_id ORDER BY a.user_id) AS users FROM campaign_agents c "
+            "JOIN agents a ON a.id = c.agent_id JOIN pbx_status s ON s.pbx = a.pbx "
+            "WHERE c.campaign_id = :campaign_id AND a.state IN ('assigned','talking') "
+            "AND s.out_since IS NOT NULL AND s.back_since IS NULL GROUP BY a.pbx ORDER BY a.pbx"
+        ),
+        {"campaign_id": campaign.id},
+    )
+    return [
+        f"{', '.join(row.users)} may still be talking on PBX {row.pbx}: whose line is dead says so, "
+        f"`dialer agent ready {row.users[0]} --pbx {row.pbx}`"
+        for row in rows
+    ]
 
 
 def _of_pbx(session: Session, pbx: str, *, running: bool, several: bool, now: datetime) -> list[str]:
@@ -168,11 +188,13 @@ def _of_pbx(session: Session, pbx: str, *, running: bool, several: bool, now: da
         no_line = f"no gateway of PBX {pbx} is enabled and registered, so there is no line to call on"
         found.append(f"{no_line}: `dialer pbx check {pbx}` names them")
     if status is not None and status.trouble:
-        found.append(f"PBX {pbx}: {status.trouble}")
+        out = several and status.out_since is not None and status.back_since is None
+        since = f" is out of use since {status.out_since:%H:%M:%S} UTC" if out else ""
+        found.append(f"PBX {pbx}{since}: {status.trouble}")
     elif running and (status is None or status.read_at is None or now - status.read_at > timedelta(seconds=30)):
         found.append(f"lines and agents of PBX {pbx} were not read lately: `dialer pbx check {pbx}`")
     elif several and status is not None and status.out_since is not None and status.back_since is None and usable:
-        found.append(f"PBX {pbx} since {status.out_since:%H:%M:%S} UTC: {status.out_why}")
+        found.append(f"PBX {pbx} is out of use since {status.out_since:%H:%M:%S} UTC: {status.out_why}")
     return found
 
 

@@ -102,7 +102,7 @@ def upgrade(context: Context, /) -> None:
 @click.option("--lines", default=60, show_default=True, help="Lines of the gateway.")
 @click.option("--speed", default=1.0, show_default=True, help="Divides ring, talk and wrap-up times.")
 @click.option("--seed", default=1, show_default=True, help="The same seed meets the same customers.")
-@click.option("--answer-probability", default=0.3, show_default=True, help="Share of calls a person answers.")
+@click.option("--answer-probability", default=0.25, show_default=True, help="Share of calls a person answers.")
 @click.option(
     "--profile", default="life", show_default=True, help="The call centre: life, or pacing (docs/simulator.md)."
 )

@@ -150,7 +150,10 @@ class Supervisor:
             self._lifeline = None
 
     def run(self) -> int:
-        """Start all and watch them until SIGINT, SIGTERM or SIGHUP (0) or until it is hopeless (its exit code)."""
+        """Start all and watch them until SIGINT, SIGTERM or SIGHUP (0) or until it is hopeless (its exit code).
+
+        Under `nohup` SIGHUP is nothing: the terminal may be closed.
+        """
         with self._signals():
             self.start()
             try:
@@ -171,7 +174,9 @@ class Supervisor:
             self._hurry = self._ended.is_set()  # asked twice: do not wait for anybody
             self._ended.set()
 
-        numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+        numbers = [signal.SIGINT, signal.SIGTERM, signal.SIGHUP]
+        if signal.getsignal(signal.SIGHUP) is signal.SIG_IGN:
+            numbers.remove(signal.SIGHUP)
         before = {number: signal.signal(number, asked) for number in numbers}
         try:
             yield

@@ -83,14 +83,17 @@ def add(context: CliContext, name: str, pbx: str, standby: bool, why: str, as_js
             modes.check(found.mode, pbx, features)
             now = database_now(session)
             after = pools.add(session, found, pbx, standby=standby, who=who(), now=now, why=why)
-            spec = found.agents_spec
+            there = [one.strip() for one in found.agents_spec.split(",") if one.strip()]
     _say(found.name, after, as_json)
-    if not as_json:
+    if as_json:
+        return
+    if standby:
         output.note(
-            f"next: its agents there, for example dialer agent assign {found.name} {spec or 'main/all'},{pbx}/all"
-            if not standby
-            else f"agents who shall work there meanwhile need a phone on it: dialer agent phone add AGENT --pbx {pbx}"
+            f"agents who shall work there meanwhile need a phone on it: dialer agent phone add AGENT --pbx {pbx}"
         )
+    elif not any(one.startswith(f"{pbx}/") for one in there):
+        spec = ",".join([*there, f"{pbx}/all"])
+        output.note(f"next: its agents there, for example dialer agent assign {found.name} {spec}")
 
 
 @campaign_pbx.command("remove", example="dialer campaign pbx remove spring second --why 'moved to main'")

@@ -174,7 +174,8 @@ def _say_plan(run: Run) -> None:
     click.echo(f"  they show {phones.caller_id or 'what the PBX shows'}", err=True)
     for number, check in enumerate((one for one in plan.checks if one.calls), 1):
         asks = f"; you: {check.asks}" if check.asks else ""
-        click.echo(f"  {number}. {check.name}: {check.does}{asks}", err=True)
+        several = f" ({check.calls} calls)" if check.calls > 1 else ""
+        click.echo(f"  {number}. {check.name}{several}: {check.does}{asks}", err=True)
     for line in plan.left_out:
         if line.remedy:
             click.echo(f"  -  {line.check}: {line.what} ({line.remedy})", err=True)

@@ -7,6 +7,8 @@ from dialer import modes
 from dialer.conformance.lines import Decision, Line, Verdict
 from dialer.pbx.base import Feature
 
+_UNDER_ALL = ("set-up", "way of events")  # where one of these fails, no mode that was not seen can be promised
+
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
@@ -44,8 +46,9 @@ def conclude(offered: Collection[Feature], lines: Sequence[Line], decisions: Seq
     # By the way in which the dialer would do it on this PBX: it does not fall back from a join to ringing agents first.
     first = frozenset({Feature.AGENT_FIRST}) if modes.agent_first(offered) else None
     needed = {mode: first or modes.NEEDED[mode] for mode in modes.possible(offered)}
-    lost = [mode for mode, features in needed.items() if features & broken]
+    unfit = any(line.check in _UNDER_ALL and line.verdict is Verdict.DOES_NOT for line in lines)
     seen = [mode for mode, features in needed.items() if features <= proven]
+    lost = [mode for mode, features in needed.items() if features & broken or (unfit and mode not in seen)]
     return Outcome(
         lines=tuple(lines),
         features=told,

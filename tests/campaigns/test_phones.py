@@ -6,10 +6,10 @@ import pytest
 from sqlalchemy import select, text
 from sqlalchemy.orm import Session
 
-from campaigns import agents, pbx_health, pbx_status, phones, pools, roster, why
+from campaigns import agents, pbx_health, pbx_status, phones, pools, pools_view, roster, why
 from campaigns.application import Application
 from campaigns.db import database_now
-from campaigns.models import Agent, AgentLeg, Assignment, Command, Ledger
+from campaigns.models import Agent, AgentLeg, Assignment, Command, Ledger, PbxStatus
 from dialer.calls import CallState
 from dialer.errors import BadInput, PbxUnavailable, TryAgainLater
 from dialer.pbx.base import Gateway, PbxUser, Presence
@@ -75,6 +75,22 @@ def test_a_pbx_that_is_out_gets_no_order_and_its_share_goes_to_the_other(house: 
     assert house.ordered() == {"main": 1}
     assert "out of use (it is away): its share goes to main" in house.why("second")
     assert any("it is away" in told for told in why.holding(house.session, house.campaign, now=factories.NOW))
+
+
+def test_since_when_a_pbx_is_out_and_who_may_still_talk_there_is_said_with_the_remedy(house: House) -> None:
+    house.agent("second", user_id="7", state="talking")
+    house.agent("second", user_id="8", state="ready")
+    house.agent("main", user_id="9", state="talking")
+    is_out(house, "second")
+    since = house.session.get_one(PbxStatus, "second").out_since
+    assert since is not None
+    told = why.holding(house.session, house.campaign, now=factories.NOW)
+    assert any(f"PBX second is out of use since {since:%H:%M:%S} UTC: it is away" in one for one in told), told
+    assert [one for one in told if "agent ready" in one] == [
+        "7 may still be talking on PBX second: whose line is dead says so, `dialer agent ready 7 --pbx second`"
+    ]
+    part = pools_view.parts(house.session, [house.campaign.id], factories.NOW)[house.campaign.id][1]
+    assert part.in_words() == f"out of use since {since:%H:%M:%S} UTC: it is away"
 
 
 def test_a_hiccup_is_no_outage_and_one_that_lasted_is_watched_before_it_is_over(house: House) -> None:

@@ -40,11 +40,16 @@ def test_a_campaign_is_created_with_several_and_shows_each(dialer: Dialer, sessi
 def test_pbxes_are_added_ordered_and_removed_and_each_change_is_in_the_ledger(dialer: Dialer, session: Session) -> None:
     dialer.ok(*CREATE, "--pbx", "main", "--agents", "101")
     assert "calls through PBX main" in dialer.ok("campaign", "pbx", "list", "spring")
-    assert "main, second" in dialer.ok("campaign", "pbx", "add", "spring", "second", "--why", "more lines")
+    added = dialer("campaign", "pbx", "add", "spring", "second", "--why", "more lines")
+    assert (added.exit_code, "main, second" in added.stdout) == (0, True)
+    assert "dialer agent assign spring 101,second/all" in added.stderr
     assert "second, main" in dialer.ok("campaign", "pbx", "order", "spring", "second", "main")
     assert "calls through second" in dialer.ok("campaign", "pbx", "remove", "spring", "main")
     told = session.scalars(select(Ledger).where(Ledger.kind == "pbxes").order_by(Ledger.id)).all()
     assert [(row.details["verb"], row.why) for row in told] == [("add", "more lines"), ("order", ""), ("remove", "")]
+    dialer.ok("agent", "assign", "spring", "second/all")
+    again = dialer("campaign", "pbx", "add", "spring", "second")
+    assert (again.exit_code, "agent assign" in again.stderr) == (0, False), "its agents are there already"
     alone = dialer("campaign", "pbx", "remove", "spring", "second")
     assert alone.exit_code != 0
     assert "needs one PBX that is not a standby" in alone.stderr

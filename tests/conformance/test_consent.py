@@ -10,9 +10,9 @@ import pytest
 from sqlalchemy import select, text
 from sqlalchemy.orm import Session
 
-from campaigns import do_not_call, forgotten, reactions
+from campaigns import conformance_rules, do_not_call, forgotten, reactions
 from campaigns.conformance import Given, prepare
-from campaigns.models import Ledger, LoggedEvent
+from campaigns.models import CampaignPbx, Ledger, LoggedEvent
 from dialer.clock import SystemClock
 from dialer.conformance.probe import is_probe, new_prefix
 from dialer.errors import RefusedByRule
@@ -70,6 +70,7 @@ def test_the_plan_is_said_before_anything_rings(asterisk: tuple[Live, AriPeer]) 
     told = [one for one in live.arguments() if one != "--yes-these-are-mine"]
     said = live.dialer(*told).stderr
     assert "6 calls, about 3 minutes. Nobody else is called." in said
+    assert "join (2 calls): " in said, "what is listed adds up"
     assert f"your numbers that will ring: {OWN}, +390612345692" in said
     assert "your agents' phones that will ring: 1001 (agent1001)" in said
     assert f"they show {CALLER_ID}" in said
@@ -124,6 +125,33 @@ def test_an_agent_whom_a_campaign_may_call_is_left_alone(asterisk: tuple[Live, A
     agent.state = "paused"
     session.commit()
     prepare(live.application, "main", Given(agents=("1001",), numbers=(OWN,), caller_id=CALLER_ID), "test")
+
+
+def test_the_second_phone_of_somebody_at_work_is_left_alone(asterisk: tuple[Live, AriPeer], session: Session) -> None:
+    """They may be talking on the other phone, and their campaign may call them on this one at any moment."""
+    live, peer = asterisk
+    campaign = factories.campaign(session, pbx="second")
+    ada = factories.agent(session, campaign, user_id="7", name="Ada", state="talking")
+    factories.agent(session, campaign, pbx="main", user_id="agent1001", extension="1001", state="out", spare_of=ada.id)
+    session.commit()
+    result = live.dialer(*live.arguments())
+    assert (result.exit_code, placed(peer)) == (5, 0), result.output
+    assert "agent 1001 (Ada, whose other phone is on second) is talking" in result.stderr
+    assert "`dialer agent pause 7 --pbx second` first" in result.stderr
+    ada.state = "paused"
+    session.commit()
+    prepare(live.application, "main", Given(agents=("1001",), numbers=(OWN,), caller_id=CALLER_ID), "test")
+
+
+@pytest.mark.parametrize(("role", "counts"), [("pool", True), ("standby", True), ("removed", False)])
+def test_a_campaign_of_several_pbxes_runs_on_each_of_them(session: Session, role: str, counts: bool) -> None:
+    campaign = factories.campaign(session, pbx="first", state="running", caller_id="+390551234567")
+    for position, (pbx, part) in enumerate({"first": "pool", "main": role}.items()):
+        session.add(CampaignPbx(campaign_id=campaign.id, pbx=pbx, position=position, role=part))
+    session.flush()
+    assert conformance_rules.running_on(session, "main") == counts
+    assert conformance_rules.running_on(session, "first") == 1
+    assert conformance_rules.caller_id_of(session, "main") == ("+390551234567" if counts else "")
 
 
 @pytest.mark.parametrize(

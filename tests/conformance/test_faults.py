@@ -44,7 +44,8 @@ def test_a_wrong_token_is_told_by_the_set_up(voispeed: tuple[Live, RunningPbx]) 
     bad = [one for one in found["lines"] if one["verdict"] == "does not"]
     assert {one["check"] for one in bad} >= {"set-up", "lines", "agents", "current calls", "report"}
     assert "token" in bad[0]["remedy"]
-    assert found["modes"]["open"] == found["modes"]["lost"] == [] or "predictive" in found["modes"]["open"]
+    assert found["modes"]["open"] == [], "a PBX that lets nobody in promises nothing"
+    assert "predictive" in found["modes"]["lost"]
 
 
 def test_a_pbx_that_is_away_is_a_line_for_each_read_and_no_traceback(asterisk: tuple[Live, AriPeer]) -> None:
@@ -77,6 +78,9 @@ def test_where_no_web_runs_it_says_so_and_that_events_arrive_nowhere(application
     assert "start `dialer web`" in told.line("answered call", "does not")["remedy"]
     assert told.found["modes"]["seen"] == []
     assert "predictive" in told.found["modes"]["lost"]
+    assert told.found["calls"] == 1, "the first call has shown that nothing is heard: no phone rings for nothing"
+    for check in ("ring-out", "message"):
+        assert told.line(check, "could not be told")["remedy"].startswith("start `dialer web`")
 
 
 # events -----------------------------------------------------------------------------------------------

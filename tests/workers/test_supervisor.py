@@ -53,9 +53,9 @@ def gone(pid: int) -> bool:
 
 
 @contextlib.contextmanager
-def supervisor(book: Path, *codes: str) -> Iterator[subprocess.Popen[str]]:
+def supervisor(book: Path, *codes: str, under: tuple[str, ...] = ()) -> Iterator[subprocess.Popen[str]]:
     """`supervise` in a process of its own."""
-    command = [sys.executable, "-c", SUPERVISE, str(book), *codes]
+    command = [*under, sys.executable, "-c", SUPERVISE, str(book), *codes]
     with subprocess.Popen(command, stderr=subprocess.PIPE, text=True, cwd=Path(__file__).parents[2]) as process:
         try:
             assert wait_for(lambda: len(pids(book)) >= len(codes) or process.poll() is not None, 30)
@@ -84,6 +84,16 @@ def test_a_signal_stops_all_and_is_a_good_end(book: Path, number: signal.Signals
         process.send_signal(number)
         assert process.wait(20) == 0
         assert all(gone(pid) for pid in pids(book))
+
+
+def test_under_nohup_a_closed_terminal_stops_nothing(book: Path) -> None:
+    with supervisor(book, WAIT, under=("nohup",)) as process:
+        process.send_signal(signal.SIGHUP)
+        with pytest.raises(subprocess.TimeoutExpired):
+            process.wait(3)
+        assert not any(gone(pid) for pid in pids(book))
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(20) == 0
 
 
 def test_a_child_that_ignores_the_kind_signal_is_killed(book: Path) -> None:

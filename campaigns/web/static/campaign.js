@@ -13,8 +13,9 @@ const chart = new Chart(document.getElementById("chart"));
 const PARTS = { pool: "", standby: "standby, ", removed: "taken out, " };
 
 function partWords(part) {
+  const since = part.since ? ` since ${new Date(part.since).toISOString().slice(11, 19)} UTC` : "";
   const why = part.why ? `: ${part.why}` : "";
-  return `${PARTS[part.role]}${part.state}${why}, ${part.calls} calls, ${part.busy} of ${part.lines} lines busy`;
+  return `${PARTS[part.role]}${part.state}${since}${why}, ${part.calls} calls, ${part.busy} of ${part.lines} lines busy`;
 }
 
 function showTexts(campaign) {
