@@ -130,7 +130,7 @@ def test_a_period_that_ends_before_it_begins_is_refused_with_what_the_end_means(
 
 
 def test_there_are_only_the_reports_there_are(world: World) -> None:
-    with pytest.raises(NotFound, match="there are outcomes, dispositions, abandonment, agents, attempts"):
+    with pytest.raises(NotFound, match="there are outcomes, dispositions, abandonment, agents, queues, attempts"):
         world.report("profits")
 
 

@@ -80,7 +80,8 @@ def test_one_that_is_killed_is_started_again_and_the_others_go_on(tmp_path: Path
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
 def test_a_signal_stops_all_and_is_a_good_end(book: Path, number: signal.Signals) -> None:
-    with supervisor(book, WAIT, WAIT) as process:
+    # As at a terminal, even where the tests themselves were started to outlive theirs.
+    with supervisor(book, WAIT, WAIT, under=("env", "--default-signal=HUP")) as process:
         process.send_signal(number)
         assert process.wait(20) == 0
         assert all(gone(pid) for pid in pids(book))
