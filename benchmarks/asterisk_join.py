@@ -2,7 +2,8 @@
 
 The floor is a loop that does nothing but read the websocket and send the one request of a join. The product writes
 the event down, asks the queue, chooses the agent in the database, claims the command and sends the same request. The
-floor is taken before and after it, on the same machine. Needs tests/asterisk/install.sh.
+floor is taken before and after it with the machine to itself, and beside it: on a second Asterisk, while the product's
+processes, the first Asterisk and its telephones share the cores. Needs tests/asterisk/install.sh.
 
     .venv/bin/python benchmarks/asterisk_join.py [--calls 200] [--agents 10] [--json]
 """
@@ -15,6 +16,7 @@ import sys
 import tempfile
 import time
 from collections import deque
+from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
 from pathlib import Path
 
@@ -81,7 +83,7 @@ async def bare(pbx: AsteriskPbx, calls: int, agents: int, mark: str, per_second:
         pbx.call_agent(leg)
     placing: asyncio.Task[None] | None = None
     last = time.monotonic()
-    while time.monotonic() - last < 5:
+    while time.monotonic() - last < max(5.0, 3 / per_second):
         try:
             event = json.loads(await asyncio.wait_for(stream.receive(), 3))
         except TimeoutError:
@@ -112,6 +114,16 @@ async def bare(pbx: AsteriskPbx, calls: int, agents: int, mark: str, per_second:
     return waits
 
 
+def beside(home: Path, agents: int, calls: int, per_second: float) -> list[float]:
+    """The floor on an Asterisk of its own."""
+    with RealPbx(home) as real:
+        pbx = real.open()
+        try:
+            return asyncio.run(bare(pbx, calls, agents, "beside", per_second))
+        finally:
+            pbx.close()
+
+
 def product(real: RealPbx, calls: int, agents: int) -> tuple[list[float], dict[str, dict[str, float]]]:
     """The same with the whole product in between, and where its time goes."""
     with tempfile.TemporaryDirectory() as folder, kit.dialer(real, Path(folder)) as on:
@@ -138,6 +150,8 @@ def main() -> None:
     parser.add_argument("--calls", type=int, default=200)
     parser.add_argument("--agents", type=int, default=10)
     parser.add_argument("--per-second", type=float, default=5.0, help="of the bare floor")
+    parser.add_argument("--beside", type=int, default=3, help="agents of the floor beside the product")
+    parser.add_argument("--beside-per-second", type=float, default=1.0, help="calls of the floor beside the product")
     parser.add_argument("--json", action="store_true")
     given = parser.parse_args()
     found: dict[str, object] = {"load": [os.getloadavg()[0]]}
@@ -148,20 +162,28 @@ def main() -> None:
             floors.append(figures(asyncio.run(bare(pbx, given.calls, given.agents, mark, given.per_second))))
             pbx.close()
             if mark == "bench1":
-                waits, stages = product(real, given.calls, given.agents)
+                with ThreadPoolExecutor(1) as another:
+                    bare_beside = another.submit(
+                        beside, usual_home(), given.beside, given.calls // 2, given.beside_per_second
+                    )
+                    waits, stages = product(real, given.calls, given.agents)
+                    shared = figures(bare_beside.result())
         ours = figures(waits)
         floor = max(one["p99"] for one in floors)
-        found |= {"floor": floors, "ours": ours, "stages": stages, "p99_over_floor": round(ours["p99"] / floor, 1)}
+        found |= {"floor": floors, "floor_beside": shared, "ours": ours, "stages": stages}
+        found |= {"p99_over_floor": round(ours["p99"] / floor, 1)}
+        found |= {"p99_over_floor_beside": round(ours["p99"] / shared["p99"], 1)}
     found["load"] = [*found["load"], os.getloadavg()[0]]  # type: ignore[misc]
     if given.json:
         print(json.dumps(found))
         return
     print(f"answer -> bridged, by Asterisk's clock, ms; load {found['load']}")
     print(f"  bare floor, before and after: {floors}")
+    print(f"  bare floor beside it:         {shared}")
     print(f"  the product:                  {ours}")
     for name, spread in stages.items():
         print(f"    answer logged -> {name:9} {spread}")
-    print(f"  p99 over the floor's p99: {found['p99_over_floor']}")
+    print(f"  p99 over the floor's p99: {found['p99_over_floor']}; beside: {found['p99_over_floor_beside']}")
 
 
 if __name__ == "__main__":
