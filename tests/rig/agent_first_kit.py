@@ -123,9 +123,18 @@ def run(app: Application, scheduler: Scheduler, peer: AgentFirstPeer, numbers: l
         _dispose_all(app)
         look.once()
         time.sleep(0.05)
-    look.finish()
     peer.quiet()
+    end = time.monotonic() + 5
+    while time.monotonic() < end and _unhandled(app):  # the last call's last event may have come after the last look
+        look.once()
+        time.sleep(0.05)
+    look.finish()
     return _count(app, peer, numbers)
+
+
+def _unhandled(app: Application) -> int:
+    with app.transaction() as session:
+        return len(session.scalars(select(LoggedEvent.id).where(LoggedEvent.handled_at.is_(None))).all())
 
 
 def _left(app: Application) -> bool:
@@ -157,7 +166,7 @@ def _count(app: Application, peer: AgentFirstPeer, numbers: list[str]) -> Result
             rang=peer.rang(),
             numbers=numbers,
             two_on_one=session.scalar(overlaps) or 0,
-            unhandled=len(session.scalars(select(LoggedEvent.id).where(LoggedEvent.handled_at.is_(None))).all()),
+            unhandled=_unhandled(app),
             troubles=[one for one in session.scalars(select(LoggedEvent.trouble)) if one],
             agents={one.user_id: one.state for one in session.scalars(select(Agent))},
         )
