@@ -7,6 +7,7 @@ from dialer.conformance.check import AGENT, NUMBER, Check
 from dialer.conformance.customer_first import hung_up
 from dialer.conformance.lines import Decision, Line, does_not, failed, untold, works
 from dialer.conformance.probe import Probe
+from dialer.conformance.unheard import unheard
 from dialer.errors import PbxError
 from dialer.numbers import mask
 from dialer.pbx.base import CallOutcome, Doubt, Doubting, Feature, PbxUser
@@ -60,18 +61,14 @@ def talk(bench: Bench) -> Iterator[Line]:
 
 
 def _nothing_heard(bench: Bench) -> Line:
-    trouble = bench.ear.trouble()
-    seen = sorted({event.name for event in bench.strays})
-    if seen:
-        what = f"events came ({', '.join(seen[:6])}), but none can only be of this call"
-        remedy = f"see by what a call is known in {bench.page}: number format, extension, the PBX's clock"
-    elif bench.unreadable:
-        what = f"{len(bench.unreadable)} events came that cannot be read; the last: {bench.unreadable[-1]}"
-        remedy = f"compare the PBX's event settings with {bench.page}"
-    else:
-        what = "no event of the call came"
-        remedy = trouble[1] if trouble else f"let the PBX send its events to us as {bench.page} says"
-    return does_not(TALK, what, remedy, Feature.AGENT_FIRST)
+    return unheard(
+        bench,
+        TALK,
+        Feature.AGENT_FIRST,
+        nothing="no event of the call came",
+        strangers="none can only be of this call",
+        look_at=f"see by what a call is known in {bench.page}: number format, extension, the PBX's clock",
+    )
 
 
 def _reported(bench: Bench, probe: Probe) -> Iterator[Line]:

@@ -6,6 +6,7 @@ from dialer.conformance.bench import Bench
 from dialer.conformance.check import NUMBER, WRONG, Check
 from dialer.conformance.lines import Line, does_not, failed, untold, works
 from dialer.conformance.probe import Probe
+from dialer.conformance.unheard import unheard
 from dialer.errors import OutcomeUnknown, PbxError
 from dialer.numbers import mask
 from dialer.pbx.base import CallOutcome, Feature, Heard, Role, WaitingLeg
@@ -41,18 +42,14 @@ def placed(bench: Bench, number: str, check: str) -> Iterator[Line | Probe]:
 
 def no_events(bench: Bench, check: str) -> Line:
     """The line of a call of which nothing came."""
-    trouble = bench.ear.trouble()
-    seen = sorted({event.name for event in bench.strays})
-    if seen:
-        what = f"events came ({', '.join(seen[:6])}), but none names this call"
-        remedy = f"they carry neither our reference nor an id we know: see the fields named in {bench.page}"
-    elif bench.unreadable:
-        what = f"{len(bench.unreadable)} events came that cannot be read; the last: {bench.unreadable[-1]}"
-        remedy = f"compare the PBX's event settings with {bench.page}"
-    else:
-        what = f"no event of the call came within {FIRST_EVENT:.0f} s"
-        remedy = trouble[1] if trouble else f"let the PBX send its events to us as {bench.page} says"
-    return does_not(check, what, remedy, Feature.CUSTOMER_FIRST)
+    return unheard(
+        bench,
+        check,
+        Feature.CUSTOMER_FIRST,
+        nothing=f"no event of the call came within {FIRST_EVENT:.0f} s",
+        strangers="none names this call",
+        look_at=f"they carry neither our reference nor an id we know: see the fields named in {bench.page}",
+    )
 
 
 def split(lines: Iterator[Line | Probe]) -> tuple[list[Line], Probe | None]:
