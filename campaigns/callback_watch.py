@@ -198,11 +198,11 @@ _UNWRITTEN = text(
 # What the release before writes beside us while it is being replaced; it goes with the column.
 _UNMARKED = text(
     """
-    UPDATE contacts k SET promised_at = f.made_at
-    FROM (SELECT k.id, b.made_at FROM callbacks b JOIN contacts k ON k.id = b.contact_id
-          WHERE b.closed_at IS NULL AND b.attempts_before > 0 AND k.promised_at IS NULL
-          ORDER BY k.id LIMIT :most FOR NO KEY UPDATE OF k SKIP LOCKED) f
-    WHERE k.id = f.id
+    WITH f AS MATERIALIZED (
+        SELECT k.id, b.made_at FROM callbacks b JOIN contacts k ON k.id = b.contact_id
+        WHERE b.closed_at IS NULL AND b.attempts_before > 0 AND k.promised_at IS NULL
+        ORDER BY k.id LIMIT :most FOR NO KEY UPDATE OF k SKIP LOCKED)
+    UPDATE contacts k SET promised_at = f.made_at FROM f WHERE k.id = f.id
     """
 )
 _OVER = text(

@@ -1,12 +1,13 @@
 """The order `best-time` through the gate, on real rows."""
 
 from datetime import datetime, timedelta
+from typing import Any
 
 import pytest
-from sqlalchemy import select, text
+from sqlalchemy import TextClause, select, text
 from sqlalchemy.orm import Session
 
-from campaigns import best_time_order, best_times, contact_orders, gate, lanes, reports
+from campaigns import best_time_order, best_times, callback_watch, contact_orders, gate, lanes, reports
 from campaigns.gate import Claim, Lines
 from campaigns.models import Attempt, Campaign, Contact, ContactList, LearntTimes
 from campaigns.waterfall import waterfall
@@ -212,7 +213,6 @@ def test_who_waits_for_a_better_hour_is_let_back_when_the_campaign_takes_another
     promised.due_date = MORNING.date()
     session.flush()
     monkeypatch.setattr(best_time_order, "_TAKE_BACK", text(best_time_order._TAKE_BACK.text.replace("5000", "70")))
-
     contact_orders.set_order(session, running, order="fewest", who="test", now=MORNING)
     session.expire_all()
     assert len(session.scalars(select(Contact).where(Contact.next_at > MORNING)).all()) == len(waiting) - 70
@@ -224,3 +224,19 @@ def test_who_waits_for_a_better_hour_is_let_back_when_the_campaign_takes_another
     still = session.scalars(select(Contact.id).where(Contact.next_at > MORNING)).all()
     assert set(still) == {moved.id, promised.id}
     assert set(made[MOBILE]) & set(lanes.first_due(session, running, MORNING, 300))
+
+
+@pytest.mark.parametrize(
+    ("statement", "given"),
+    [
+        (best_time_order._TAKE_BACK, {"campaign": 1, "now": NOW, "farthest": NOW}),
+        (callback_watch._UNMARKED, {"most": 500}),
+    ],
+)
+def test_a_slice_is_locked_once_whatever_the_plan(
+    session: Session, statement: TextClause, given: dict[str, Any]
+) -> None:
+    """As the inner side of a loop it would be asked for again, skip what it has locked, and bring the next slice."""
+    plan = [line for (line,) in session.execute(text(f"EXPLAIN {statement.text}"), given)]
+    above = plan[: next(at for at, line in enumerate(plan) if "LockRows" in line)]
+    assert [line for line in above if line.strip().startswith("CTE ")]
