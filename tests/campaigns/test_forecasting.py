@@ -43,7 +43,7 @@ def campaign(session: Session, *, world: World | None = WORLD, number: int = 900
     return made
 
 
-def foretell(session: Session, of: Campaign, *, seeds: int = 6, **values: Any) -> Foretold:
+def foretell(session: Session, of: Campaign, *, seeds: int = 2, **values: Any) -> Foretold:
     outlook = forecasting.gather(session, of, LATER, **{"hours": 1.0, **values})
     session.commit()  # no transaction stands open while days go by
     return forecast_days.reckon(outlook, seeds=seeds)
@@ -97,14 +97,14 @@ def test_a_short_list_is_done_in_time_and_a_long_one_is_thought_on(session: Sess
 def test_a_list_is_not_done_before_the_last_who_rests_may_be_called(session: Session) -> None:
     made = campaign(session, number=60, max_attempts=1)
     contacts(session, made, 1, next_at=LATER + timedelta(hours=72))
-    finish = foretell(session, made, seeds=3).finish
+    finish = foretell(session, made).finish
     assert finish.low is not None
     assert finish.low >= LATER + timedelta(hours=72)
 
 
 def test_each_range_holds_its_figure_and_more_agents_use_more_lines(session: Session) -> None:
     made = campaign(session, number=3000)
-    few, many = (foretell(session, made, agents=agents, seeds=4, hours=0.5) for agents in (4, 16))
+    few, many = (foretell(session, made, agents=agents, hours=0.5) for agents in (4, 16))
     for told in (few, many):
         for one in told.figures.values():
             assert one.low <= one.high
@@ -116,12 +116,12 @@ def test_each_range_holds_its_figure_and_more_agents_use_more_lines(session: Ses
 def test_with_little_history_it_says_what_it_assumes_and_the_ranges_are_wide(session: Session) -> None:
     made = campaign(session, world=None)
     factories.agent(session, made)
-    outlook = forecasting.gather(session, made, LATER, agents=8, hours=0.5)
+    outlook = forecasting.gather(session, made, LATER, agents=8, hours=0.25)
     assert any("one in four is assumed" in note for note in outlook.notes)
     assert any("3 min of talk" in note for note in outlook.notes)
     session.commit()
     guessed = forecast_days.reckon(outlook, seeds=5).figures["calls"]
-    known = foretell(session, campaign(session, name="autumn", pbx="other"), seeds=5).figures["calls"]
+    known = foretell(session, campaign(session, name="autumn", pbx="other"), seeds=5, hours=0.25).figures["calls"]
     assert guessed.high / guessed.low > 1.5 * known.high / known.low
 
 
@@ -131,7 +131,7 @@ def test_closed_hours_are_waited_for(session: Session) -> None:
     assert outlook.starts_at == datetime(2026, 3, 3, 8, 0, tzinfo=UTC)
     assert any("reckoned from then" in note for note in outlook.notes)
     session.commit()
-    told = forecast_days.reckon(outlook, seeds=3)
+    told = forecast_days.reckon(outlook, seeds=1)
     assert told.figures["agents"].expected == pytest.approx(8 * 0.75, rel=0.02)
 
 
@@ -150,7 +150,7 @@ def test_a_forecast_is_kept_and_what_the_same_world_brings_lies_mostly_within_it
     made = campaign(session, world=replace(WORLD, hours=1.0))
     outlook = forecasting.gather(session, made, LATER, hours=0.75)
     session.commit()
-    row = forecasts.store(session, outlook, forecast_days.reckon(outlook, seeds=8), who="cli:anna")
+    row = forecasts.store(session, outlook, forecast_days.reckon(outlook, seeds=5), who="cli:anna")
     session.commit()
     assert session.scalars(select(Forecast)).one().made_by == "cli:anna"
     (waiting,) = forecast_checks.check(session, made, LATER + timedelta(minutes=44))
