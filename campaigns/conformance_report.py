@@ -15,7 +15,8 @@ from dialer.conformance.phones import Phones
 from dialer.errors import DialerError, SettingsError
 from dialer.numbers import mask
 from dialer.pbx.foreign import inert
-from dialer.settings import PbxSettings, secret
+from dialer.secrets import secret
+from dialer.settings import PbxSettings
 
 STARS = "***"
 _SECRETS = ("token", "webhook_secret", "webhook_secret_previous")

@@ -8,7 +8,8 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from dialer.settings import PREFIX, Settings
+from dialer.settings import Settings
+from dialer.settings_reading import PREFIX
 
 _SECRET_WORDS = ("token", "secret", "password", "passwd", "key")
 

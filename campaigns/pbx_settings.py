@@ -7,7 +7,8 @@ from urllib.parse import urlsplit
 from dialer.errors import SettingsError
 from dialer.pbx.base import Finding
 from dialer.pbx_kinds import KINDS
-from dialer.settings import PbxSettings, is_loopback, secret
+from dialer.secrets import secret
+from dialer.settings import PbxSettings, is_loopback
 
 SECRET_LENGTH = 32  # characters; 32 random bytes in hexadecimal are 64
 _MAKES_ONE = 'python3 -c "import secrets; print(secrets.token_urlsafe(32))"'

@@ -40,7 +40,7 @@ class Context:
     @property
     def settings(self) -> Settings:
         if self._settings is None:
-            from dialer.settings import load_settings
+            from dialer.settings_reading import load_settings
 
             self._settings = load_settings(self._config)
         return self._settings

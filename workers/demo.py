@@ -27,7 +27,8 @@ from campaigns.db import database_now
 from campaigns.live import LiveState, live_state
 from campaigns.models import Agent, AgentLeg, Attempt, Contact, Import
 from dialer.errors import DialerError, ServiceUnreachable
-from dialer.settings import Settings, load_settings
+from dialer.settings import Settings
+from dialer.settings_reading import load_settings
 from workers.demo_results import DemoResults, collect
 from workers.wiring import wire
 

@@ -21,7 +21,8 @@ from dialer.directory.registry import open_directory
 from dialer.errors import ServiceUnreachable, SettingsError
 from dialer.pbx.base import Pbx
 from dialer.pbx.registry import open_pbx
-from dialer.settings import DirectorySettings, PbxSettings, Reached, Settings, secret
+from dialer.secrets import secret
+from dialer.settings import DirectorySettings, PbxSettings, Reached, Settings
 from workers.embedded import services_for
 from workers.redaction import register_secret
 

@@ -13,7 +13,8 @@ from functools import lru_cache
 from pathlib import Path
 
 from dialer.errors import SettingsError
-from dialer.settings import PbxSettings, Settings, secret
+from dialer.secrets import secret
+from dialer.settings import PbxSettings, Settings
 
 MIN_SECRET = 16  # characters; 32 random bytes are what the documentation asks for
 GUESSES = 100  # wrong secrets an address may try in a minute before it is not even listened to

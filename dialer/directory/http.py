@@ -22,7 +22,8 @@ from dialer.errors import PbxError, SettingsError
 from dialer.pbx.foreign import inert
 from dialer.pbx.http import Answer, Fault, Kind, PbxHttp, SecretMissing, Unreadable, Wire
 from dialer.pbx.sealed import Sealed
-from dialer.settings import DirectorySettings, secret
+from dialer.secrets import secret
+from dialer.settings import DirectorySettings
 
 BURST = 10  # requests at once; then as many a second as the settings say
 _PORTS = {"http": 80, "https": 443}

@@ -24,7 +24,8 @@ from dialer.pbx.asterisk_line import MAX_ANSWER, Answer, Line, TooLong, left
 from dialer.pbx.foreign import inert
 from dialer.pbx.http import AnswerTooLong, ReadRefused, SecretMissing, endpoint_of, origin, tls_context, without_secret
 from dialer.pbx.sockets import objection
-from dialer.settings import PbxSettings, secret
+from dialer.secrets import secret
+from dialer.settings import PbxSettings
 
 Look = Callable[[], None]
 Query = Mapping[str, str] | Mapping[str, str | int]

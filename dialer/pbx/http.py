@@ -36,7 +36,8 @@ from dialer.errors import (
 from dialer.pbx.foreign import inert
 from dialer.pbx.sealed import Look, Sealed, SealedTransport, Stopped
 from dialer.pbx.sockets import Allowance, GuardedTransport
-from dialer.settings import Reached, secret
+from dialer.secrets import secret
+from dialer.settings import Reached
 
 MAX_ANSWER = 1024 * 1024
 SHORTEST_SECRET = 4

@@ -9,7 +9,8 @@ from dialer.pbx.http import SecretMissing
 from dialer.pbx.voispeed_armed import Course, left_alone, waits_for_ever
 from dialer.pbx.voispeed_entities import Entities, GatewayEntity, Ivr
 from dialer.pbx.voispeed_services import Services
-from dialer.settings import PbxSettings, secret
+from dialer.secrets import secret
+from dialer.settings import PbxSettings
 
 LONGEST_ALONE = 60  # seconds a customer may wait at the reception before the PBX itself has ended the call
 MESSAGE_WITHIN = 3  # seconds after which a person who answered should hear something

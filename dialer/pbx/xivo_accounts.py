@@ -19,7 +19,8 @@ from dialer.pbx.foreign import inert
 from dialer.pbx.http import Answer, Kind, SecretMissing, Unreadable, without_secret
 from dialer.pbx.json_http import JsonHttp
 from dialer.pbx.xivo_frames import text_of
-from dialer.settings import PbxSettings, secret
+from dialer.secrets import secret
+from dialer.settings import PbxSettings
 
 A_DAY = 86_400.0
 _LIVES = ("TTL", "ttl", "expires_in")

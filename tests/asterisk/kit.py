@@ -19,7 +19,8 @@ from campaigns import lifecycle, roster
 from campaigns.application import Application
 from campaigns.db import database_now
 from campaigns.models import Agent, AgentLeg, Attempt, Contact
-from dialer.settings import Settings, load_settings
+from dialer.settings import Settings
+from dialer.settings_reading import load_settings
 from tests.asterisk.real_pbx import PASSWORD, RealPbx
 from workers import demo
 from workers.wiring import wire

@@ -17,7 +17,8 @@ from campaigns.application import Application
 from campaigns.db import database_now
 from campaigns.models import Contact, Import, ImportPull
 from dialer.errors import SettingsError
-from dialer.settings import PullSettings, load_settings
+from dialer.settings import PullSettings
+from dialer.settings_reading import load_settings
 from tests import factories
 
 

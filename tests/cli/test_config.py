@@ -4,7 +4,8 @@ from pathlib import Path
 import pytest
 
 from campaigns.effective import without_password
-from dialer.settings import Settings, load_settings
+from dialer.settings import Settings
+from dialer.settings_reading import load_settings
 from tests.cli.conftest import Dialer
 
 FILE = """

@@ -8,7 +8,8 @@ import pytest
 
 from campaigns.effective import effective
 from dialer.errors import SettingsError
-from dialer.settings import DirectorySettings, Settings, load_settings
+from dialer.settings import DirectorySettings, Settings
+from dialer.settings_reading import load_settings
 from workers import redaction
 from workers.wiring import _keep_out_of_logs
 

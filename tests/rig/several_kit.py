@@ -17,7 +17,7 @@ from campaigns import lifecycle, roster
 from campaigns.application import Application
 from campaigns.db import database_now
 from campaigns.models import Agent, Attempt, Contact
-from dialer.settings import load_settings
+from dialer.settings_reading import load_settings
 from tests.rig import kit
 from workers import demo
 from workers.demo import Book, DemoPlan

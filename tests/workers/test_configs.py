@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from dialer.settings import DirectorySettings, PbxSettings, PullSettings, Settings, TimingSettings, load_settings
+from dialer.settings import DirectorySettings, PbxSettings, PullSettings, Settings, TimingSettings
+from dialer.settings_reading import load_settings
 from workers.up import processes
 
 CONFIGS = Path(__file__).parents[2] / "configs"
