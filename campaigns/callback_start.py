@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 
 from sqlalchemy.orm import Session
 
-from campaigns import callback_tickets, callbacks, dialling, gate, reserving
+from campaigns import callback_taking, callback_tickets, callbacks, dialling, gate, reserving
 from campaigns.application import Application
 from campaigns.db import database_now
 from campaigns.dialling import Dialled
@@ -33,7 +33,9 @@ def start(application: Application, callback_id: int, *, agent_id: int | None, n
         _number(contact, number, campaign)  # said before a phone rings for nothing
         taken_here = callback.taken_by is None
         if agent_id is not None:
-            callbacks.take(session, callback_id, session.get_one(Agent, agent_id), now=now, who=who, timing=timing)
+            callback_taking.take(
+                session, callback_id, session.get_one(Agent, agent_id), now=now, who=who, timing=timing
+            )
         if callback.taken_by is None:
             raise BadInput(
                 f"callback {callback_id} is not taken: `dialer callbacks take {callback_id} AGENT` comes first, "
@@ -83,7 +85,7 @@ def _give_back(application: Application, callback_id: int, taker: int, *, who: s
         callback, contact = callbacks.locked(session, callback_id)
         if callback.taken_by == taker and contact.state != "live":
             now = database_now(session)
-            callbacks.give_back(session, callback, contact, now=now, who=who, why=why)
+            callback_taking.give_back(session, callback, contact, now=now, who=who, why=why)
 
 
 def _mine(session: Session, callback_id: int, agent: Agent) -> tuple[Callback, Contact]:

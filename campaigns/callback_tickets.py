@@ -17,7 +17,7 @@ from sqlalchemy.orm import Session
 from campaigns import callbacks
 from campaigns.callback_dates import When
 from campaigns.campaign_values import usual_time_zone
-from campaigns.db import ROW_LOCK
+from campaigns.db import MOST_ID, ROW_LOCK
 from campaigns.models import Agent, Attempt, Callback, CallbackTicket, Campaign, Contact
 from campaigns.report_shape import inert
 from dialer.calls import CallState
@@ -188,7 +188,7 @@ def find(session: Session, callback_id: int) -> tuple[Callback, Contact]:
 
 
 def _any(session: Session, callback_id: int) -> tuple[Callback, Contact, bool]:
-    found = session.get(Callback, callback_id) if callback_id < 2**63 else None
+    found = session.get(Callback, callback_id) if callback_id <= MOST_ID else None
     if found is None:
         raise NotFound(f"there is no callback {callback_id}: `dialer callbacks list` shows them")
     contact = callbacks.locked_contact(session, found.contact_id)

@@ -13,7 +13,7 @@ from sqlalchemy import exists, select, text
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
-from campaigns import callbacks, ledger, why
+from campaigns import callback_taking, callbacks, ledger, why
 from campaigns.callback_dates import Calendar, WantedPeriod
 from campaigns.db import ROW_LOCK_OR_SKIP
 from campaigns.models import Agent, Attempt, Callback, Campaign, CampaignAgent, Contact, Period
@@ -102,7 +102,7 @@ def _give_back(session: Session, callback: Callback, contact: Contact, now: date
         told = "not done in time"
     else:
         return 0
-    callbacks.give_back(session, callback, contact, now=now, who="dialer", why=told)
+    callback_taking.give_back(session, callback, contact, now=now, who="dialer", why=told)
     return 1
 
 

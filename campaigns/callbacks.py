@@ -1,4 +1,4 @@
-"""Promised callbacks: made, taken, given back, moved, kept or lost. One row for each promise, whatever becomes of it.
+"""Promised callbacks: made, moved, kept or lost. One row for each promise, whatever becomes of it.
 
 The promise is a row with an owner, a due time, a fallback and a deadline, and never a delayed message (I13). What the
 gate must know (when, and for whose agent) stands on the contact's own row, which it locks. The caller owns the
@@ -9,17 +9,16 @@ from datetime import date, datetime, time, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from sqlalchemy import func, select
+from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from campaigns import callback_promises, do_not_call, ledger, periods
 from campaigns.callback_dates import Calendar, WantedPeriod, When, campaign_zone, wanted, zone_of_number
-from campaigns.db import ROW_LOCK
-from campaigns.models import Agent, Attempt, Callback, Campaign, CampaignAgent, Contact, ContactList, Offer
+from campaigns.db import MOST_ID, ROW_LOCK
+from campaigns.models import Agent, Attempt, Callback, Campaign, CampaignAgent, Contact, Offer
 from dialer import callbacks as rules
 from dialer.callbacks import Result
 from dialer.errors import BadInput, NotFound, RefusedByRule
-from dialer.numbers import Number, normalise
 from dialer.retries import DO_NOT_CALL
 from dialer.settings import TimingSettings
 from dialer.windows import Hours
@@ -27,10 +26,8 @@ from dialer.windows import Hours
 OWNER, TAKEN = "owner", "taken"
 ELSEWHERE = 0  # in `kept_for`: somebody has it in the PBX's own page, and nobody here may have it meanwhile
 UNDONE = "import undone"
-BY_HAND = "promised by hand"  # the list of those who were on none
 # Contacts closed so owe nobody a call: the person asked for none, or the list was a mistake.
 _NOT_WANTED = (DO_NOT_CALL, UNDONE)
-_MOST_ID = 2**63 - 1
 
 
 # Promising -----------------------------------------------------------------------------------------------
@@ -103,7 +100,7 @@ def promise(
     """
     _may_be_promised(session, campaign, contact, now)
     if owner is not None:
-        _works_for(session, owner, campaign)
+        must_work_for(session, owner, campaign)
     earlier = open_of(session, contact.id, lock=True)
     if earlier is not None:
         if contact.state == "live":
@@ -188,65 +185,6 @@ def _may_be_promised(session: Session, campaign: Campaign, contact: Contact, now
         raise RefusedByRule("the contact is offered to an agent now: promise the callback when that is answered")
 
 
-def contact_for(session: Session, campaign: Campaign, given: str, now: datetime) -> Contact:
-    """Return, locked, the contact a person means by its id or number; a number nobody has becomes a new contact.
-
-    Numbers dialled by hand are on a list the dialer never calls from, so they become one too.
-    """
-    found = _known_contact(session, campaign, given)
-    if found is None:
-        read = normalise(given, campaign.country)
-        if not isinstance(read, Number):
-            raise BadInput(f"{given!r} is neither a contact of campaign {campaign.name} nor a number: {read}")
-        # One such list per campaign, whoever promises first: the campaign's row is held for it.
-        session.get_one(Campaign, campaign.id, with_for_update=ROW_LOCK, populate_existing=True)
-        kept = session.scalars(
-            select(ContactList)
-            .where(
-                ContactList.campaign_id == campaign.id,
-                ContactList.kind == "callbacks",
-                ContactList.name == BY_HAND,
-                ContactList.undone_at.is_(None),
-            )
-            .order_by(ContactList.id)
-            .limit(1)
-        ).one_or_none()
-        if kept is None:
-            kept = ContactList(campaign_id=campaign.id, name=BY_HAND, kind="callbacks", created_at=now)
-            session.add(kept)
-            session.flush()
-        line = session.scalar(select(func.count()).select_from(Contact).where(Contact.list_id == kept.id)) or 0
-        found = Contact(campaign_id=campaign.id, list_id=kept.id, line=line + 1, phone=read.e164, custom={})
-        found.state, found.closed_because = "closed", "not promised yet"
-        session.add(found)
-        session.flush()
-    return locked_contact(session, found.id)
-
-
-def _known_contact(session: Session, campaign: Campaign, given: str) -> Contact | None:
-    query = (
-        select(Contact)
-        .join(ContactList, ContactList.id == Contact.list_id)
-        .where(
-            Contact.campaign_id == campaign.id,
-            ContactList.undone_at.is_(None),
-            ContactList.kind != "manual",
-        )
-    )
-    given = given.strip()
-    if given.isdecimal() and int(given) <= _MOST_ID:
-        found = session.scalars(query.where(Contact.id == int(given))).one_or_none()
-        if found is not None:
-            return found
-    read = normalise(given, campaign.country)
-    if not isinstance(read, Number):
-        return None
-    query = query.where((Contact.phone == read.e164) | (Contact.phone2 == read.e164))
-    # One that waits for a callback is the one somebody means; then one that may still be called.
-    query = query.order_by(Contact.due_date.is_(None), Contact.state == "closed", Contact.id.desc()).limit(1)
-    return session.scalars(query).one_or_none()
-
-
 # Whose it is ---------------------------------------------------------------------------------------------
 
 
@@ -281,71 +219,6 @@ def let_go(callback: Callback, contact: Contact) -> None:
 def whose(contact: Contact, now: datetime) -> int | None:
     """Return the agent whose alone the contact is now; None when it is anybody's."""
     return contact.kept_for if contact.kept_until is not None and contact.kept_until > now else None
-
-
-def take(
-    session: Session, callback_id: int, agent: Agent, *, now: datetime, who: str, timing: TimingSettings
-) -> Callback:
-    """Give a callback to an agent who will call: nobody else is given it, until they are done or the time is over."""
-    callback, contact = locked(session, callback_id)
-    campaign = session.get_one(Campaign, callback.campaign_id)
-    _works_for(session, agent, campaign)
-    if callback.taken_by == agent.id:
-        return callback
-    if callback.taken_by is not None:
-        taker, until = named(session, callback.taken_by), clock(callback.held_until, callback.zone)
-        raise RefusedByRule(f"callback {callback.id} is taken by {taker} until {until}")
-    if contact.state == "live":
-        raise RefusedByRule(f"callback {callback.id} is being called, or offered to an agent, now")
-    if whose(contact, now) == ELSEWHERE:
-        raise RefusedByRule(f"callback {callback.id} is taken by {named(session, ELSEWHERE)}")
-    if callback.owner_id not in (None, agent.id) and contact.kept_until is not None and contact.kept_until > now:
-        owner, until = named(session, callback.owner_id), clock(contact.kept_until, callback.zone)
-        raise RefusedByRule(
-            f"callback {callback.id} is {owner}'s until {until}: `dialer callbacks release {callback.id} --to-anyone` "
-            "gives it to everybody"
-        )
-    callback.taken_by, callback.taken_at = agent.id, now
-    limit = timedelta(seconds=timing.callback_take)
-    keep(callback, contact, agent.id, TAKEN, rules.taken_until(now, callback.deadline_at, limit))
-    record(session, callback, "taken", now=now, who=who, agent=agent)
-    return callback
-
-
-def release(
-    session: Session,
-    callback_id: int,
-    *,
-    to_anyone: bool = False,
-    now: datetime,
-    who: str,
-    why: str = "",
-) -> Callback:
-    """Give a taken callback back. `to_anyone`: its owner loses it as well."""
-    callback, contact = locked(session, callback_id)
-    if callback.taken_by is None and not (to_anyone and callback.owner_id is not None):
-        raise RefusedByRule(f"callback {callback.id} is not taken: there is nothing to give back")
-    give_back(session, callback, contact, now=now, who=who, why=why, to_anyone=to_anyone)
-    return callback
-
-
-def give_back(
-    session: Session,
-    callback: Callback,
-    contact: Contact,
-    *,
-    now: datetime,
-    who: str,
-    why: str,
-    to_anyone: bool = False,
-) -> None:
-    """End a take, the rows being locked; an owner has it again while the promise allows."""
-    agent_id, callback.taken_by, callback.taken_at = callback.taken_by, None, None
-    if to_anyone:
-        callback.owner_id = None
-    hold_for_owner(callback, contact)
-    agent = session.get(Agent, agent_id) if agent_id is not None else None
-    record(session, callback, "released", now=now, who=who, why=why, agent=agent, to_anyone=to_anyone)
 
 
 # The end -------------------------------------------------------------------------------------------------
@@ -392,7 +265,7 @@ def open_of(session: Session, contact_id: int, *, lock: bool = False) -> Callbac
 
 def locked(session: Session, callback_id: int) -> tuple[Callback, Contact]:
     """Return an open promise and its contact, both locked; NotFound when there is none, RefusedByRule when it ended."""
-    found = session.get(Callback, callback_id) if callback_id <= _MOST_ID else None
+    found = session.get(Callback, callback_id) if callback_id <= MOST_ID else None
     if found is None:
         raise NotFound(f"there is no callback {callback_id}: `dialer callbacks list` shows them")
     contact = locked_contact(session, found.contact_id)
@@ -409,7 +282,8 @@ def locked_contact(session: Session, contact_id: int) -> Contact:
     return session.get_one(Contact, contact_id, with_for_update=ROW_LOCK, populate_existing=True)
 
 
-def _works_for(session: Session, agent: Agent, campaign: Campaign) -> None:
+def must_work_for(session: Session, agent: Agent, campaign: Campaign) -> None:
+    """Raise BadInput unless the agent works for the campaign."""
     member = select(CampaignAgent.agent_id).where(
         CampaignAgent.campaign_id == campaign.id, CampaignAgent.agent_id == agent.id
     )

@@ -56,6 +56,9 @@ ROW_LOCK: dict[str, Any] = {"key_share": True}
 ROW_LOCK_OR_SKIP: dict[str, Any] = {"key_share": True, "skip_locked": True}
 
 
+MOST_ID = 2**63 - 1  # no row has a higher one, and a question about it would be refused
+
+
 def database_now(session: Session) -> datetime:
     """Return the database's time: the one clock that decides about calls on every host."""
     now: datetime = session.execute(text("SELECT clock_timestamp()")).scalar_one()

@@ -12,6 +12,7 @@ from typing import Any
 from sqlalchemy import select, text
 from sqlalchemy.orm import Session
 
+from campaigns.db import MOST_ID
 from campaigns.import_columns import OURS
 from campaigns.models import Campaign, ContactList, Import
 from dialer.errors import BadInput, NotFound
@@ -94,7 +95,7 @@ def list_rows(session: Session, campaign: Campaign | None, *, most: int = 200) -
 def list_row(session: Session, campaign: Campaign, import_id: int) -> ListRow:
     """Return one import of a campaign; NotFound when it is none of its own."""
     given = {"campaign_id": campaign.id, "import_id": import_id, "most": 1}
-    found = session.execute(_QUERY, given).mappings().one_or_none() if 0 < import_id < 2**63 else None
+    found = session.execute(_QUERY, given).mappings().one_or_none() if 0 < import_id <= MOST_ID else None
     if found is None:
         raise NotFound(f"campaign {campaign.name} has no import {import_id}: `dialer list show` lists them")
     return ListRow(**found)

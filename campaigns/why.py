@@ -12,6 +12,7 @@ from sqlalchemy import select, text
 from sqlalchemy.orm import Session
 
 from campaigns import callbacks, caller_ids, judging, pools
+from campaigns.db import MOST_ID
 from campaigns.judging import Known
 from campaigns.models import Attempt, Campaign, Contact, ContactList, Offer
 from dialer import gate as rules
@@ -19,8 +20,6 @@ from dialer.errors import NotFound
 from dialer.gate import Verdict
 from dialer.modes import AGENTLESS
 from dialer.numbers import Number, normalise
-
-_MOST_ID = 2**63 - 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +57,7 @@ class Explained:
 def find_contact(session: Session, campaign: Campaign, given: str) -> tuple[Contact, int]:
     """Return the contact a person means by its id or by a number, and how many others have that number."""
     given = given.strip()
-    if given.isdecimal() and int(given) <= _MOST_ID:
+    if given.isdecimal() and int(given) <= MOST_ID:
         found = session.get(Contact, int(given))
         if found is not None and found.campaign_id == campaign.id:
             return found, 0

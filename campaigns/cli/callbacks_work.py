@@ -72,8 +72,8 @@ def add(
 
     A promise that is open already ends, as moved. Nobody who asked not to be called is promised one.
     """
+    from campaigns import callback_contact, lifecycle
     from campaigns import callbacks as rows
-    from campaigns import lifecycle
     from campaigns.db import database_now
 
     due = _due(due, day, at)
@@ -81,7 +81,7 @@ def add(
         now, timing = database_now(session), app.settings.timing
         found = lifecycle.get(session, campaign)
         who_calls = _agent(session, owner, pbx) if owner else None
-        to = rows.contact_for(session, found, contact, now)
+        to = callback_contact.contact_for(session, found, contact, now)
         when = rows.when(session, found, to, due=due, at=at, period=period, until=until, timing=timing, now=now)
         made = rows.promise(
             session, found, to, when, owner=who_calls, fallback=fallback, timing=timing, now=now, who=who(), why=why
@@ -100,13 +100,14 @@ def add(
 @click.pass_obj
 def take(context: CliContext, callback: int, agent: str, pbx: str | None, as_json: bool) -> None:
     """AGENT takes CALLBACK, and nobody else is given it. Not started, it is given back after 15 minutes."""
+    from campaigns import callback_taking
     from campaigns import callbacks as rows
     from campaigns.db import database_now
 
     with context.application() as app, app.transaction() as session:
         taker = _agent(session, agent, pbx)
         now = database_now(session)
-        taken = rows.take(session, callback, taker, now=now, who=who(), timing=app.settings.timing)
+        taken = callback_taking.take(session, callback, taker, now=now, who=who(), timing=app.settings.timing)
         told = _told(session, taken)
     until = f" until {rows.clock(told['kept_until'], told['zone'])}" if told["kept_until"] else ""
     _say(told, as_json, f"callback {callback} is {told['taken_by']}'s{until}: `dialer callbacks start {callback}`")
@@ -120,12 +121,13 @@ def take(context: CliContext, callback: int, agent: str, pbx: str | None, as_jso
 @click.pass_obj
 def release(context: CliContext, callback: int, to_anyone: bool, why: str, as_json: bool) -> None:
     """Give CALLBACK back: it is its owner's again, or anyone's."""
-    from campaigns import callbacks as rows
+    from campaigns import callback_taking
     from campaigns.db import database_now
 
     with context.application() as app, app.transaction() as session:
         now = database_now(session)
-        told = _told(session, rows.release(session, callback, to_anyone=to_anyone, now=now, who=who(), why=why))
+        free = callback_taking.release(session, callback, to_anyone=to_anyone, now=now, who=who(), why=why)
+        told = _told(session, free)
     _say(told, as_json, f"callback {callback} is {told['owner'] or 'anyone'}'s again")
 
 

@@ -8,7 +8,16 @@ from pydantic import Field
 from sqlalchemy.orm import Session
 from starlette.responses import FileResponse
 
-from campaigns import callback_start, callback_tickets, callbacks, periods, reports, roster
+from campaigns import (
+    callback_contact,
+    callback_start,
+    callback_taking,
+    callback_tickets,
+    callbacks,
+    periods,
+    reports,
+    roster,
+)
 from campaigns.application import Application
 from campaigns.callbacks_view import CallbackRow, callback_rows, told
 from campaigns.campaign_values import usual_time_zone
@@ -108,7 +117,7 @@ def callbacks_api(application: Application, access: Access) -> APIRouter:
             now = database_now(session)
             campaign = found(session, name)
             owner = _agent(session, body.owner, body.pbx) if body.owner else None
-            contact = callbacks.contact_for(session, campaign, body.contact, now)
+            contact = callback_contact.contact_for(session, campaign, body.contact, now)
             when = callbacks.when(
                 session, campaign, contact, due=body.due or body.day, period=body.period, at=_bare(body.at),
                 until=_bare(body.until), timing=timing, now=now,
@@ -160,13 +169,15 @@ def callbacks_api(application: Application, access: Access) -> APIRouter:
     def take(request: Request, callback: CallbackId, body: Doing) -> dict[str, Any]:
         with application.transaction() as session:
             agent, now = _agent(session, body.agent, body.pbx), database_now(session)
-            taken = callbacks.take(session, callback, agent, now=now, who=access.who(request.scope), timing=timing)
+            taken = callback_taking.take(
+                session, callback, agent, now=now, who=access.who(request.scope), timing=timing
+            )
             return told(session, taken)
 
     @router.post("/callbacks/{callback}/release", summary="It is given back: its owner's again, or anyone's")
     def release(request: Request, callback: CallbackId, body: Releasing) -> dict[str, Any]:
         with application.transaction() as session:
-            free = callbacks.release(
+            free = callback_taking.release(
                 session, callback, to_anyone=body.to_anyone, now=database_now(session),
                 who=access.who(request.scope), why=body.why,
             )  # fmt: skip

@@ -7,7 +7,7 @@ from sqlalchemy import select, text
 from sqlalchemy.exc import OperationalError
 from sqlalchemy.orm import Session
 
-from campaigns import callback_tickets, callback_watch, callbacks, do_not_call, importing, periods
+from campaigns import callback_taking, callback_tickets, callback_watch, callbacks, do_not_call, importing, periods
 from campaigns.application import Application
 from campaigns.callback_dates import Calendar, When, wanted
 from campaigns.db import database_now
@@ -56,7 +56,9 @@ def watch(at: Desk, now: datetime | None = None) -> callback_watch.Watched:
 
 
 def take(at: Desk, callback: Callback, agent: Agent) -> Callback:
-    return callbacks.take(at.session, callback.id, agent, now=database_now(at.session), who="cli:ada", timing=TIMING)
+    return callback_taking.take(
+        at.session, callback.id, agent, now=database_now(at.session), who="cli:ada", timing=TIMING
+    )
 
 
 def calls(at: Desk) -> list[tuple[int, int | None]]:
@@ -202,12 +204,12 @@ def test_two_takers_at_once_have_one_winner(office: Desk) -> None:
     office.session.commit()
     sessions = office.application.sessions
     with sessions() as one, one.begin():
-        callbacks.take(one, callback.id, first, now=database_now(one), who="a", timing=TIMING)
+        callback_taking.take(one, callback.id, first, now=database_now(one), who="a", timing=TIMING)
         with sessions() as two, two.begin():
             two.execute(text("SET LOCAL lock_timeout = '100ms'"))
             now = database_now(two)
             with pytest.raises(OperationalError, match="lock timeout"):
-                callbacks.take(two, callback.id, second, now=now, who="b", timing=TIMING)
+                callback_taking.take(two, callback.id, second, now=now, who="b", timing=TIMING)
     office.session.expire_all()
     assert office.session.get_one(Callback, callback.id).taken_by == first.id
 
@@ -218,7 +220,7 @@ def test_one_taken_at_the_instant_of_the_tick_is_not_called(office: Desk) -> Non
     callback = promised(office)
     office.session.commit()
     with office.application.sessions() as other, other.begin():
-        callbacks.take(other, callback.id, taker, now=database_now(other), who="a", timing=TIMING)
+        callback_taking.take(other, callback.id, taker, now=database_now(other), who="a", timing=TIMING)
         office.tick()
         assert calls(office) == [], "its row is locked"
     office.tick()
@@ -259,13 +261,13 @@ def test_given_back_it_is_its_owners_again_or_anybodys(office: Desk) -> None:
     callback = promised(office, 60.0, owner=owner)
     take(office, callback, owner)
     now = database_now(office.session)
-    callbacks.release(office.session, callback.id, now=now, who="a")
+    callback_taking.release(office.session, callback.id, now=now, who="a")
     contact = office.session.get_one(Contact, callback.contact_id)
     assert (contact.kept_for, contact.kept_as) == (owner.id, "owner")
-    callbacks.release(office.session, callback.id, to_anyone=True, now=now, who="a")
+    callback_taking.release(office.session, callback.id, to_anyone=True, now=now, who="a")
     assert (contact.kept_for, callback.owner_id) == (None, None)
     with pytest.raises(RefusedByRule, match="nothing to give back"):
-        callbacks.release(office.session, callback.id, now=now, who="a")
+        callback_taking.release(office.session, callback.id, now=now, who="a")
 
 
 def test_an_owners_callback_is_not_taken_by_another(office: Desk) -> None:

@@ -11,7 +11,7 @@ import pytest
 from sqlalchemy import select, text
 from sqlalchemy.orm import Session
 
-from campaigns import callback_tickets, callback_watch, callbacks, due_contacts
+from campaigns import callback_taking, callback_tickets, callback_watch, callbacks, due_contacts
 from campaigns.callback_dates import When
 from campaigns.due_contacts import Which
 from campaigns.models import Agent, Attempt, Callback, Campaign, Contact, Ledger
@@ -82,9 +82,9 @@ class Days:
             with self.session.begin_nested():
                 what = self.rng.random()
                 if what < 0.6:
-                    callbacks.take(self.session, one.id, agent, now=self.now, who="test", timing=TIMING)
+                    callback_taking.take(self.session, one.id, agent, now=self.now, who="test", timing=TIMING)
                 elif what < 0.8:
-                    callbacks.release(self.session, one.id, now=self.now, who="test")
+                    callback_taking.release(self.session, one.id, now=self.now, who="test")
                 else:
                     due = self.now + timedelta(minutes=self.rng.randrange(5, 60))
                     when = When(due.date(), None, "", "Europe/Rome", due, due + timedelta(minutes=30))

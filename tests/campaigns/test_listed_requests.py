@@ -8,7 +8,17 @@ import pytest
 from sqlalchemy import event, select
 from sqlalchemy.orm import Session
 
-from campaigns import callback_watch, callbacks, do_not_call, erasure, listed_calls, listed_requests, periods, placing
+from campaigns import (
+    callback_taking,
+    callback_watch,
+    callbacks,
+    do_not_call,
+    erasure,
+    listed_calls,
+    listed_requests,
+    periods,
+    placing,
+)
 from campaigns.application import Application
 from campaigns.db import database_now
 from campaigns.listed_requests import Read
@@ -207,7 +217,7 @@ def test_what_is_taken_there_is_not_ours_until_it_is_given_back(
     assert agent is not None
     assert callbacks.whose(who, now) == callbacks.ELSEWHERE
     said = refused(
-        callbacks.take, session, promise(session).id, agent, now=now, who="test", timing=office.settings.timing
+        callback_taking.take, session, promise(session).id, agent, now=now, who="test", timing=office.settings.timing
     )
     assert said.endswith("is taken by an agent in the PBX's own page")
     session.rollback()
