@@ -7,148 +7,19 @@ lies between the warm-up and the end of the day.
 
 import math
 import random
-from collections import Counter, deque
+from collections import deque
 from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 from heapq import heappop, heappush
 
-from dialer.abandonment import Budget
 from dialer.calls import CallState
-from dialer.pacing import Goals, Happened, PaceEvent, Pacer, Snapshot
+from dialer.pacing import Goals, Happened, Pacer, Snapshot
 from dialer.pacing.staying import LONGEST, must_stay
-from dialer.simulation.draws import Fate
-from dialer.simulation.results import CampaignDay, Day
-from dialer.simulation.world import Campaigning, World, chosen
+from dialer.simulation.desk import Agent, Call, Caller, Desk
+from dialer.simulation.results import Day
+from dialer.simulation.world import World
 
-_DUE_AT_ONCE = 200  # contacts of an endless list among which a pacer may choose
 _SAMPLE = 10.0
-
-
-class Call:
-    """One try, from its launch to the end of the wrap-up after it."""
-
-    __slots__ = ("campaign", "fate", "group", "launched", "name", "since")
-
-    def __init__(self, name: str, campaign: "Desk", group: str, fate: Fate, launched: float) -> None:
-        self.name, self.campaign, self.group, self.fate = name, campaign, group, fate
-        self.launched = self.since = launched
-
-
-class Agent:
-    """Somebody at work."""
-
-    __slots__ = ("call", "desk", "name", "since")
-
-    def __init__(self, name: str, desk: "Desk | None") -> None:
-        self.name, self.desk = name, desk  # the campaign they work for; None: any
-        self.since = 0.0
-        self.call: Call | None = None
-
-
-class Caller:
-    """Somebody who calls in. Their talk is drawn when they come: who answers them, and when, is the pacer's doing."""
-
-    __slots__ = ("came", "talk", "wrap_up")
-
-    def __init__(self, came: float, talk: float, wrap_up: float) -> None:
-        self.came, self.talk, self.wrap_up = came, talk, wrap_up
-
-
-class Desk:
-    """A campaign of the day: its list, its pacer, its calls."""
-
-    def __init__(self, centre: "Centre", shape: Campaigning, pacer: Pacer, number: int) -> None:
-        self.shape, self.pacer, self.number = shape, pacer, number
-        self.centre = centre
-        self.result = CampaignDay(shape.name)
-        self.fates = {
-            name: random.Random(f"{centre.seed} {number} {name}") for name in [g.name for g in shape.groups] or [""]
-        }
-        self.order = random.Random(f"{centre.seed} {number} order")
-        self.left = shape.contacts
-        self.due: deque[str] = deque()
-        self.due_by_group: Counter[str] = Counter()
-        self.factors = {group.name: group.factor for group in shape.groups}
-        self.ringing: dict[str, Call] = {}
-        self.waiting: dict[str, Call] = {}
-        self.talking: dict[Agent, Call] = {}
-        self.chance: float | None = None  # what its pacer said last that a call is worth
-        self.people = shape.people(centre.seed) if shape.people is not None else None
-        if shape.groups:
-            self.refill()
-
-    # the list -----------------------------------------------------------------------------------------
-
-    def refill(self) -> None:
-        """Bring the contacts due now up to what a pacer may look at."""
-        while len(self.due) < _DUE_AT_ONCE and (self.left is None or self.left > len(self.due)):
-            group = chosen(self.shape.groups, self.order.random()).name
-            self.due.append(group)
-            self.due_by_group[group] += 1
-
-    @property
-    def used_up(self) -> bool:
-        if self.people is not None:
-            return self.people.used_up
-        return self.left is not None and self.left <= 0
-
-    def may_dial(self, now: float) -> bool:
-        """Whether it is open now and somebody is due; brings what is due up to date."""
-        shape = self.shape
-        if now < shape.starts or (shape.dials is not None and shape.dials(now) <= 0):
-            return False
-        if self.people is not None:
-            due = self.people.due(now)
-            self.left = None if due is None else sum(number for _, number in due)
-            self.due_by_group = Counter(dict(due or ()))
-            return self.left is None or self.left > 0
-        return True
-
-    def call(self, name: str, wanted: str | None, now: float) -> "Call":
-        """Launch a call to the next contact, of the wanted group if one is due."""
-        if self.people is not None:
-            group, fate = self.people.call(now, wanted)
-            return Call(name, self, group, fate, now)
-        group = self.take(wanted)
-        return Call(name, self, group, self.fate(group, now), now)
-
-    def take(self, wanted: str | None) -> str:
-        """Take a contact off the list, of the wanted group if one is due."""
-        if self.left is not None:
-            self.left -= 1
-        if not self.shape.groups:
-            return ""
-        if wanted is not None and self.due_by_group[wanted]:
-            self.due.remove(wanted)
-            group = wanted
-        else:
-            group = self.due.popleft()
-        self.due_by_group[group] -= 1
-        self.refill()
-        return group
-
-    def fate(self, group: str, now: float) -> Fate:
-        """Draw what will become of the next call to this group: always eight numbers."""
-        world, chance = self.centre.world, self.fates[group]
-        answers = chance.random() < self.shape.answers(now) * self.factors.get(group, 1.0)
-        rings = world.ring.draw(chance)
-        fails_fast, fast = chance.random() < world.fast_share, chance.uniform(*world.fast)
-        machine, detected = chance.random() < world.machines, chance.random()
-        talk, wrap_up = world.talk.draw(chance), world.wrap_up.draw(chance)
-        if machine:
-            talk = world.machine_talk.mean * (0.5 + detected)
-        if not answers:
-            rings = fast if fails_fast else world.ring_out
-        return Fate(answers, rings, machine, detected, talk, wrap_up)
-
-    # what the pacer hears -----------------------------------------------------------------------------
-
-    def tell(self, kind: Happened, call: str = "", agent: str = "", group: str = "") -> None:
-        self.pacer.observe(PaceEvent(kind, self.centre.clock(), call, agent, group))
-
-    def budget(self) -> Budget:
-        lost, met = self.shape.spent
-        return Budget(lost + self.result.abandoned_all, met + self.result.met_all, self.centre.world.ceiling, "the day")
 
 
 class Centre:
@@ -169,7 +40,8 @@ class Centre:
         self.now, self._events, self._calls = 0.0, 0, 0
         self._agenda: list[tuple[float, int, Callable[..., None], tuple[object, ...]]] = []
         self.desks = [
-            Desk(self, shape, pacer, n) for n, (shape, pacer) in enumerate(zip(world.campaigns, pacers, strict=True))
+            Desk(shape, pacer, n, world=world, seed=seed, clock=self.clock)
+            for n, (shape, pacer) in enumerate(zip(world.campaigns, pacers, strict=True))
         ]
         self.day.campaigns = [desk.result for desk in self.desks]
         self.idle: deque[Agent] = deque(self._team())
