@@ -67,7 +67,7 @@ def database(given: argparse.Namespace) -> Iterator[Database]:
                 admin.execute(f'DROP DATABASE "{name}" WITH (FORCE)')
 
 
-def write(figures: list[dict[str, Any]], given: argparse.Namespace) -> None:
+def write(figures: Any, given: argparse.Namespace) -> None:
     """Write the figures where they are wanted, if anywhere."""
     if given.json:
         given.json.write_text(json.dumps(figures, indent=2) + "\n", "utf-8")

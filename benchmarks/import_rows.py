@@ -1,6 +1,6 @@
 """How fast is a list imported, and what would the database alone need? Ceiling and product in one run.
 
-    python benchmarks/import_rows.py --database-url postgresql://... [--rows 100000] [--kind callbacks] [--json FILE]
+    python benchmarks/import_rows.py [--database-url postgresql://...] [--rows 100000] [--kind callbacks] [--json FILE]
 
 The file is made first and is dirty: two columns of numbers in five notations, 8 % refused, 2 % repeats, accents, custom
 columns. Then the waterfall of `dialer why` and the undo of the import are timed. The ceiling is COPY of the same
@@ -8,23 +8,19 @@ accepted rows, as finished text, into the same table, empty as the import found 
 """
 
 import argparse
-import json
 import os
 import random
 import resource
-import sys
 import tempfile
 import time
-import uuid
 from datetime import UTC, datetime
 from pathlib import Path
 
+import _database
 import psycopg
-from sqlalchemy.engine import make_url
 from sqlalchemy.orm import Session, sessionmaker
 
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
-sys.path = [place for place in sys.path if Path(place or ".").resolve() != Path(__file__).resolve().parent]
+_database.product_first()
 
 NOW = datetime(2026, 3, 2, 9, 0, tzinfo=UTC)
 BAD = ("3.93E+11", "", "112", "899123456", "06 12", "ask Mario", "612345678", "06 1234567 int. 3")
@@ -72,41 +68,29 @@ def _number(chance: random.Random, repeats: list[str], bad: float = 0.08, again:
 
 
 def main() -> None:
-    arguments = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    arguments.add_argument("--database-url", default=os.environ.get("DIALER_TEST_DATABASE_URL", ""))
+    arguments = _database.parser(__doc__)
     arguments.add_argument("--rows", type=int, default=100_000)
     arguments.add_argument("--kind", choices=("contacts", "callbacks"), default="contacts")
     arguments.add_argument("--seed", type=int, default=1)
-    arguments.add_argument("--json", type=Path)
     given = arguments.parse_args()
-    if not given.database_url:
-        arguments.error("name a PostgreSQL server: --database-url postgresql://user@host/postgres")
-    name = f"bench_{uuid.uuid4().hex[:10]}"
-    plain = make_url(given.database_url).set(drivername="postgresql")
-    with psycopg.connect(plain.render_as_string(hide_password=False), autocommit=True) as admin:
-        admin.execute(f'CREATE DATABASE "{name}"')
-        try:
-            url = plain.set(database=name).render_as_string(hide_password=False)
-            with tempfile.TemporaryDirectory() as folder:
-                figures = measure(url, Path(folder), given)
-        finally:
-            admin.execute(f'DROP DATABASE "{name}" WITH (FORCE)')
+    with _database.database(given) as made, tempfile.TemporaryDirectory() as folder:
+        if not made.new:
+            arguments.error(f"database {given.keep} is there already: this one wants to be alone in its own")
+        figures = measure(made.url, Path(folder), given)
     for label, value in figures.items():
         print(f"{label:28} {value}")
-    if given.json:
-        given.json.write_text(json.dumps(figures, indent=2) + "\n", "utf-8")
+    _database.write(figures, given)
 
 
 def measure(url: str, folder: Path, given: argparse.Namespace) -> dict[str, object]:
     """Import the file, then copy its accepted rows by COPY alone."""
-    from campaigns import importing, periods, schema
+    from campaigns import importing, periods
     from campaigns.db import engine_for, session_factory
     from campaigns.models import Campaign
 
     file = folder / "rows.csv"
     write_file(file, given.rows, given.kind, given.seed)
     engine = engine_for(url)
-    schema.upgrade(engine)
     sessions = session_factory(engine)
     before = _peak_mib()
     with sessions() as session, session.begin():

@@ -1,6 +1,6 @@
 """How many events a second one web process logs durably, and whether one is lost when it is killed.
 
-    python benchmarks/receiver.py --database-url postgresql://dialer@127.0.0.1:5432/postgres
+    python benchmarks/receiver.py [--database-url postgresql://...] [--rounds 3] [--kills 5] [--json FILE]
 
 The server, the load generator and PostgreSQL share this machine. Four figures are taken in turn, several times:
 the receiver as fast as it answers; the event log alone (the same group commit without HTTP); the receiver at a
@@ -9,7 +9,6 @@ insert). Then the server is killed with SIGKILL in the middle of the load, and e
 looked for in the table.
 """
 
-import argparse
 import asyncio
 import json
 import os
@@ -20,17 +19,16 @@ import subprocess
 import sys
 import tempfile
 import time
-import uuid
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import _database
 import psycopg
 import uvloop
 from sqlalchemy.engine import make_url
 
-from campaigns import schema
 from campaigns.db import engine_for, session_factory
 from campaigns.event_log import EventLog, RawEvent, connection_string
 from dialer.pbx.base import Payload
@@ -289,20 +287,20 @@ def killed(database: str, connections: int, after: int) -> dict[str, Any]:
 
 
 def missing(database: str, answered: Sequence[int]) -> set[int]:
-    with psycopg.connect(plain(database)) as connection:
+    with psycopg.connect(database) as connection:
         logged = {row[0] for row in connection.execute("SELECT call_id::bigint FROM logged_events")}
     return set(answered) - logged
 
 
 def count(database: str) -> int:
-    with psycopg.connect(plain(database)) as connection:
+    with psycopg.connect(database) as connection:
         row = connection.execute("SELECT count(*) FROM logged_events").fetchone()
         assert row is not None
         return int(row[0])
 
 
 def empty(database: str) -> None:
-    with psycopg.connect(plain(database), autocommit=True) as connection:
+    with psycopg.connect(database, autocommit=True) as connection:
         connection.execute("TRUNCATE logged_events")
 
 
@@ -330,41 +328,26 @@ def wait_for_port(port: int, process: subprocess.Popen[bytes]) -> None:
     raise SystemExit("the server did not start")
 
 
-def plain(url: str) -> str:
-    return make_url(url).set(drivername="postgresql").render_as_string(hide_password=False)
-
-
-@contextmanager
-def own_database(url: str) -> Iterator[str]:
-    name = f"bench_{uuid.uuid4().hex[:12]}"
-    with psycopg.connect(plain(url), autocommit=True) as admin:
+def must_be_durable(url: str) -> None:
+    with psycopg.connect(url) as connection:
         for setting in ("fsync", "synchronous_commit"):
-            row = admin.execute(f"SHOW {setting}").fetchone()
+            row = connection.execute(f"SHOW {setting}").fetchone()
             if row is None or row[0] != "on":
                 raise SystemExit(f"{setting} is not on at {make_url(url).host}: the figures would mean nothing")
-        admin.execute(f'CREATE DATABASE "{name}"')
-        try:
-            database = make_url(url).set(database=name).render_as_string(hide_password=False)
-            engine = engine_for(database)
-            schema.upgrade(engine)
-            engine.dispose()
-            yield database
-        finally:
-            admin.execute(f'DROP DATABASE "{name}" WITH (FORCE)')
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--database-url", required=True, help="a PostgreSQL server; a database of our own is made")
+    parser = _database.parser(__doc__)
     parser.add_argument("--connections", type=int, default=64)
     parser.add_argument("--seconds", type=float, default=8.0)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--rate", type=float, default=500.0, help="events/s of the steady run")
     parser.add_argument("--kills", type=int, default=5)
-    parser.add_argument("--json", type=Path, help="write every figure here")
     options = parser.parse_args()
     figures: dict[str, Any] = {"connections": options.connections, "rounds": [], "kills": []}
-    with own_database(options.database_url) as database:
+    with _database.database(options) as made:
+        database = made.url
+        must_be_durable(database)
         for _ in range(options.rounds):
             row = {
                 "receiver": receiver(database, options.connections, options.seconds),
@@ -380,8 +363,7 @@ def main() -> None:
             result = killed(database, options.connections, 1000 + 1777 * at)
             figures["kills"].append(result)
             print(f"kill -9      {result}", flush=True)
-    if options.json:
-        options.json.write_text(json.dumps(figures, indent=1) + "\n")
+    _database.write(figures, options)
 
 
 if __name__ == "__main__":
