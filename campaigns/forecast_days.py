@@ -10,7 +10,7 @@ from statistics import mean
 from campaigns.calling_hours import open_spans
 from campaigns.forecasting import Outlook
 from campaigns.forecasts import CHECKED, Expected, Finish, Foretold
-from campaigns.pace_replay import InForce
+from campaigns.pace_in_force import InForce
 from dialer.simulation import Centre
 from dialer.simulation.figures import Figures, foreseen, quantile
 from dialer.simulation.listed import ListedDay

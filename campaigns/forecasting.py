@@ -16,12 +16,12 @@ from zoneinfo import ZoneInfo
 from sqlalchemy import func, select, text
 from sqlalchemy.orm import Session
 
-from campaigns import capping, dispositions, pace_records, planning, pools
+from campaigns import capping, dispositions, pace_in_force, pace_records, planning, pools
 from campaigns.calling_hours import FAR, open_spans, opens
 from campaigns.campaign_values import usual_time_zone
 from campaigns.models import Agent, Campaign, CampaignAgent, PbxStatus
 from campaigns.pace_explain import zone_of
-from campaigns.pace_records import Rules
+from campaigns.pace_in_force import Rules
 from dialer.abandonment import rule_pack
 from dialer.calls import CallState
 from dialer.errors import BadInput, NotFound
@@ -110,7 +110,7 @@ def gather(
         campaign.max_lines,
     )
     listed = Listed(contacts, lessons, _coming_back(session, campaign, calling, zone, starts))
-    spent = pace_records.spent_before(session, campaign, now)
+    spent = pace_in_force.spent_before(session, campaign, now)
     world = World(
         agents=team,
         campaigns=(Campaigning(campaign.name, people=listed, dials=dials, spent=spent),),

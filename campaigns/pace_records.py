@@ -1,22 +1,21 @@
-"""What the rows know of a stretch of calling: the calls, the agents' time, the decisions, and what came of it all.
+"""What the rows know of a stretch of calling: the calls, the agents' time, and what came of it all.
 
-Read-only. Everything is counted from rows; replays, forecasts and their checks read the same ones.
+Read-only. Everything is counted from rows; replays, forecasts and their checks read the same ones. What the decisions
+of that time tell is in `pace_in_force`.
 """
 
 from bisect import bisect_left
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, fields, replace
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from statistics import median
-from typing import Any
 
 from sqlalchemy import text
 from sqlalchemy.orm import Session
 
 from campaigns.models import Campaign
-from campaigns.pace_explain import HELD
 from dialer.calls import CallState
-from dialer.pacing import Goals, Happened, PaceEvent, events_of_call
+from dialer.pacing import Happened, PaceEvent, events_of_call
 from dialer.pacing.answers import Chance
 from dialer.retries import NEVER_RANG
 from dialer.simulation.figures import Figures
@@ -59,18 +58,6 @@ _SPANS = text(
     UNION ALL
     SELECT id, state, campaign_id, since, CAST(:now AS timestamptz) FROM mine WHERE since < :until
     ORDER BY 1, 4, 5
-    """
-)
-_DECISIONS = text(
-    """
-    SELECT decided_at, until_at, ticks, limits ->> 'mode' AS mode, CAST(snapshot ->> 'ceiling' AS float) AS ceiling,
-           snapshot -> 'goals' AS goals, CAST(snapshot ->> 'max_lines' AS int) AS max_lines,
-           coalesce(limits -> 'bound_by', '[]'::jsonb) ?| ARRAY['contacts', 'pbx'] AS shut,
-           CAST(snapshot ->> 'free_lines' AS int) + coalesce(CAST(snapshot ->> 'waiting' AS int), 0)
-             + coalesce(jsonb_array_length(snapshot -> 'ringing'), 0)
-             + coalesce(jsonb_array_length(snapshot -> 'talking'), 0) AS lines
-    FROM pace_decisions WHERE campaign_id = :campaign_id AND decided_at >= :since AND decided_at < :until
-    ORDER BY decided_at, id
     """
 )
 
@@ -142,28 +129,6 @@ class Span:
     until: datetime
 
 
-@dataclass(frozen=True, slots=True)
-class Rules:
-    """What held for the pace from a moment on."""
-
-    since: datetime
-    mode: str
-    ceiling: float
-    goals: Goals
-    max_lines: int | None
-
-
-@dataclass(frozen=True, slots=True)
-class Decided:
-    """What the decisions of a stretch of time tell of its conditions."""
-
-    rules: list[Rules]
-    dials: Curve | None  # whether anything could be dialled, by seconds from the beginning
-    lines: int | None  # of the PBX, for this campaign
-    tick: float | None  # seconds between two decisions
-    rows: int = 0
-
-
 def calls(session: Session, campaign: Campaign, since: datetime, until: datetime) -> list[Call]:
     """The calls ordered in [since, until)."""
     given = {"campaign_id": campaign.id, "since": since, "until": until}
@@ -198,7 +163,7 @@ def staffing(told: Iterable[Span], since: datetime, until: datetime) -> Curve:
     """How many agents were at work, by seconds from `since`."""
     changes: dict[float, int] = {0.0: 0}
     for begins, ends in _at_work(told):
-        begin, end = _offset(begins, since), _offset(min(ends, until), since)
+        begin, end = seconds_after(begins, since), seconds_after(min(ends, until), since)
         if end > begin:
             changes[begin] = changes.get(begin, 0) + 1
             changes[end] = changes.get(end, 0) - 1
@@ -224,7 +189,8 @@ def _at_work(told: Iterable[Span]) -> list[tuple[datetime, datetime]]:
     return [(begins, ends) for _, begins, ends in found]
 
 
-def _offset(at: datetime, since: datetime) -> float:
+def seconds_after(at: datetime, since: datetime) -> float:
+    """Return how many seconds after `since` it is, never less than none: how the virtual world tells the time."""
     return max(0.0, round((at - since).total_seconds(), 1))
 
 
@@ -263,7 +229,7 @@ def most_lines(made: Sequence[Call], since: datetime, until: datetime) -> tuple[
     for call in made:
         begin, end = call.ordered_at, call.over_at or until
         if end > since and begin < until:
-            changes += [(_offset(begin, since), 1), (_offset(min(end, until), since), -1)]
+            changes += [(seconds_after(begin, since), 1), (seconds_after(min(end, until), since), -1)]
     if not changes:
         return None
     length: dict[int, float] = {}
@@ -362,67 +328,3 @@ def patience(made: Sequence[Call], campaign: Campaign) -> float:
         if call.message_at is not None and call.answered_at is not None
     ]
     return min(campaign.answer_limit, max(0.1, median(took))) if took else campaign.answer_limit
-
-
-def decided(session: Session, campaign: Campaign, since: datetime, until: datetime) -> Decided:
-    """Read what the decisions tell: the rules in force, when anything could be dialled, lines and ticks."""
-    given = {"campaign_id": campaign.id, "since": since, "until": until}
-    rows = session.execute(_DECISIONS, given).all()
-    now_in_force = Rules(since, campaign.mode, campaign.max_abandonment, Goals(), campaign.max_lines)
-    if not rows:
-        return Decided([now_in_force], None, campaign.max_lines, None)
-    rules: list[Rules] = []
-    for row in rows:
-        rule = Rules(
-            row.decided_at if rules else since,
-            row.mode or campaign.mode,
-            campaign.max_abandonment if row.ceiling is None else row.ceiling,
-            _goals(row.goals),
-            row.max_lines,
-        )
-        if not rules or replace(rule, since=rules[-1].since) != rules[-1]:
-            rules.append(rule)
-    ticked = sum(row.ticks - 1 for row in rows)
-    lasted = sum((row.until_at - row.decided_at).total_seconds() for row in rows if row.ticks > 1)
-    lines = [row.lines for row in rows if row.lines is not None]
-    return Decided(
-        rules,
-        _dialling(rows, since),
-        round(median(lines)) if lines else None,
-        lasted / ticked if ticked and lasted else None,
-        len(rows),
-    )
-
-
-def _goals(stored: Mapping[str, Any] | None) -> Goals:
-    known = {each.name for each in fields(Goals)}
-    return Goals(**{name: value for name, value in (stored or {}).items() if name in known})
-
-
-def _dialling(rows: Sequence[Any], since: datetime) -> Curve:
-    """Whether something could be dialled: a decision is made at every tick while a campaign runs."""
-    points: list[tuple[float, float]] = [(0.0, 0.0)]
-
-    def point(at: datetime, value: float) -> None:
-        if points[-1][1] != value:
-            points.append((_offset(at, since), value))
-
-    for row, following in zip(rows, [*rows[1:], None], strict=True):
-        point(row.decided_at, 0.0 if row.shut else 1.0)
-        last = max(row.decided_at, row.until_at)
-        if following is None or following.decided_at - last > HELD:
-            point(last + timedelta(seconds=1), 0.0)
-    return Curve(tuple(points))
-
-
-def spent_before(session: Session, campaign: Campaign, at: datetime) -> tuple[int, int]:
-    """D and L of the window as the decision before `at` saw them; nothing when there is none of about that time."""
-    row = session.execute(
-        text(
-            "SELECT CAST(snapshot ->> 'abandoned' AS int) AS lost, CAST(snapshot ->> 'met' AS int) AS met "
-            "FROM pace_decisions WHERE campaign_id = :campaign_id AND decided_at <= :at "
-            "AND decided_at > CAST(:at AS timestamptz) - interval '1 day' ORDER BY decided_at DESC LIMIT 1"
-        ),
-        {"campaign_id": campaign.id, "at": at},
-    ).one_or_none()
-    return (row.lost or 0, row.met or 0) if row is not None else (0, 0)

@@ -13,7 +13,8 @@ from campaigns.cli.params import NOTHING, Duration, Lines, ModeOfDialling, OrNot
 from campaigns.cli.tree import Command
 
 if TYPE_CHECKING:
-    from campaigns.pace_replay import Changes, OpenLoop, Replayed, StoredDay
+    from campaigns.pace_replay import Changes, OpenLoop, Replayed
+    from campaigns.pace_stored import StoredDay
 
 _TABLE = ("utilisation", "occupancy", "mean_wait", "calls", "met", "abandoned", "abandonment")
 _ERRORS = ("utilisation", "occupancy", "abandonment", "mean_wait", "calls")
@@ -70,7 +71,7 @@ def replay(
     called and nothing is changed. The replay of what was stands beside what was: that difference is the replay's own
     error, and less than it should not be believed.
     """
-    from campaigns import lifecycle, pace_explain, pace_replay
+    from campaigns import lifecycle, pace_explain, pace_replay, pace_stored
     from campaigns.cli.simulate import days_counted, within
     from campaigns.db import database_now
     from dialer.pacing import Staleness, pacer_for
@@ -91,7 +92,7 @@ def replay(
         zone = pace_explain.zone_of(found)
         timing = app.settings.timing
         staleness = Staleness(presence_stale=timing.presence_stale, presence_dead=timing.presence_dead)
-        day = pace_replay.read(
+        day = pace_stored.read(
             session,
             found,
             since.at(now, zone),

@@ -9,10 +9,11 @@ import pytest
 from sqlalchemy import delete, update
 from sqlalchemy.orm import Session
 
-from campaigns import pace_records, pace_replay
+from campaigns import pace_records, pace_replay, pace_stored
 from campaigns.models import Attempt, Campaign, Ledger, PaceDecision
 from campaigns.pace_records import Span
-from campaigns.pace_replay import Changes, Replayed, StoredDay
+from campaigns.pace_replay import Changes, Replayed
+from campaigns.pace_stored import StoredDay
 from dialer.calls import CallState
 from dialer.errors import BadInput, NotFound
 from dialer.simulation import Campaigning, Curve, Day, LogNormal, World
@@ -38,7 +39,7 @@ def lived(session: Session, world: World = WORLD, **values: Any) -> tuple[Campai
 
 
 def read(session: Session, campaign: Campaign, since: datetime = SINCE, until: datetime = UNTIL) -> StoredDay:
-    stored = pace_replay.read(session, campaign, since, until, now=LATER)
+    stored = pace_stored.read(session, campaign, since, until, now=LATER)
     session.commit()  # no transaction stands open while days go by
     return stored
 
