@@ -16,7 +16,7 @@ from zoneinfo import ZoneInfo
 from sqlalchemy import func, select, text
 from sqlalchemy.orm import Session
 
-from campaigns import capping, dispositions, pace_in_force, pace_records, planning, pools
+from campaigns import capping, dispositions, pace_in_force, pace_records, planning, pools, stored_gateways
 from campaigns.calling_hours import FAR, open_spans, opens
 from campaigns.campaign_values import usual_time_zone
 from campaigns.models import Agent, Campaign, CampaignAgent, PbxStatus
@@ -242,7 +242,7 @@ def _lines(session: Session, campaign: Campaign) -> int | None:
     gateways = [
         one for kept in session.scalars(select(PbxStatus).where(PbxStatus.pbx.in_(called_on))) for one in kept.gateways
     ]
-    return sum(one["lines"] for one in gateways if one.get("enabled") and one.get("registered")) or None
+    return stored_gateways.lines(gateways)[0] or None
 
 
 def _inputs(

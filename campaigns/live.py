@@ -13,7 +13,7 @@ from typing import Any
 from sqlalchemy import select, text
 from sqlalchemy.orm import Session
 
-from campaigns import lifecycle, pools_view
+from campaigns import lifecycle, pools_view, stored_gateways
 from campaigns.callbacks_view import Waiting, waiting
 from campaigns.campaign_values import usual_time_zone
 from campaigns.models import Campaign, PbxStatus, ProcessBeat
@@ -341,9 +341,7 @@ def _pbxes(session: Session, now: datetime) -> dict[str, PbxLive]:
 
 
 def _lines(pbx: PbxLive | None, limit: int | None) -> Lines:
-    usable = [g for g in pbx.gateways if g.get("enabled") and g.get("registered")] if pbx else []
-    total = sum(int(gateway.get("lines", 0)) for gateway in usable)
-    busy = sum(int(gateway.get("busy_lines", 0)) for gateway in usable)
+    total, busy = stored_gateways.lines(pbx.gateways if pbx else None)
     return Lines(total=total, busy=busy, free=max(0, total - busy), limit=limit, age=pbx.age if pbx else None)
 
 

@@ -8,7 +8,7 @@ from typing import Any
 from sqlalchemy import text
 from sqlalchemy.orm import Session
 
-from campaigns import sharing
+from campaigns import sharing, stored_gateways
 from campaigns.gate import Lines
 from campaigns.pace_calls import ON_THE_WAY, Call
 from campaigns.sharing import Other
@@ -172,8 +172,8 @@ class View:
     def lines(self, allowed: Sequence[str]) -> Lines:
         """Free lines by gateway: what the PBX counted, less what was sent since and what is about to be."""
         free: dict[str, int] = {}
-        for gateway in self.gateways:
-            if gateway["enabled"] and gateway["registered"] and (not allowed or gateway["id"] in allowed):
+        for gateway in stored_gateways.usable(self.gateways):
+            if not allowed or gateway["id"] in allowed:
                 uncounted = sum(self._uncounted(name, sent) for name, sent in self._ours() if name == gateway["id"])
                 free[gateway["id"]] = max(0, gateway["lines"] - gateway["busy_lines"] - uncounted)
         return Lines(free, pbx=self.pbx)

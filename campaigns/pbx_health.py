@@ -11,6 +11,7 @@ from typing import Any
 from sqlalchemy import text
 from sqlalchemy.orm import Session
 
+from campaigns import stored_gateways
 from dialer.pools import Outage
 from dialer.settings import TimingSettings
 
@@ -62,7 +63,7 @@ def note(session: Session, pbx: str, trouble: str, *, now: datetime, timing: Tim
 
 def of_a_good_read(session: Session, pbx: str, gateways: Sequence[Mapping[str, Any]], now: datetime) -> str:
     """Say what keeps a PBX that answers from being called on; empty when nothing does."""
-    if not any(one["enabled"] and one["registered"] for one in gateways):
+    if not stored_gateways.usable(gateways):
         return "no gateway of it is enabled and registered"
     last = list(session.scalars(_LAST_ORDERS, {"pbx": pbx, "now": now, "most": REFUSED_IN_A_ROW}))
     if len(last) == REFUSED_IN_A_ROW and set(last) == {"refused"}:

@@ -62,8 +62,8 @@ def poll(application: Application, name: str, tellers: set[int] | None = None) -
                 where=(PbxStatus.read_at.is_(None)) | (PbxStatus.read_at < asked_at),
             )
         )
-        usable = _usable(application, name, values["gateways"])
-        trouble = pbx_health.of_a_good_read(session, name, usable, now)
+        allowed = _allowed(application, name, values["gateways"])
+        trouble = pbx_health.of_a_good_read(session, name, allowed, now)
         pbx_health.note(session, name, trouble, now=now, timing=application.settings.timing)
         roster.refresh_groups(session, name, users)
         if Feature.PRESENCE not in pbx.features:
@@ -129,7 +129,7 @@ def watch_wrap_ups(application: Application, name: str, tellers: set[int] | None
     return True
 
 
-def _usable(application: Application, name: str, gateways: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+def _allowed(application: Application, name: str, gateways: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
     """The gateways that the settings let us use."""
     known = application.settings.pbx.get(name)
     named = {str(gateway) for gateway in known.gateways} if known else set()

@@ -8,6 +8,8 @@ from typing import Any
 from sqlalchemy import text
 from sqlalchemy.orm import Session
 
+from campaigns import stored_gateways
+
 
 @dataclass(frozen=True, slots=True)
 class PbxPart:
@@ -60,14 +62,13 @@ def parts(session: Session, ids: Sequence[int], now: datetime) -> dict[int, list
     found: dict[int, list[PbxPart]] = {}
     for row in session.execute(_PARTS, {"ids": list(ids), "now": now}):
         state, why, since = _health(row)
-        usable = [one for one in row.gateways or [] if one["enabled"] and one["registered"]]
+        lines, busy = stored_gateways.lines(row.gateways)
         if row.role == "removed" and not row.calls:
             continue  # nothing of it goes on
         found.setdefault(row.campaign_id, []).append(
             PbxPart(
                 pbx=row.pbx, role=row.role, state=state, why=why, since=since, agents=row.agents or {},
-                calls=row.calls, lines=sum(int(one["lines"]) for one in usable),
-                busy=sum(int(one["busy_lines"]) for one in usable),
+                calls=row.calls, lines=lines, busy=busy,
                 age=round(max(0.0, (now - row.read_at).total_seconds()), 3) if row.read_at else None,
                 pace=row.pace or "",
             )

@@ -11,7 +11,7 @@ from typing import Any
 from sqlalchemy import select, text
 from sqlalchemy.orm import Session
 
-from campaigns import callbacks, caller_ids, judging, pools
+from campaigns import callbacks, caller_ids, judging, pools, stored_gateways
 from campaigns.db import MOST_ID
 from campaigns.judging import Known
 from campaigns.models import Attempt, Campaign, Contact, ContactList, Offer
@@ -182,7 +182,7 @@ def _of_pbx(session: Session, pbx: str, *, running: bool, several: bool, now: da
     ).one_or_none()
     if several and status is not None and status.back_since is not None:
         found.append(f"PBX {pbx} is back since {status.back_since:%H:%M:%S} UTC after {status.out_why}: watched first")
-    usable = [one for one in (status.gateways if status else []) if one["enabled"] and one["registered"]]
+    usable = stored_gateways.usable(status.gateways if status else None)
     if status is not None and status.read_at is not None and not usable and not status.trouble:
         no_line = f"no gateway of PBX {pbx} is enabled and registered, so there is no line to call on"
         found.append(f"{no_line}: `dialer pbx check {pbx}` names them")
