@@ -33,6 +33,7 @@ from campaigns.web.metrics import WebMetrics
 from campaigns.web.pages import pages_router
 from campaigns.web.pages_callbacks import callbacks_pages
 from campaigns.web.pages_lists import lists_pages
+from campaigns.web.pages_uploads import uploads_pages
 from campaigns.web.pages_why import why_pages
 from campaigns.web.ringing import Ringer
 from campaigns.web.stream import LiveStream
@@ -118,6 +119,7 @@ def create_app(
     app.include_router(templates_api(application, access))
     app.include_router(callbacks_api(application, access))
     app.include_router(dispositions_api(application, access))
+    app.include_router(uploads_pages(desk, access, forgery))  # before the next, to which /lists/upload is an import
     app.include_router(lists_pages(desk, access, forgery))
     app.include_router(callbacks_pages(application))
     app.include_router(why_api(application))

@@ -1,44 +1,44 @@
-"""The pages of a campaign's lists: what was imported, and how a file becomes a list in three steps."""
+"""The pages of a campaign's lists: what was imported, what came of it, taken back or taken out."""
 
 from contextlib import suppress
+from functools import partial
 from typing import Annotated, Any
 from urllib.parse import quote
 
-from fastapi import APIRouter, Path, Query, Request
+from fastapi import APIRouter, Path, Request
 from starlette.concurrency import run_in_threadpool
-from starlette.responses import FileResponse, RedirectResponse, Response
+from starlette.responses import FileResponse, Response
 
-from campaigns import import_columns, import_templates, lists_view
-from campaigns.import_preview import Column, Preview
-from campaigns.import_reading import DELIMITERS
-from campaigns.import_repeats import MERGE, UPDATE
+from campaigns import lists_view
 from campaigns.lists_view import ListRow
 from campaigns.web import forms
 from campaigns.web.access import Access
 from campaigns.web.forgery import Forgery
 from campaigns.web.lists_desk import ListsDesk
 from campaigns.web.templating import templates
-from campaigns.web.upload_form import Chosen
-from dialer.errors import AlreadyThere, BadInput, NotFound
+from dialer.errors import BadInput, NotFound
 
 ImportId = Annotated[int, Path(ge=1, lt=2**63)]
-_LOOKED_AT = 10_000
-_DIFFERENCES = 200
+
+
+def page(
+    forgery: Forgery, request: Request, template: str, campaign: str, status: int = 200, **context: Any
+) -> Response:
+    """Return a page of a campaign's lists."""
+    base = f"/campaigns/{quote(campaign)}"
+    context |= {"name": campaign, "base": base, "csrf": forgery.token(request.scope), "here": "lists"}
+    return templates.TemplateResponse(request, template, context, status_code=status)
 
 
 def lists_pages(desk: ListsDesk, access: Access, forgery: Forgery) -> APIRouter:
-    """Return the routes a browser opens for lists."""
+    """Return the routes a browser opens for what was imported."""
     router = APIRouter(prefix="/campaigns/{name}", include_in_schema=False)
-
-    def page(request: Request, template: str, campaign: str, status: int = 200, **context: Any) -> Response:
-        base = f"/campaigns/{quote(campaign)}"
-        context |= {"name": campaign, "base": base, "csrf": forgery.token(request.scope), "here": "lists"}
-        return templates.TemplateResponse(request, template, context, status_code=status)
+    page_of = partial(page, forgery)
 
     @router.get("/lists")
     def lists(request: Request, name: str) -> Response:
         campaign, rows = desk.rows(name)
-        return page(request, "lists.html", campaign.name, rows=rows, most=200)
+        return page_of(request, "lists.html", campaign.name, rows=rows, most=200)
 
     @router.post("/lists/export", max_body_size=forms.BODY)
     async def export(request: Request, name: str) -> Response:
@@ -48,94 +48,6 @@ def lists_pages(desk: ListsDesk, access: Access, forgery: Forgery) -> APIRouter:
         return await run_in_threadpool(
             desk.export, name, import_id=import_id, everything=False, who=access.who(request.scope)
         )
-
-    # A file ---------------------------------------------------------------------------------------------------
-
-    @router.get("/lists/upload")
-    def choose(request: Request, name: str) -> Response:
-        return page(request, "upload.html", desk.campaign(name).name, limit=desk.receiver.limit)
-
-    @router.post("/lists/upload")
-    async def upload(request: Request, name: str) -> Response:
-        try:
-            kept, fields = await desk.receive(
-                request, name, who=access.who(request.scope), file_name="",
-                trusted=lambda given: forgery.knows(request.scope, given),
-            )  # fmt: skip
-        except BadInput as exc:
-            campaign = await run_in_threadpool(desk.campaign, name)
-            return page(request, "upload.html", campaign.name, status=400, limit=desk.receiver.limit, trouble=str(exc))
-        return RedirectResponse(f"/campaigns/{quote(name)}/uploads/{kept.id}?{Chosen.of(fields).query()}", 303)
-
-    def check(request: Request, name: str, upload: str, chosen: Chosen, **more: Any) -> Response:
-        campaign = desk.campaign(name)
-        kept = desk.upload(name, upload)
-        with desk.application.transaction() as session:
-            known = [one.name for one in import_templates.listed(session)]
-            earlier = [row for row in lists_view.list_rows(session, campaign, most=20) if _comparable(row)]
-        trouble, made, likely = "", None, None
-        try:
-            made = desk.preview(name, upload, chosen.options, kind=chosen.kind, most=_LOOKED_AT, shown=8)
-            trouble = made.trouble
-            likely = _likely(made) if trouble else None
-        except (BadInput, NotFound) as exc:
-            trouble = str(exc)
-        return page(
-            request, "check.html", campaign.name, upload=kept, chosen=chosen, made=made, trouble=trouble,
-            likely=likely, likely_query=chosen.with_column(likely.name, "phone").query() if likely else "",
-            verdict=_verdict(made, trouble, chosen), fields=import_columns.choices(chosen.kind), known=known,
-            earlier=earlier,
-            delimiter=DELIMITERS.get(made.delimiter, made.delimiter) if made else "", **more,
-        )  # fmt: skip
-
-    @router.get("/uploads/{upload}")
-    def look(request: Request, name: str, upload: str) -> Response:
-        return check(request, name, upload, Chosen.of(_clean(request)))
-
-    @router.post("/uploads/{upload}", max_body_size=forms.BODY)
-    async def go_on(request: Request, name: str, upload: str) -> Response:
-        fields = await forms.read(request, forgery)
-        chosen, wanted = Chosen.of(fields), fields.get("do", "look")
-        here = f"/campaigns/{quote(name)}"
-        if wanted == "throw":
-            await run_in_threadpool(desk.throw_away, name, upload)
-            return RedirectResponse(f"{here}/lists", 303)
-        if wanted not in ("import", "dry"):
-            return RedirectResponse(f"{here}/uploads/{quote(upload)}?{chosen.query()}", 303)
-        more = {"dry_run": wanted == "dry", "force": fields.get("force") == "yes"}
-        try:
-            row = await run_in_threadpool(
-                desk.begin, name, upload, lambda session: chosen.options(session, **more), kind=chosen.kind,
-                who=access.who(request.scope),
-            )  # fmt: skip
-        except BadInput as exc:
-            again = isinstance(exc, AlreadyThere)
-            return await run_in_threadpool(check, request, name, upload, chosen, refused=str(exc), again=again)
-        return RedirectResponse(f"{here}/lists/{row.import_id}", 303)
-
-    @router.get("/uploads/{upload}/diff")
-    def diff(
-        request: Request, name: str, upload: str, import_id: Annotated[int | None, Query(alias="import")] = None
-    ) -> Response:
-        chosen = Chosen.of(_clean(request))
-        kept = desk.upload(name, upload)
-        made, trouble = None, ""
-        try:
-            made = desk.compare(name, upload, chosen.options, import_id=import_id, most=_DIFFERENCES)
-        except (BadInput, NotFound) as exc:
-            trouble = str(exc)
-        campaign = desk.campaign(name).name
-        return page(
-            request, "diff.html", campaign, upload=kept, chosen=chosen, made=made, trouble=trouble, import_id=import_id
-        )
-
-    @router.get("/uploads/{upload}/diff.csv")
-    def differences(
-        request: Request, name: str, upload: str, import_id: Annotated[int | None, Query(alias="import")] = None
-    ) -> FileResponse:
-        return desk.differences(name, upload, Chosen.of(_clean(request)).options, import_id=import_id)
-
-    # An import ------------------------------------------------------------------------------------------------
 
     def shown(request: Request, row: ListRow, template: str = "import.html", **more: Any) -> Response:
         reasons: Any = ()
@@ -147,7 +59,7 @@ def lists_pages(desk: ListsDesk, access: Access, forgery: Forgery) -> APIRouter:
         if row.remarks_file is not None:
             with suppress(NotFound, OSError):
                 more["remarks"] = lists_view.reasons(lists_view.remarks_path(row), most=12)
-        return page(request, template, row.campaign, row=row, reasons=reasons, **more)
+        return page_of(request, template, row.campaign, row=row, reasons=reasons, **more)
 
     @router.get("/lists/{import_id}")
     def one(request: Request, name: str, import_id: ImportId) -> Response:
@@ -177,29 +89,3 @@ def lists_pages(desk: ListsDesk, access: Access, forgery: Forgery) -> APIRouter:
         return await run_in_threadpool(shown, request, row, "import.html", undone=undone)
 
     return router
-
-
-def _clean(request: Request) -> dict[str, str]:
-    return {name.replace("\x00", ""): value.replace("\x00", "") for name, value in request.query_params.items()}
-
-
-def _comparable(row: ListRow) -> bool:
-    return row.state == "done" and not row.dry_run and row.accepted > 0
-
-
-def _likely(made: Preview) -> Column | None:
-    """Return the column that holds numbers by the look of its cells, when none does by its name."""
-    if any(column.becomes.startswith(("phone", "mobile", "work", "home")) for column in made.columns):
-        return None
-    found = max(made.columns, key=lambda column: (column.numbers, column.filled), default=None)
-    return found if found is not None and found.name and found.numbers >= 0.5 else None
-
-
-def _verdict(made: Preview | None, trouble: str, chosen: Chosen) -> str:
-    """How it stands in one word: bad (nothing can be imported), warn (some rows cannot), good."""
-    if trouble or made is None:
-        return "bad"
-    changes = made.duplicates and chosen.plain.get("duplicates") in (UPDATE, MERGE)
-    if made.whole and not made.accepted and not changes:
-        return "bad"
-    return "warn" if made.rejected or made.remarks else "good"
