@@ -7,12 +7,7 @@ keep what happened and when, about nobody: a stand-in stands where the number wa
 What is kept in a contact or an attempt is listed here, and everything else is emptied: a new column is emptied too.
 """
 
-import contextlib
-import csv
-import io
-import os
-import re
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import asdict, dataclass, field
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -24,7 +19,7 @@ from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import Session
 from sqlalchemy.types import Text
 
-from campaigns import forgotten, forgotten_uploads, gate, import_storing, ledger
+from campaigns import forgotten, forgotten_rejects, forgotten_uploads, gate, import_storing, ledger
 from campaigns.contact_numbers import numbers_of
 from campaigns.db import ROW_LOCK, Base
 from campaigns.do_not_call import one_line
@@ -344,54 +339,12 @@ def _files(session: Session, person: Person, data_dir: Path, erased: Erased, now
     digits = [national(number) for number in person.numbers]
     erased.files += forgotten_uploads.throw_away(data_dir, digits, person.names)
     for path in sorted(folder.glob("*.rejected.csv")):
-        gone, left = _without(path, digits, person.names)
+        gone, left = forgotten_rejects.rewrite(path, digits, person.names)
         if gone:
             erased.file_rows += gone
             erased.files += 1
         if gone and not left:
             session.execute(update(Import).where(Import.reject_file == str(path)).values(reject_file=None))
-
-
-def _without(path: Path, digits: Collection[str], names: Collection[tuple[str, str]]) -> tuple[int, int]:
-    """Rewrite a reject file without the person's rows; how many went, and how many are left. None left: no file."""
-    kept, gone = io.StringIO(), 0
-    raw = path.read_bytes()
-    encoding = "utf-8-sig" if raw.startswith(b"\xef\xbb\xbf") else "utf-8"
-    writer, left = csv.writer(kept, lineterminator="\n"), -1  # the header is no row
-    for row in _csv(raw.decode(encoding, "replace")):
-        if left >= 0 and _is_theirs(row, digits, names):
-            gone += 1
-        else:
-            writer.writerow(row)
-            left += 1
-    if not gone:
-        return 0, left
-    if not left:
-        path.unlink()
-        return gone, 0
-    part = path.with_name(f"{path.name}.{os.getpid()}.part")
-    try:
-        with os.fdopen(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w", encoding=encoding) as file:
-            file.write(kept.getvalue())
-            file.flush()
-            os.fsync(file.fileno())
-        part.replace(path)
-    finally:
-        with contextlib.suppress(OSError):
-            part.unlink(missing_ok=True)
-    return gone, left
-
-
-def _csv(content: str) -> Iterator[list[str]]:
-    yield from csv.reader(io.StringIO(content, newline=""))
-
-
-def _is_theirs(row: list[str], digits: Collection[str], names: Collection[tuple[str, str]]) -> bool:
-    plain = [re.sub(r"\D", "", cell) for cell in row]
-    if any(number in cell for number in digits for cell in plain):
-        return True
-    told = {cell.strip().casefold() for cell in row}
-    return any((first in told and last in told) or f"{first} {last}" in told for first, last in names)
 
 
 def national(number: str) -> str:
