@@ -31,6 +31,11 @@ from dialer.errors import BadInput, DialerError, NotFound, RefusedByRule
 from dialer.pbx.base import Feature
 
 RULE_PACK = "default-2026"
+# What the ledger keeps of a campaign as it was made.
+_WRITTEN_DOWN = (
+    "name", "pbx", "mode", "hours", "country", "caller_id", "max_abandonment", "max_lines", "max_attempts",
+    "rule_pack", "needs_consent",
+)  # fmt: skip
 
 
 class NotNow(DialerError):
@@ -150,9 +155,7 @@ def create(
     goals.in_range("max attempts", max_attempts, 1, 100)
     for word, seconds in (("number gap", number_gap), ("retry delay", retry_delay), ("wrap-up", wrap_up_limit)):
         goals.in_range(f"{word} (in seconds)", seconds, 0, 31 * 86_400)
-    twin = session.scalar(select(Campaign).where(func.lower(Campaign.name) == name.lower()))
-    if twin is not None:
-        raise BadInput(f"there is already a campaign named {twin.name!r} ({twin.state}): choose another name")
+    _check_name_is_free(session, name)
     shown = checked_caller_id(caller_id, country)
     if why_not := caller_ids.barred(shown, rules.name, (), mode):
         raise RefusedByRule(f"campaign {name}: {why_not}")
@@ -184,18 +187,17 @@ def create(
         raise BadInput(f"there is already a campaign named {name!r}: choose another name") from exc
     caller_id_pools.begin(session, campaign, who=who, now=now)
     pools.begin(session, campaign, [pbx, *more_pbxes], standbys, who=who, now=now)
-    settings: dict[str, Any] = {
-        "mode": mode,
-        "hours": campaign.hours,
-        "country": country,
-        "caller_id": campaign.caller_id,
-    }
-    settings |= {"max_abandonment": max_abandonment, "max_lines": max_lines, "max_attempts": max_attempts}
-    settings |= {"rule_pack": rules.name, "needs_consent": needs_consent, "name": name, "pbx": pbx}
+    settings = {setting: getattr(campaign, setting) for setting in _WRITTEN_DOWN}
     ledger.record(
         session, at=now, kind="campaign", who=who, campaign_id=campaign.id, why=why, verb="create", **settings
     )
     return campaign
+
+
+def _check_name_is_free(session: Session, name: str) -> None:
+    twin = session.scalar(select(Campaign).where(func.lower(Campaign.name) == name.lower()))
+    if twin is not None:
+        raise BadInput(f"there is already a campaign named {twin.name!r} ({twin.state}): choose another name")
 
 
 def start(session: Session, name: str, *, now: datetime, who: str, why: str = "") -> Moved:
