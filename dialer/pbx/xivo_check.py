@@ -78,31 +78,26 @@ def check_callbacks(
             )
         )
     if options.config_url:
-        why = ""
-        try:
-            server()
-        except (PbxError, SettingsError) as exc:
-            why = getattr(exc, "why", "") or str(exc)
-        what = f"XiVO's configuration server does not tell its lists: {why}"
-        remedy = (
-            f"check {place}.config_url, config_lists_path and its token; without it, import CSV in XiVO's manager page"
-        )
-        found.append(
-            Finding(False, what, remedy, fatal=False) if why else Finding(True, "its configuration server answers")
-        )
+        found.append(_server(place, server))
     return found
 
 
+def _server(place: str, server: Callable[[], None]) -> Finding:
+    try:
+        server()
+    except (PbxError, SettingsError) as exc:
+        what = f"XiVO's configuration server does not tell its lists: {getattr(exc, 'why', '') or exc}"
+        remedy = "config_url, config_lists_path and its token; without it, import CSV in XiVO's manager page"
+        return Finding(False, what, f"check {place}.{remedy}", fatal=False)
+    return Finding(True, "its configuration server answers")
+
+
 def _lists(place: str, bound: Mapping[str, str], lists: Callable[[], Sequence[RequestList]]) -> list[Finding]:
-    why = ""
-    seen: Sequence[RequestList] = ()
     try:
         seen = lists()
     except PbxError as exc:
-        why = exc.why
-    if why:
         remedy = f"the user of pbx settings must be a supervisor in XiVO; or leave {place}.callback_lists empty"
-        return [Finding(False, f"XiVO does not tell its callback lists: {why}", remedy)]
+        return [Finding(False, f"XiVO does not tell its callback lists: {exc.why}", remedy)]
     named = {key for one in seen for key in (one.id, one.name)}
     missing = [inert(one, 60) for one in bound if one not in named]
     if missing:
@@ -114,15 +109,11 @@ def _lists(place: str, bound: Mapping[str, str], lists: Callable[[], Sequence[Re
 
 
 def _directory(name: str, logins: Mapping[str, str], users: Callable[[], Sequence[PbxUser]]) -> list[Finding]:
-    why = ""
-    seen: Sequence[PbxUser] = ()
     try:
         seen = users()
     except PbxError as exc:
-        why = exc.why
-    if why:
         remedy = f"check pbx.{name}.url, pbx.{name}.user and its password, then ask again"
-        return [Finding(False, f"XiVO does not list its agents: {why}", remedy)]
+        return [Finding(False, f"XiVO does not list its agents: {exc.why}", remedy)]
     unknown = [user.id for user in seen if user.presence is Presence.UNKNOWN]
     found = [Finding(True, f"XiVO lists {len(logins) - len(unknown)} of the {len(logins)} agents of the settings")]
     if unknown:
