@@ -1,17 +1,15 @@
-"""The API of callbacks: those that were promised, and what an agent does with one."""
+"""The API of a campaign's callbacks: promised, listed, and what was done about them."""
 
 from datetime import date, datetime, time
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
-from fastapi import APIRouter, Path, Query, Request
+from fastapi import APIRouter, Query, Request
 from pydantic import Field
 from sqlalchemy.orm import Session
 from starlette.responses import FileResponse
 
 from campaigns import (
     callback_contact,
-    callback_start,
-    callback_taking,
     callback_tickets,
     callbacks,
     periods,
@@ -22,39 +20,14 @@ from campaigns.application import Application
 from campaigns.callbacks_view import CallbackRow, callback_rows, told
 from campaigns.campaign_values import usual_time_zone
 from campaigns.db import database_now
-from campaigns.models import Agent, Callback, Campaign
+from campaigns.models import Agent, Campaign
 from campaigns.web import downloads
 from campaigns.web.access import Access
 from campaigns.web.api_shapes import Body, Why
 from campaigns.web.lists_desk import found
-from dialer.errors import BadInput, NotFound
+from dialer.errors import BadInput
 
-CallbackId = Annotated[int, Path(ge=1, lt=2**63)]
-Name = Annotated[str, Field(min_length=1, max_length=200)]
-Text = Annotated[str, Field("", max_length=2_000)]
 Moment = Annotated[date | datetime | None, Query(description="A day, or a day and a time, by the campaign's clock.")]
-
-
-class Doing(Body):
-    """Which agent does it: a PBX user id, an extension or a name."""
-
-    agent: Name
-    pbx: str | None = Field(None, max_length=100, description="Which PBX, when two have such an agent.")
-
-
-class Starting(Body):
-    """An agent's call. Without an agent: the one who has taken it."""
-
-    agent: Name | None = None
-    pbx: str | None = Field(None, max_length=100)
-    number: str = Field("", max_length=40, description="`phone`, `mobile` or one of the two numbers.")
-
-
-class Releasing(Body):
-    """A taken callback is given back. `to_anyone`: its owner loses it too."""
-
-    to_anyone: bool = False
-    why: Why
 
 
 class When(Body):
@@ -79,25 +52,12 @@ class Promising(When):
     why: Why
 
 
-class Rescheduling(When):
-    """Another time was agreed."""
-
-    comment: Text
-
-
-class Closing(Body):
-    """What came of it, in XiVO's words."""
-
-    status: Literal["Answered", "NoAnswer", "Fax", "Email"]
-    comment: Text
-
-
 def callbacks_api(application: Application, access: Access) -> APIRouter:
-    """Return the routes of callbacks under /api/v1."""
-    router = APIRouter(prefix="/api/v1", tags=["callbacks"])
+    """Return the routes of a campaign's callbacks under /api/v1."""
+    router = APIRouter(prefix="/api/v1/campaigns/{name}", tags=["callbacks"])
     timing = application.settings.timing
 
-    @router.get("/campaigns/{name}/callbacks", summary="Promised callbacks, the next one due first")
+    @router.get("/callbacks", summary="Promised callbacks, the next one due first")
     def listed(
         name: str,
         agent: Annotated[str | None, Query(max_length=200, description="Only those this agent owns or took.")] = None,
@@ -107,20 +67,20 @@ def callbacks_api(application: Application, access: Access) -> APIRouter:
     ) -> dict[str, Any]:
         with application.transaction() as session:
             campaign = found(session, name)
-            agent_id = _agent(session, agent, None).id if agent else None
+            agent_id = agent_called(session, agent, None).id if agent else None
             return {"callbacks": rows_of(session, campaign, agent_id, alarms=alarms, closed=closed, most=most)}
 
-    @router.post("/campaigns/{name}/callbacks", status_code=201, summary="Promise a callback")
+    @router.post("/callbacks", status_code=201, summary="Promise a callback")
     def promise(request: Request, name: str, body: Promising) -> dict[str, Any]:
         who = access.who(request.scope)
         with application.transaction() as session:
             now = database_now(session)
             campaign = found(session, name)
-            owner = _agent(session, body.owner, body.pbx) if body.owner else None
+            owner = agent_called(session, body.owner, body.pbx) if body.owner else None
             contact = callback_contact.contact_for(session, campaign, body.contact, now)
             when = callbacks.when(
-                session, campaign, contact, due=body.due or body.day, period=body.period, at=_bare(body.at),
-                until=_bare(body.until), timing=timing, now=now,
+                session, campaign, contact, due=body.due or body.day, period=body.period, at=bare(body.at),
+                until=bare(body.until), timing=timing, now=now,
             )  # fmt: skip
             made = callbacks.promise(
                 session, campaign, contact, when, owner=owner, fallback=body.fallback, timing=timing, now=now,
@@ -130,7 +90,7 @@ def callbacks_api(application: Application, access: Access) -> APIRouter:
                 contact.description = " ".join(body.why.split())[:1000]
             return told(session, made)
 
-    @router.get("/campaigns/{name}/callback-periods", summary="The parts of the day in which callbacks are wanted")
+    @router.get("/callback-periods", summary="The parts of the day in which callbacks are wanted")
     def parts(name: str) -> dict[str, Any]:
         with application.transaction() as session:
             there = periods.all_of(session, found(session, name).id)
@@ -140,7 +100,7 @@ def callbacks_api(application: Application, access: Access) -> APIRouter:
             ]
         }
 
-    @router.get("/campaigns/{name}/callback-tickets", summary="What was done about callbacks, one for each call")
+    @router.get("/callback-tickets", summary="What was done about callbacks, one for each call")
     def tickets(name: str, since: Moment = None, until: Moment = None) -> dict[str, Any]:
         with application.transaction() as session:
             campaign = found(session, name)
@@ -149,79 +109,13 @@ def callbacks_api(application: Application, access: Access) -> APIRouter:
             return {"from": span.start, "to": span.end, "tickets": [one.told for one in done]}
 
     @router.get(
-        "/campaigns/{name}/callback-tickets.csv",
+        "/callback-tickets.csv",
         summary="The same as XiVO's download: `|` between the cells",
         response_class=FileResponse,
         responses={200: {"content": {"text/csv": {}}}},
     )
     def tickets_csv(name: str, since: Moment = None, until: Moment = None) -> FileResponse:
         return tickets_file(application, name, since, until)
-
-    @router.get("/callbacks/{callback}", summary="One callback")
-    def one(callback: CallbackId) -> dict[str, Any]:
-        with application.transaction() as session:
-            kept = session.get(Callback, callback)
-            if kept is None:
-                raise NotFound(f"there is no callback {callback}")
-            return {**told(session, kept), "result": kept.result, "closed_at": kept.closed_at, "why": kept.why}
-
-    @router.post("/callbacks/{callback}/take", summary="An agent takes it; nobody else is given it")
-    def take(request: Request, callback: CallbackId, body: Doing) -> dict[str, Any]:
-        with application.transaction() as session:
-            agent, now = _agent(session, body.agent, body.pbx), database_now(session)
-            taken = callback_taking.take(
-                session, callback, agent, now=now, who=access.who(request.scope), timing=timing
-            )
-            return told(session, taken)
-
-    @router.post("/callbacks/{callback}/release", summary="It is given back: its owner's again, or anyone's")
-    def release(request: Request, callback: CallbackId, body: Releasing) -> dict[str, Any]:
-        with application.transaction() as session:
-            free = callback_taking.release(
-                session, callback, to_anyone=body.to_anyone, now=database_now(session),
-                who=access.who(request.scope), why=body.why,
-            )  # fmt: skip
-            return told(session, free)
-
-    @router.post(
-        "/callbacks/{callback}/start",
-        summary="Call it: the agent is put on the line first, and every rule of calling is asked",
-    )
-    def start(request: Request, callback: CallbackId, body: Starting) -> dict[str, Any]:
-        with application.transaction() as session:
-            agent_id = _agent(session, body.agent, body.pbx).id if body.agent else None
-        who = access.who(request.scope)
-        made = callback_start.start(application, callback, agent_id=agent_id, number=body.number, who=who)
-        return {
-            "callback": callback, "ref": made.ref, "attempt": made.attempt, "contact": made.contact,
-            "number": made.number, "campaign": made.campaign, "agent": made.agent,
-        }  # fmt: skip
-
-    @router.post("/callbacks/{callback}/reschedule", summary="Another time was agreed: a new promise")
-    def reschedule(request: Request, callback: CallbackId, body: Rescheduling) -> dict[str, Any]:
-        with application.transaction() as session:
-            now = database_now(session)
-            owner = _agent(session, body.owner, body.pbx) if body.owner else None
-            old, contact = callback_tickets.find(session, callback)
-            campaign = session.get_one(Campaign, old.campaign_id)
-            when = callbacks.when(
-                session, campaign, contact, due=body.due or body.day, period=body.period, at=_bare(body.at),
-                until=_bare(body.until), timing=timing, now=now,
-            )  # fmt: skip
-            made = callback_tickets.reschedule(
-                session, callback, when, owner=owner, fallback=body.fallback, comment=body.comment, timing=timing,
-                now=now, who=access.who(request.scope),
-            )  # fmt: skip
-            return {**told(session, made), "instead_of": callback, "became": old.result}
-
-    @router.post("/callbacks/{callback}/close", summary="Say what came of it; it is done")
-    def close(request: Request, callback: CallbackId, body: Closing) -> dict[str, Any]:
-        with application.transaction() as session:
-            done = callback_tickets.close(
-                session, callback, status=body.status, comment=body.comment, now=database_now(session),
-                who=access.who(request.scope),
-            )  # fmt: skip
-            return {**told(session, done), "status": body.status, "result": done.result}
 
     return router
 
@@ -252,12 +146,13 @@ def tickets_file(
     )
 
 
-def _agent(session: Session, name: str, pbx: str | None) -> Agent:
+def agent_called(session: Session, name: str, pbx: str | None) -> Agent:
+    """Return the agent of this user id, extension or name; NotFound, or BadInput when several are called so."""
     return roster.find_agent(session, name.replace("\x00", ""), pbx)
 
 
-def _bare(at: time | None) -> time | None:
-    """A time of day is by the clock where the phone is; one with an offset would be two answers to one question."""
+def bare(at: time | None) -> time | None:
+    """Return a time of day, which is by the clock where the phone is; BadInput when it has an offset, too."""
     if at is not None and at.tzinfo is not None:
         raise BadInput(f"{at.isoformat()} has an offset: a time of day is by the clock where the phone is, as 15:30")
     return at

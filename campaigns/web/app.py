@@ -17,6 +17,7 @@ from campaigns.web.access import Access, say_on_console
 from campaigns.web.admission import Admission
 from campaigns.web.api import api_router
 from campaigns.web.api_callbacks import callbacks_api
+from campaigns.web.api_callbacks_work import callbacks_work_api
 from campaigns.web.api_dispositions import dispositions_api
 from campaigns.web.api_lists import lists_api, templates_api
 from campaigns.web.api_why import why_api
@@ -118,6 +119,7 @@ def create_app(
     app.include_router(lists_api(desk, imports, access))
     app.include_router(templates_api(application, access))
     app.include_router(callbacks_api(application, access))
+    app.include_router(callbacks_work_api(application, access))
     app.include_router(dispositions_api(application, access))
     app.include_router(uploads_pages(desk, access, forgery))  # before the next, to which /lists/upload is an import
     app.include_router(lists_pages(desk, access, forgery))
