@@ -185,6 +185,7 @@ def joinable(session: Session, agent_id: int, *, agent_first: bool = False) -> A
 
 
 def called(agent: Agent) -> str:
+    """Return what people call an agent by."""
     return agent.name or agent.user_id
 
 
@@ -267,10 +268,12 @@ def _may_be_dialled(session: Session, contact: Contact, now: datetime) -> None:
 
 
 def sentence(proof: rules.Proof) -> str:
+    """Return why the gate refused, as it is said to whoever wanted the call. Only of a proof that has a refusal."""
     refusal = proof.refusal
     assert refusal is not None
     return refusal.why
 
 
 def told(made: Attempt, agent: Agent, campaign: Campaign) -> Dialled:
+    """Return the order as whoever wanted the call is told of it."""
     return Dialled(made.ref, made.id, made.contact_id, made.number, called(agent), campaign.name)

@@ -47,14 +47,17 @@ class Decision:
 
 
 def works(check: str, what: str, feature: Feature | None = None) -> Line:
+    """What was tried does what a campaign needs of it."""
     return Line(check, Verdict.WORKS, what, "", feature)
 
 
 def does_not(check: str, what: str, remedy: str, feature: Feature | None = None) -> Line:
+    """What was tried fails, with what mends it."""
     return Line(check, Verdict.DOES_NOT, what, remedy, feature)
 
 
 def untold(check: str, what: str, remedy: str = "", feature: Feature | None = None) -> Line:
+    """It cannot be told whether it works; what would tell it is the remedy."""
     return Line(check, Verdict.UNTOLD, what, remedy, feature)
 
 

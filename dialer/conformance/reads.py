@@ -27,6 +27,7 @@ def set_up(bench: Bench) -> Iterator[Line]:
 
 
 def lines(bench: Bench) -> Iterator[Line]:
+    """The ways out: at least one line must be usable."""
     try:
         found = bench.pbx.gateways()
     except PbxError as exc:
@@ -43,6 +44,7 @@ def lines(bench: Bench) -> Iterator[Line]:
 
 
 def agents(bench: Bench) -> Iterator[Line]:
+    """Who can be an agent, and whether the PBX tells where they are: the bench's own agents before all."""
     try:
         users = bench.pbx.users()
     except PbxError as exc:
@@ -66,6 +68,7 @@ def agents(bench: Bench) -> Iterator[Line]:
 
 
 def current_calls(bench: Bench) -> Iterator[Line]:
+    """The calls there are now, by which a call whose events were lost is found."""
     try:
         found = bench.pbx.current_calls()
     except PbxError as exc:
@@ -75,6 +78,7 @@ def current_calls(bench: Bench) -> Iterator[Line]:
 
 
 def report(bench: Bench) -> Iterator[Line]:
+    """The calls of the last hour, by which the end of a call is found that nobody told of."""
     try:
         found = bench.pbx.call_report(bench.now() - REPORT_OVER)
     except PbxError as exc:
@@ -84,6 +88,7 @@ def report(bench: Bench) -> Iterator[Line]:
 
 
 def events(bench: Bench) -> Iterator[Line]:
+    """Whether the PBX's events can arrive, as far as that shows without a call."""
     trouble = bench.ear.trouble()
     if trouble is None:
         yield works("way of events", bench.ear.how)

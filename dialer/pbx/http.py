@@ -336,6 +336,7 @@ def _collect(response: httpx.Response) -> Answer | Fault:
 
 
 def endpoint_of(place: str, settings: Reached) -> tuple[str, str]:
+    """Return the address without its query, and the query; SettingsError when a secret would show in it or on the way."""
     parts = urlsplit(settings.url)
     if parts.username is not None or parts.password is not None:
         raise SettingsError(
@@ -384,6 +385,7 @@ def _client_error(name: str, status: int) -> str:
 
 
 def without_secret(text: str, token: SecretStr | None) -> str:
+    """Return the text with the token starred out, in whatever form it may be written."""
     value = token.get_secret_value() if token is not None else ""
     if len(value) < SHORTEST_SECRET:
         return text  # the letters of so short a word are everywhere

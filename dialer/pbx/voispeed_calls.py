@@ -102,6 +102,7 @@ def current_call(node: Node) -> CurrentCall | None:
 
 
 def reported_call(node: Node) -> ReportedCall:
+    """Read one call of the report of past calls."""
     return ReportedCall(
         id=foreign_id(node.get("id")) or "",
         ref=foreign_id(node.get("external_id")),
@@ -125,6 +126,7 @@ def reported_call(node: Node) -> ReportedCall:
 
 
 def user_call(node: Node) -> UserCall:
+    """Read one call as one user sees it."""
     return UserCall(
         id=foreign_id(node.get("id")) or "",
         call_id=foreign_id(node.get("callid")),
@@ -147,6 +149,7 @@ def user_call(node: Node) -> UserCall:
 
 
 def as_live_call(call: CurrentCall, settings: PbxSettings) -> LiveCall:
+    """Return it in the words every PBX shares."""
     return LiveCall(
         call_id=call.id,
         ref=call.ref,
@@ -157,6 +160,7 @@ def as_live_call(call: CurrentCall, settings: PbxSettings) -> LiveCall:
 
 
 def as_past_call(call: ReportedCall, settings: PbxSettings) -> PastCall:
+    """Return it in the words every PBX shares."""
     return PastCall(
         call_id=call.id,
         ref=call.ref,

@@ -211,6 +211,7 @@ class Entities:
 
 
 def as_pbx_user(user: User, groups: tuple[str, ...]) -> PbxUser:
+    """Return it in the words every PBX shares; `groups`: names of the ring groups it is in."""
     return PbxUser(
         id=user.id,
         name=user.full_name or user.extension,

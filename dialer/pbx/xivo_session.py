@@ -136,6 +136,7 @@ class Silent(Exception):
 
 
 def logged_on(frame: Frame) -> bool | None:
+    """Whether this frame says that the user is let in; None when it is about something else. Raises NotLetIn."""
     if frame.kind == "LoggedOnError":
         said = text_of(frame.message) or text_of(frame.of("error")) or text_of(frame.of("Error")) or "LoggedOnError"
         raise NotLetIn(said[:200])
@@ -143,6 +144,7 @@ def logged_on(frame: Frame) -> bool | None:
 
 
 def frame_of(text: str | bytes) -> Frame:
+    """Read one message of the websocket."""
     return parsed(text if isinstance(text, str) else text.decode("utf-8", "replace"))
 
 
