@@ -5,7 +5,6 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from pathlib import Path
-from time import sleep
 
 import pytest
 from sqlalchemy import Engine, select, text
@@ -39,6 +38,7 @@ from dialer.settings import TimingSettings
 from tests import factories
 from tests.factories import NOW
 from tests.fakes import FakePbx
+from tests.waiting import until_somebody_waits_for_a_lock
 
 NUMBER, MOBILE, OTHER = "+390612345678", "+393331234567", "+390698765432"
 THIRD, FORMER = "+390255501234", "+390255509876"  # a number after the second, and one an import took back
@@ -316,12 +316,7 @@ def test_an_erasure_and_a_gate_that_met_the_contact_first_do_not_wait_for_each_o
         for model, one in ((Attempt, attempt.id), (Contact, contact.id)):
             judging.get_one(model, one, with_for_update=ROW_LOCK)
         done = pool.submit(erased)
-        waits = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
-        for _ in range(500):
-            if session.scalar(text(waits)):
-                break
-            session.rollback()
-            sleep(0.01)
+        until_somebody_waits_for_a_lock(session)
         gate.lock_numbers(judging, [NUMBER])
         judging.rollback()
         assert done.result(timeout=20) == 1

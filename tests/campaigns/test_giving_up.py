@@ -21,6 +21,7 @@ from dialer.pacing import Pace, PaceEvent, Snapshot
 from dialer.pbx.base import CallEvent, CallOutcome, Heard, Role
 from tests import factories
 from tests.fakes import FakePbx
+from tests.waiting import until_somebody_waits_for_a_lock
 
 RANG = timedelta(seconds=20)
 
@@ -249,7 +250,7 @@ def test_an_answer_that_meets_the_decision_half_way_is_served_or_counted_and_nev
         ticking = pool.submit(tick)
         assert decided.wait(10)
         answering = pool.submit(told, application, pbx, heard(call, Heard.ANSWERED))
-        time.sleep(0.2)
+        until_somebody_waits_for_a_lock(session)
         assert not answering.done()
         go_on.set()
         ticking.result(10)

@@ -1,7 +1,6 @@
 """Agents who also take calls that come in: who is busy with one is not ours, and comes back by presence."""
 
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from datetime import timedelta
 
 import httpx
@@ -23,6 +22,7 @@ from dialer.pbx.simulator.config import AgentConfig, Behaviour, CustomerConfig, 
 from dialer.pbx.simulator.server import RunningPbx, ServerConfig
 from dialer.settings import PbxSettings, TimingSettings
 from tests import factories
+from tests.waiting import until
 
 NOW = factories.NOW
 TALKS = Behaviour(talk=0.6, hangs_up_first=True)
@@ -59,13 +59,6 @@ def seen(session: Session, campaign: Campaign) -> Snapshot:
     view = pace_view.read(session, campaign.id, now)
     assert view is not None
     return view.snapshot(now, view.lines([]), Budget(0, 0, 0.03))
-
-
-def until(what: Callable[[], bool]) -> None:
-    end = time.monotonic() + 15
-    while not what():
-        assert time.monotonic() < end, "it did not happen within fifteen seconds"
-        time.sleep(0.05)
 
 
 def test_an_agent_in_a_call_that_came_in_is_not_dialled_for_and_comes_back(

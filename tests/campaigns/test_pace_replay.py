@@ -141,7 +141,9 @@ def test_what_the_window_had_spent_before_is_spent_in_the_replay_too(session: Se
     assert met > 50
     assert stored.world.warm_up_hours == pytest.approx(0.5, abs=0.01)  # from the first call before it
     assert len(stored.memory) > 200
-    assert lost >= 0
+    before = pace_records.calls(session, campaign, WORLD.begins, stored.world.begins)
+    assert lost == pytest.approx(sum(call.abandoned for call in before), abs=2)  # some of them were still in the air
+    assert met == pytest.approx(sum(call.met for call in before), abs=4)
 
 
 def test_without_decisions_on_record_the_rules_of_today_are_taken_and_it_is_said(session: Session) -> None:

@@ -3,7 +3,6 @@
 import os
 import signal
 import threading
-import time
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
@@ -25,7 +24,8 @@ from tests.pbx.ari_peer import AriPeer
 from tests.pbx.easyconnect_peer import EasyConnectPeer
 from tests.pbx.voipline_peer import VoiplinePeer
 from tests.pbx.xuc_peer import XucPeer
-from tests.workers.test_listener import Listener, until
+from tests.waiting import until
+from tests.workers.test_listener import Listener
 
 pytestmark = pytest.mark.timeout(180)
 
@@ -321,8 +321,7 @@ def test_interrupted_between_a_parked_agent_and_a_customer_both_are_let_go(aster
     waiting = _interrupt_when(lambda: joins, signal.SIGINT)
     live.run(code=130)
     waiting.join(5)
-    time.sleep(0.2)
-    assert (peer.channels, peer.bridges) == ({}, {})
+    until(lambda: (peer.channels, peer.bridges) == ({}, {}))
 
 
 def test_interrupted_on_a_pbx_that_cannot_end_calls_it_says_whose_phones_to_look_at(

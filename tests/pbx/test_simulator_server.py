@@ -28,6 +28,7 @@ from dialer.pbx.simulator.config import (
 )
 from dialer.pbx.simulator.server import RunningPbx, ServerConfig, run_server
 from dialer.pbx.simulator.tables import NodeAction
+from tests.waiting import until
 
 QUICK = Behaviour(Ending.ANSWERS, ring=2.0, patience=30.0)
 CALL = {
@@ -148,13 +149,6 @@ def place(http: httpx.Client, pbx: RunningPbx, number: str = "390600000001", ext
     return http.get(pbx.url, params={**CALL, "calling_number": number, "extid": extid})
 
 
-def eventually(true: Callable[[], bool], seconds: float = 10.0) -> None:
-    deadline = time.monotonic() + seconds
-    while not true():
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
-
-
 def names(events: list[dict[str, str]], extid: str) -> list[str]:
     return [e["event_name"] for e in events if e.get("extid") == extid]
 
@@ -175,7 +169,7 @@ def test_a_call_over_http_is_told_by_webhooks_in_order(pbx, http, sink):
     (call,) = judged["call_list"]
     # The law's seconds are real, at twenty times life.
     assert LIMIT <= call["messages"][0][1] - call["answered_at"] < LIMIT + 0.2
-    eventually(lambda: look(http, pbx, "state")["webhooks"]["sent"] == len(events))
+    until(lambda: look(http, pbx, "state")["webhooks"]["sent"] == len(events))
 
 
 def test_many_calls_at_once_keep_the_order_of_each(pbx, http, sink):
@@ -189,7 +183,7 @@ def test_many_calls_at_once_keep_the_order_of_each(pbx, http, sink):
             ["call_out", "call_progress", "call_response", "call_terminated"],
             ANSWERED,
         )
-    eventually(lambda: look(http, pbx, "state")["webhooks"]["sent"] == len(events))
+    until(lambda: look(http, pbx, "state")["webhooks"]["sent"] == len(events))
     assert look(http, pbx, "state")["gateways"][0]["busy_lines"] == 0
 
 
@@ -357,7 +351,7 @@ def test_webhooks_are_sent_once_and_never_again(pbx, http, sink):
     place(http, pbx)
     events = sink.wait(ended("c1"))
     assert len(names(events, "c1")) == 8
-    eventually(lambda: look(http, pbx, "state")["webhooks"]["rejected"] == 8)
+    until(lambda: look(http, pbx, "state")["webhooks"]["rejected"] == 8)
 
 
 def test_nobody_listening_for_webhooks_stops_nothing(http):
@@ -368,7 +362,7 @@ def test_nobody_listening_for_webhooks_stops_nothing(http):
         place(http, pbx, "390600000001")
         tell(http, pbx, "numbers", **{"390600000002": {"ending": "rejected"}})
         place(http, pbx, "390600000002", "c2")
-        eventually(lambda: look(http, pbx, "state")["webhooks"]["failed"] >= 4)
+        until(lambda: look(http, pbx, "state")["webhooks"]["failed"] >= 4)
 
 
 def test_webhooks_can_be_sent_elsewhere(pbx, http, sink):
@@ -390,7 +384,7 @@ def test_a_nodes_script_is_asked_over_http(http, sink):
         place(http, pbx)
         (asked,) = sink.wait(lambda events: len(events) == 1)
         assert (asked["ivr"], asked["ivrid"], asked["calling"]) == ("1", "17", "390600000001")
-        eventually(lambda: look(http, pbx, "book")["joined"] == 1)
+        until(lambda: look(http, pbx, "book")["joined"] == 1)
         assert [a["state"] for a in look(http, pbx, "state")["agents"]].index("talking") == 2
 
 

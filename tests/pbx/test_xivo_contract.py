@@ -2,7 +2,6 @@
 
 import itertools
 import json
-import time
 from collections.abc import Iterator
 from datetime import UTC, datetime
 
@@ -16,6 +15,7 @@ from tests.pbx.agent_first_peer import Call, Person, answer
 from tests.pbx.contract import Fault, PbxContract
 from tests.pbx.scripted import Line, Received, Step, reply
 from tests.pbx.xuc_peer import BOSS, PASSWORD, XucPeer
+from tests.waiting import until
 
 
 def refuses(line: Line, _request: Received) -> None:
@@ -86,10 +86,7 @@ class XivoRig:
 
     def legs(self) -> tuple[WaitingLeg, WaitingLeg, str]:
         call = self.peer.start("2016", "390612345600")
-        end = time.monotonic() + 5
-        while call.pickup is None:
-            assert time.monotonic() < end
-            time.sleep(0.005)
+        until(lambda: call.pickup is not None)
         return WaitingLeg(f"{call.id}@1016", "1"), WaitingLeg("5f0c@1015", "2"), "1015"
 
     def expire(self) -> None:

@@ -3,7 +3,6 @@
 import asyncio
 import json
 import logging
-import time
 from collections.abc import Awaitable, Callable, Iterator
 from typing import Any
 
@@ -16,6 +15,7 @@ from dialer.pbx.xivo import XivoPbx
 from dialer.settings import PbxSettings
 from tests.pbx.agent_first_peer import Person
 from tests.pbx.xuc_peer import BOSS, PASSWORD, XucPeer
+from tests.waiting import until
 
 ORDER = AgentFirstOrder("d-c7", "1015", "2015", "+390612345678", "")
 
@@ -193,10 +193,7 @@ def settled(pbx: XivoPbx) -> Any:
 
 
 def _talking(peer: XucPeer) -> None:
-    end = time.monotonic() + 5
-    while not any(call.pickup for call in peer.book):
-        assert time.monotonic() < end
-        time.sleep(0.005)
+    until(lambda: any(call.pickup for call in peer.book))
 
 
 def test_the_calls_there_are_are_told_and_named(peer: XucPeer, pbx: XivoPbx) -> None:

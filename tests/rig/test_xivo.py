@@ -11,7 +11,8 @@ from dialer.settings import PbxSettings
 from tests.pbx.agent_first_peer import Person
 from tests.pbx.xuc_peer import BOSS, PASSWORD, XucPeer
 from tests.rig import agent_first_kit as kit
-from tests.workers.test_listener import Listener, until
+from tests.waiting import until
+from tests.workers.test_listener import Listener
 
 NUMBERS = [f"+39063120{n:04}" for n in range(9)]
 

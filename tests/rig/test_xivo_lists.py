@@ -21,7 +21,8 @@ from tests.pbx.agent_first_peer import Person
 from tests.pbx.xuc_lists import period
 from tests.pbx.xuc_peer import BOSS, PASSWORD, XucPeer
 from tests.rig import agent_first_kit as kit
-from tests.workers.test_listener import Listener, until
+from tests.waiting import until
+from tests.workers.test_listener import Listener
 from workers.scheduler import Scheduler
 from workers.second_look import SecondLook
 

@@ -244,6 +244,7 @@ def test_the_agent_idle_longest_is_next():
             assert event.agent == free.pop(0)
         elif event.kind is Happened.READY:
             free.append(event.agent)
+    assert len(ear.between(Happened.CONNECTED, Happened.TALK_END)) > 50
 
 
 @pytest.mark.parametrize("agents", [1, 5, 30])

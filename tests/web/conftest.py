@@ -4,7 +4,6 @@ import asyncio
 import dataclasses
 import http.client
 import threading
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -23,6 +22,7 @@ from campaigns.web.app import create_app
 from campaigns.web.protocol import uvicorn_options
 from dialer.pbx.base import EventKeys, Feature, Payload
 from dialer.settings import PbxSettings, Settings, WebSettings
+from tests.waiting import until
 
 SECRET = "the-secret-of-the-main-pbx-000000"
 PREVIOUS = "the-secret-it-had-before-that-000"
@@ -143,7 +143,7 @@ def serve(application: Application, announce: Callable[[str], None] = lambda sen
     server = uvicorn.Server(config)
     thread = threading.Thread(target=server.run, daemon=True)
     thread.start()
-    wait_until(lambda: server.started or not thread.is_alive())
+    until(lambda: server.started or not thread.is_alive())
     assert server.started
     try:
         yield Running(server.servers[0].sockets[0].getsockname()[1], application, server)
@@ -211,10 +211,3 @@ def at_host(application: Application, **web: str) -> Application:
     """The same application, bound or published elsewhere."""
     settings = application.settings.model_copy(update={"web": WebSettings(**web)})  # type: ignore[arg-type]
     return dataclasses.replace(application, settings=settings)
-
-
-def wait_until(condition: Callable[[], bool], seconds: float = 15.0) -> None:
-    end = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < end, "it did not come to that in time"
-        time.sleep(0.005)

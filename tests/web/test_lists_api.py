@@ -10,8 +10,8 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from campaigns.models import Contact, Ledger
+from tests.waiting import until
 
-from .conftest import wait_until
 from .lists_kit import BASE, BROKEN, GOOD, Api, api
 
 __all__ = ["api"]
@@ -94,7 +94,7 @@ def test_a_file_is_compared_with_what_is_loaded(api: Api) -> None:
     assert {one["what"] for one in made["differences"]} == {"added", "gone", "changed"}
     answer = api("POST", f"{BASE}/uploads/{kept['upload']}/diff.csv", {})
     assert len(answer.body.splitlines()) == 4
-    wait_until(lambda: not any(name.endswith(".part") for name in api.kept()))
+    until(lambda: not any(name.endswith(".part") for name in api.kept()))
 
 
 def test_contacts_are_taken_out_and_the_ledger_says_by_whom(api: Api, session: Session) -> None:

@@ -17,8 +17,9 @@ from campaigns.web import templating
 from dialer.abandonment import Budget
 from dialer.calls import CallState
 from tests import factories
+from tests.waiting import until
 
-from .conftest import Browser, Running, browse, serve, wait_until
+from .conftest import Browser, Running, browse, serve
 
 HOSTILE = "<script>alert(1)</script>\"'&{{7*7}}"
 
@@ -387,10 +388,10 @@ def test_who_looks_on_is_counted_and_forgotten_when_gone(running: Running) -> No
     connection.request("GET", "/api/v1/live")
     reply = connection.getresponse()
     reply.readline()
-    wait_until(lambda: running.number("dialer_live_clients") == 1)
+    until(lambda: running.number("dialer_live_clients") == 1)
     reply.close()
     connection.close()
-    wait_until(lambda: running.number("dialer_live_clients") == 0)
+    until(lambda: running.number("dialer_live_clients") == 0)
 
 
 def test_a_server_told_to_stop_does_not_wait_for_those_who_look_on(web: Application) -> None:

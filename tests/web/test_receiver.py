@@ -15,8 +15,9 @@ from campaigns.web import protocol, webhooks
 from campaigns.web.admission import GUESSES, Admission, Refusal
 from dialer.errors import SettingsError
 from dialer.settings import PbxSettings, Settings
+from tests.waiting import until
 
-from .conftest import OTHER, PREVIOUS, SECRET, Bell, Running, serve, wait_until
+from .conftest import OTHER, PREVIOUS, SECRET, Bell, Running, serve
 
 HOOK = f"/webhooks/main/{SECRET}"
 
@@ -100,7 +101,7 @@ def test_a_new_secret_in_the_file_is_taken_without_a_restart(
     assert running.get(f"/webhooks/main/{new}").status == 404
     (tmp_path / "main.secret").write_text(new)
 
-    wait_until(lambda: running.get(f"/webhooks/main/{new}").status == 200)
+    until(lambda: running.get(f"/webhooks/main/{new}").status == 200)
     assert running.get(HOOK).status == 200
 
 
@@ -179,14 +180,14 @@ def test_many_requests_on_one_connection_are_each_answered_once(running: Running
 def test_the_doorbell_rings_after_the_commit_for_the_call_of_the_event(running: Running, bell: Bell) -> None:
     running.get(f"{HOOK}?extid=d-c7&call_id=9001")
 
-    wait_until(lambda: bell.looks == [("main", "d-c7", "9001")])
+    until(lambda: bell.looks == [("main", "d-c7", "9001")])
 
 
 def test_an_event_nobody_waits_for_is_logged_and_does_not_ring(running: Running, bell: Bell) -> None:
     running.get(f"{HOOK}?event_name=call_progress&extid=d-c7")
     running.get(f"{HOOK}?event_name=call_response&extid=d-c8")
 
-    wait_until(lambda: bell.looks == [("main", "d-c8", None)])
+    until(lambda: bell.looks == [("main", "d-c8", None)])
     assert [(event.ref, event.can_wait) for event in running.events()] == [("d-c7", True), ("d-c8", False)]
 
 
@@ -196,7 +197,7 @@ def test_a_doorbell_that_hangs_or_fails_costs_no_reply(running: Running, bell: B
     assert [running.get(f"{HOOK}?extid=d-c{number % 3}").status for number in range(12)] == [200] * 12
     bell.held.set()
 
-    wait_until(lambda: running.number("dialer_doorbell_lost_total") >= 4)
+    until(lambda: running.number("dialer_doorbell_lost_total") >= 4)
     assert len(bell.looks) <= 6  # a call that waits to be rung is rung once
     assert len(running.events()) == 12
 

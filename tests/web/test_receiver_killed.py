@@ -14,8 +14,9 @@ import pytest
 from sqlalchemy import Engine
 
 from campaigns.event_log import connection_string
+from tests.waiting import until
 
-from .conftest import SECRET, wait_until
+from .conftest import SECRET
 
 ROOT = Path(__file__).parents[2]
 
@@ -72,7 +73,7 @@ def test_every_event_answered_before_the_kill_is_in_the_log(
     senders = [Sender(f"d-c{number}", port) for number in range(8)]
     for sender in senders:
         sender.start()
-    wait_until(lambda: all(len(sender.answered) >= 50 for sender in senders), 60)
+    until(lambda: all(len(sender.answered) >= 50 for sender in senders), 60)
 
     process.send_signal(signal.SIGKILL)
     for sender in senders:
@@ -92,7 +93,7 @@ def test_a_receiver_told_to_stop_writes_what_it_was_given(
     senders = [Sender(f"d-c{number}", port) for number in range(4)]
     for sender in senders:
         sender.start()
-    wait_until(lambda: all(len(sender.answered) >= 20 for sender in senders), 60)
+    until(lambda: all(len(sender.answered) >= 20 for sender in senders), 60)
 
     process.send_signal(signal.SIGTERM)
     assert process.wait(20) in (0, -signal.SIGTERM)

@@ -14,8 +14,8 @@ from sqlalchemy.orm import Session
 from campaigns.db import database_now
 from campaigns.models import Import
 from campaigns.web import receiving
+from tests.waiting import until
 
-from .conftest import wait_until
 from .lists_kit import BASE, BROKEN, GOOD, Api, api, form
 
 __all__ = ["api"]
@@ -105,8 +105,8 @@ def test_a_file_cut_in_the_middle_leaves_nothing(api: Api, as_form: bool) -> Non
         )
         body = form(GOOD.encode(), end="") if as_form else GOOD.encode()
         line.sendall(head.encode() + body)
-        wait_until(lambda: len(api.kept()) == 1)
-    wait_until(lambda: api.kept() == [])
+        until(lambda: len(api.kept()) == 1)
+    until(lambda: api.kept() == [])
     assert api.upload(GOOD)  # its place is free again
 
 

@@ -3,7 +3,7 @@
 import asyncio
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -23,6 +23,7 @@ from dialer.pbx.base import CustomerOrder
 from dialer.settings import Settings
 from tests import factories
 from tests.pbx.ari_peer import PASSWORD, USER, AriPeer
+from tests.waiting import until
 from workers import listening
 from workers.listener import listen
 
@@ -106,14 +107,6 @@ class Listener:
         self._thread.join(15)
         assert not self._thread.is_alive()
         self._loop.close()
-
-
-def until(condition: Callable[[], Any], within: float = 15.0) -> Any:
-    end = time.monotonic() + within
-    while not (found := condition()):
-        assert time.monotonic() < end, "it did not happen"
-        time.sleep(0.01)
-    return found
 
 
 def rows(application: Application) -> list[tuple[str | None, str]]:

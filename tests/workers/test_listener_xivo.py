@@ -14,7 +14,8 @@ from dialer.pbx.xivo import XivoPbx
 from dialer.settings import Settings
 from tests import factories
 from tests.pbx.xuc_peer import BOSS, PASSWORD, XucPeer
-from tests.workers.test_listener import PREFIX, Bell, Listener, attempt, fresh, until
+from tests.waiting import until
+from tests.workers.test_listener import PREFIX, Bell, Listener, attempt, fresh
 
 STRANGER = {
     "eventType": "EventDialing",
