@@ -336,7 +336,7 @@ def _collect(response: httpx.Response) -> Answer | Fault:
 
 
 def endpoint_of(place: str, settings: Reached) -> tuple[str, str]:
-    """Return the address without its query, and the query; SettingsError when a secret would show in it or on the way."""
+    """Return the address without its query, and the query; SettingsError when it would show a secret."""
     parts = urlsplit(settings.url)
     if parts.username is not None or parts.password is not None:
         raise SettingsError(
