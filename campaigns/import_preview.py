@@ -29,6 +29,7 @@ from dialer.errors import BadInput
 from dialer.number_reader import NumberReader
 
 LOOKED_AT = 10_000  # rows judged, unless more are asked for
+_AT_ONCE = 5_000  # rows whose numbers are looked up in one question
 _SAMPLED = 1_000  # rows whose cells are looked at to say what a column holds
 _NUMBERS = ("phone", "mobile", "work_phone", "home_phone")
 _LIKELY = 0.8  # share of numbers from which a column is said to hold them
@@ -100,68 +101,80 @@ def preview(
             session, campaign.id, kind=kind, scope=options.duplicates_in, within_days=options.within_days, now=now
         )
         made = Preview(file_name, encoding.name, table.delimiter, table.header_line, ())
-        sample = _judge(table, judge, columns, repeats, made, options.duplicates, most, shown, as_read)
+        counting = _Counting(made, judge, columns, repeats, action=options.duplicates, shown=shown, as_read=as_read)
+        sample = counting.count(table, most)
         made.columns = _columns(columns.names, sample, columns, options.mapping, kind, campaign.country)
     return made
 
 
-def _judge(
-    table: Table,
-    judge: Judge,
-    columns: Columns,
-    repeats: Repeats,
-    made: Preview,
-    action: str,
-    most: int | None,
-    shown: int,
-    as_read: Callable[[int, GoodRow], dict[str, Any]],
-) -> list[list[str]]:
-    """Count what the import would; returns the cells of the first rows."""
-    refused, remarked = _Grouped(), _Grouped()
-    seen, sample, batch = Seen(), list[list[str]](), list[tuple[Record, GoodRow]]()
+class _Counting:
+    """Counts into a preview what the import would do with each row."""
 
-    def flush() -> None:
-        there = repeats.of([number for _, row in batch for number in row.numbers])
-        for record, row in batch:
-            number = next((number for number in row.numbers if number in there), "")
-            if number and action != LINK:
-                made.duplicates += 1
-                reason = f"the number is in list {there[number].list_name!r} already"
-                problem = repeated(columns, record.cells, number, reason, _ACTIONS[action])
-                refused.add(record.line, problem)
-                continue
-            made.accepted += 1
-            if row.remark is not None:
-                remarked.add(record.line, row.remark)
-            if len(made.first) < shown:
-                made.first.append(as_read(record.line, row))
-        batch.clear()
+    def __init__(
+        self,
+        made: Preview,
+        judge: Judge,
+        columns: Columns,
+        repeats: Repeats,
+        *,
+        action: str,
+        shown: int,
+        as_read: Callable[[int, GoodRow], dict[str, Any]],
+    ) -> None:
+        self._made, self._judge, self._columns, self._repeats = made, judge, columns, repeats
+        self._action, self._shown, self._as_read = action, shown, as_read
+        self._refused, self._remarked, self._seen = _Grouped(), _Grouped(), Seen()
+        self._batch: list[tuple[Record, GoodRow]] = []
 
-    made.whole = True
-    for record in table.records():
-        if most is not None and made.rows >= most:
-            made.whole = False
-            break
-        made.rows += 1
-        if len(sample) < _SAMPLED:
-            sample.append(record.cells)
-        row = judge.judge(record)
+    def count(self, table: Table, most: int | None) -> list[list[str]]:
+        """Judge the first `most` rows (None: all of them); return the cells of the first of them."""
+        made, sample = self._made, list[list[str]]()
+        made.whole = True
+        for record in table.records():
+            if most is not None and made.rows >= most:
+                made.whole = False
+                break
+            made.rows += 1
+            if len(sample) < _SAMPLED:
+                sample.append(record.cells)
+            self._row(record)
+        self._look_up()
+        made.reasons, made.remarks = self._refused.reasons(), self._remarked.reasons()
+        return sample
+
+    def _row(self, record: Record) -> None:
+        row = self._judge.judge(record)
         if isinstance(row, list):
-            made.rejected += 1
-            refused.add(record.line, row[0])
-            continue
-        number, first = seen.first(row.numbers if action != LINK else (row.phone,), record.line)
+            self._made.rejected += 1
+            self._refused.add(record.line, row[0])
+            return
+        number, first = self._seen.first(row.numbers if self._action != LINK else (row.phone,), record.line)
         if first != record.line:
-            made.duplicates += 1
-            reason = f"duplicate of line {first}: the number is the same"
-            refused.add(record.line, repeated(columns, record.cells, number, reason, "keep one of the rows"))
-            continue
-        batch.append((record, row))
-        if len(batch) >= 5_000:
-            flush()
-    flush()
-    made.reasons, made.remarks = refused.reasons(), remarked.reasons()
-    return sample
+            self._repeated(record, number, f"duplicate of line {first}: the number is the same", "keep one of the rows")
+            return
+        self._batch.append((record, row))
+        if len(self._batch) >= _AT_ONCE:
+            self._look_up()
+
+    def _look_up(self) -> None:
+        """Say of the rows in hand which have a number of a contact there is: one question for all of them."""
+        there = self._repeats.of([number for _, row in self._batch for number in row.numbers])
+        for record, row in self._batch:
+            number = next((number for number in row.numbers if number in there), "")
+            if number and self._action != LINK:
+                reason = f"the number is in list {there[number].list_name!r} already"
+                self._repeated(record, number, reason, _ACTIONS[self._action])
+                continue
+            self._made.accepted += 1
+            if row.remark is not None:
+                self._remarked.add(record.line, row.remark)
+            if len(self._made.first) < self._shown:
+                self._made.first.append(self._as_read(record.line, row))
+        self._batch.clear()
+
+    def _repeated(self, record: Record, number: str, reason: str, remedy: str) -> None:
+        self._made.duplicates += 1
+        self._refused.add(record.line, repeated(self._columns, record.cells, number, reason, remedy))
 
 
 class _Grouped:
