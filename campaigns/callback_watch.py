@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import exists, select, text
+from sqlalchemy import Select, exists, select, text
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
@@ -65,7 +65,7 @@ def watch(session: Session, *, now: datetime, timing: TimingSettings) -> Watched
     return done
 
 
-def _held(now: datetime) -> object:
+def _held(now: datetime) -> Select[int, int]:
     out = exists().where(Agent.id == Callback.taken_by, Agent.state == "out")
     return (
         select(Callback.id, Callback.contact_id)
@@ -75,10 +75,10 @@ def _held(now: datetime) -> object:
     )
 
 
-def _locked(session: Session, query: object) -> Sequence[tuple[Callback, Contact]]:
+def _locked(session: Session, query: Select[int, int]) -> Sequence[tuple[Callback, Contact]]:
     """Lock what a query found, contact before callback; those somebody else has come up again at the next look."""
     found = []
-    for row in session.execute(query.limit(MOST_AT_ONCE)).all():  # type: ignore[attr-defined]
+    for row in session.execute(query.limit(MOST_AT_ONCE)).all():
         contact = session.get(Contact, row.contact_id, with_for_update=ROW_LOCK_OR_SKIP, populate_existing=True)
         if contact is None:
             continue

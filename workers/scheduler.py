@@ -5,6 +5,7 @@ of their own, which skips what it is late for; polls and sweeps repeat by the st
 follows the calendar.
 """
 
+import logging
 import os
 import secrets
 import signal
@@ -138,7 +139,7 @@ class Scheduler:
             self.ticks += 1
             # Late ticks are skipped, not caught up with: the next decision is about the next moment.
             self._due[campaign_id] = max(due + self._timing.tick, now)
-            self._guard("tick", lambda campaign_id=campaign_id: self._tick(campaign_id))
+            self._guard("tick", partial(self._tick, campaign_id))
         del self.late[:-4000]
 
     def _tick(self, campaign_id: int) -> None:
@@ -150,9 +151,9 @@ class Scheduler:
             log.warning("lease lost", campaign=campaign_id, fence=claim.fence)
             self._claims.pop(campaign_id, None)
 
-    def _guard(self, what: str, step: object) -> None:
+    def _guard(self, what: str, step: Callable[[], object]) -> None:
         try:
-            step()  # type: ignore[operator]
+            step()
         except Exception as exc:  # a scheduler must outlive its database
             log.warning("scheduler step failed", step=what, kind=type(exc).__name__, error=str(exc)[:300])
 
@@ -165,7 +166,7 @@ class Scheduler:
         good = poll(self._application, name, self._tellers.setdefault(name, set()))
         if good != self._readable.get(name, True):
             log.log(
-                20 if good else 30,
+                logging.INFO if good else logging.WARNING,
                 "PBX can be read again" if good else "PBX cannot be read: no calls",
                 pbx=name,
                 remedy="" if good else f"dialer pbx check {name}",

@@ -11,6 +11,7 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 from heapq import heappop, heappush
+from typing import Any
 
 from dialer.calls import CallState
 from dialer.pacing import Goals, Happened, Pacer, Snapshot
@@ -124,7 +125,7 @@ class Centre:
     def _snapshot(self, desk: Desk) -> Snapshot:
         now = self.now
         lines = self.world.all_lines - sum(len(d.ringing) + len(d.waiting) + len(d.talking) for d in self.desks)
-        common = {
+        common: dict[str, Any] = {
             "ringing": tuple([now - call.launched for call in desk.ringing.values()]),
             "ringing_calls": tuple(desk.ringing),
             "talking": tuple([now - call.since for call in desk.talking.values()]),
@@ -145,7 +146,7 @@ class Centre:
                 parked=max(0, len(free) - self.staying),
                 wrapping=tuple([now - since for since in self.wrapping.values()]),
                 waits=tuple([now - agent.since for agent in free]) if self.goals.desired_wait else (),
-                **common,  # type: ignore[arg-type]
+                **common,
             )
         ours = [agent for agent in self.idle if agent.desk is None or agent.desk is desk]
         others = [d for d in self.desks if d is not desk and desk.shape.agents is None and d.shape.agents is None]
@@ -163,7 +164,7 @@ class Centre:
             others_chances=self._chances(others),
             others_waiting=sum(len(d.waiting) for d in others),
             share=desk.shape.weight / sum(d.shape.weight for d in at_it),
-            **common,  # type: ignore[arg-type]
+            **common,
         )
 
     @staticmethod
