@@ -129,6 +129,7 @@ class Days:
                 assert promise.owner_id in free, "its owner has the first minutes"
 
 
+@pytest.mark.timeout(400)  # four hundred minutes of a campaign, a few seconds of a machine that is not busy
 @pytest.mark.parametrize("seed", range(4))
 def test_whatever_happens_no_promise_is_lost_unsaid(session: Session, seed: int) -> None:
     print(f"seed {seed}")
