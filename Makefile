@@ -15,7 +15,6 @@ setup: ## leave .venv/bin/dialer, with the locked dependencies (PYTHON=... names
 demo: setup ## run a sample campaign against the simulated PBX (ARGS="--agents 10 --speed 5")
 	$(BIN)/dialer demo $(ARGS)
 
-test: export PYTHONDONTWRITEBYTECODE =# empty: the many processes of the tests need not compile everything anew
 test: setup ## pass the tests (ARGS="tests/rules -k windows" JOBS=4)
 	$(BIN)/python -m pytest -n $(JOBS) --dist loadgroup -m "not soak and not browser" $(ARGS)
 

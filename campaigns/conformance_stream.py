@@ -25,7 +25,6 @@ log = logging.getLogger(__name__)
 
 OPEN_WITHIN = 20.0
 AGAIN = 0.5
-CHORES_WITHIN = 8.0  # below the ten seconds for which `stop` waits
 _SPEECHLESS = "the event stream cannot be opened"
 
 
@@ -90,24 +89,11 @@ class _Stream:
 
     async def _main(self) -> None:
         self._loop, self._stop = asyncio.get_running_loop(), asyncio.Event()
-        self._chores: asyncio.Queue[str] = asyncio.Queue()
         tasks = [asyncio.create_task(one) for one in (self._listen(), self._renew(), self._stop.wait())]
         await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
-        if self._ear.why_none is None:
-            await self._leave_nothing()  # while the stream is open: some PBXs answer on it
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
-
-    async def _leave_nothing(self) -> None:
-        """Do what is left to us once the last call is over, as a listener would go on to do."""
-        try:
-            async with asyncio.timeout(CHORES_WITHIN):
-                await self._chores.join()
-                for chore in (await asyncio.to_thread(self._pbx.look_around)).chores:
-                    await asyncio.to_thread(self._pbx.see_to, chore)
-        except (PbxError, TimeoutError) as exc:
-            log.warning("what the calls left behind was not all seen to: %s", exc or "no answer in time")
 
     async def _renew(self) -> None:
         while True:
@@ -140,7 +126,8 @@ class _Stream:
             await asyncio.sleep(AGAIN)
 
     async def _take(self, stream: EventStream) -> None:
-        worker = asyncio.create_task(self._see_to_chores())
+        chores: asyncio.Queue[str] = asyncio.Queue()
+        worker = asyncio.create_task(self._see_to(chores))
         # The answers to what `settle` asks may come on this very stream, so it is read meanwhile.
         settling = asyncio.create_task(asyncio.to_thread(self._pbx.settle))
         settling.add_done_callback(self._settled)
@@ -149,10 +136,10 @@ class _Stream:
                 told = self._pbx.told(await stream.receive())
                 if told.replaced:
                     raise StreamEnded("another program uses our application's name")
-                if told.chore:  # before the event is known: who has seen the last one may wait for the chores
-                    self._chores.put_nowait(told.chore)
                 if told.payload is not None:
                     await asyncio.to_thread(self._keep, told.payload)
+                if told.chore:
+                    chores.put_nowait(told.chore)
         finally:
             worker.cancel()
             settling.cancel()
@@ -169,15 +156,13 @@ class _Stream:
             self._ear.why_none = (f"{_SPEECHLESS}: {told}", "see `dialer pbx check`")
         self._opened.set()
 
-    async def _see_to_chores(self) -> None:
+    async def _see_to(self, chores: "asyncio.Queue[str]") -> None:
         while True:
-            chore = await self._chores.get()
+            chore = await chores.get()
             try:
                 await asyncio.to_thread(self._pbx.see_to, chore)
             except PbxError as exc:
                 log.warning("%s was not done: %s", chore, exc.why[:200])
-            finally:
-                self._chores.task_done()
 
     def _keep(self, payload: Payload) -> None:
         keys = self._adapter.keys(payload)

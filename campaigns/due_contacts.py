@@ -40,10 +40,12 @@ def locked(
     *,
     groups: Sequence[str] = (),
     own: Collection[int] = (),
+    full: Collection[int] = (),
 ) -> list[Contact]:
     """Return up to `most` contacts due now, locked, those to be called first first.
 
-    `groups`: to take them from, dearest first. `own`: agents at hand who may be given the callbacks they own.
+    `groups`: to take them from, dearest first. `own`: agents at hand who may be given the callbacks they own. `full`:
+    lists of which nobody new is taken.
     """
     query = select(Contact).where(Contact.campaign_id == campaign.id, Contact.state == "open", Contact.next_at <= now)
     if which is not Which.ALL:
@@ -57,10 +59,14 @@ def locked(
     in_turn = query.order_by(Contact.next_at, Contact.id).limit(most)
     if which in (Which.PROMISED, Which.OWNED):
         return list(session.scalars(in_turn))  # a promise has its time, and no order or wish comes before it
-    if campaign.contact_order:
+    if campaign.contact_order or full:
         # A person's order goes before the pacer's wish; a promise, where it is called at all, before both.
         promised = session.scalars(in_turn.where(Contact.due_date.is_not(None))).all() if which is Which.ALL else ()
-        preferred = lanes.first_due(session, campaign, now, most - len(promised))
+        wishes = groups if not campaign.contact_order else ()
+        found_first = prospects.LOOKED_AT if wishes else most - len(promised)
+        preferred = lanes.first_due(session, campaign, now, found_first, full=full)
+        if wishes:
+            preferred = prospects.preferred(session, campaign.id, now, wishes, most - len(promised), these=preferred)
     elif not groups:
         return list(session.scalars(in_turn))
     else:

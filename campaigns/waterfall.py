@@ -14,8 +14,8 @@ from typing import Any, Literal
 from sqlalchemy import func, select, text
 from sqlalchemy.orm import Session
 
+from campaigns import list_caps, waterfall_plan
 from campaigns import waterfall_groups as groups
-from campaigns import waterfall_plan
 from campaigns.models import Campaign, Contact, ContactList
 from campaigns.waterfall_held import Held
 from dialer.gate import Verdict
@@ -44,6 +44,13 @@ RULES = (
     Rule(
         "kept", "callbacks that are an agent's own for now", "contact",
         "SELECT id, kept_until FROM due WHERE due_date IS NOT NULL AND kept_until > :now",
+    ),
+    Rule(
+        "list_cap", "never tried, of a list at its cap", "contact",
+        """SELECT k.id, l.until
+           FROM unnest(CAST(:full AS bigint[]), CAST(:full_until AS timestamptz[])) AS l (id, until)
+           JOIN contacts k ON k.list_id = l.id AND k.campaign_id = :campaign_id
+           WHERE k.state = 'open' AND k.next_at <= :now AND k.tried = 0 AND k.due_date IS NULL""",
     ),
     Rule(
         "number_open", "their number is in a call of another contact", "number",
@@ -155,6 +162,7 @@ def waterfall(
     """Count the contacts of a campaign, or of one list of it, down to those that may be rung now."""
     packs = groups.Packs.read(session, campaign)
     lists = _lists(session, campaign, contact_list)
+    full = list_caps.full(session, campaign.id, now)
     columns = {"keys": groups.columns(packs, campaign), "with_agent": groups.with_agent(campaign.mode)}
     due = _DUE.format(**columns)
     values = groups.parameters(campaign, packs, now=now, ring_seconds=ring_seconds) | {
@@ -166,6 +174,8 @@ def waterfall(
         "max_attempts": campaign.max_attempts,
         "never_rang": [str(state) for state in NEVER_RANG],
         "agentless": campaign.mode == AGENTLESS,
+        "full": [one.list_id for one in full],
+        "full_until": [one.until for one in full],
     }
     values |= Held.read(session, campaign, packs, due, values, now).parameters()
     asking = {"due": due, "found": _FOUND, **columns}

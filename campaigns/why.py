@@ -11,7 +11,7 @@ from typing import Any
 from sqlalchemy import select, text
 from sqlalchemy.orm import Session
 
-from campaigns import callbacks, caller_ids, judging, pools
+from campaigns import callbacks, caller_ids, judging, list_caps, pools
 from campaigns.judging import Known
 from campaigns.models import Attempt, Campaign, Contact, ContactList, Offer
 from dialer import gate as rules
@@ -99,6 +99,9 @@ def explain(session: Session, campaign: Campaign, given: str, *, now: datetime, 
     if campaign.mode == AGENTLESS and contact.due_date is not None:
         told = "a callback was promised, and a campaign without agents has nobody to keep it"
         verdicts += (Verdict(False, "promised", told),)
+    room = list_caps.of_contact(session, contact, now)
+    if room is not None:
+        verdicts += (room,)
     if contact.kept_for is not None:
         whose = callbacks.named(session, contact.kept_for)
         verdicts += (rules.kept_for_agent(now, 0, contact.kept_for, contact.kept_until, whose),)
@@ -139,6 +142,7 @@ def holding(session: Session, campaign: Campaign, *, now: datetime) -> list[str]
     shown = caller_ids.looked_at(session, campaign, now).refusal
     if shown is not None:
         found.append(f"{shown.why}: `dialer caller-id list {campaign.name}`")
+    found += [one.verdict().why for one in list_caps.full(session, campaign.id, now)]
     free, states = _agents(session, campaign)
     if not free and campaign.mode != AGENTLESS:
         found.append(f"no agent is free: {states or 'none is assigned'}")

@@ -17,7 +17,6 @@ from campaigns.application import Application
 from campaigns.db import engine_for, session_factory
 from dialer.clock import ManualClock
 from dialer.settings import Settings
-from tests.databases import Databases
 
 
 @pytest.fixture(scope="session")
@@ -46,18 +45,14 @@ def template_database(services: tuple[str, str]) -> Iterator[str]:
         admin.execute(f'DROP DATABASE "{name}" WITH (FORCE)')
 
 
-@pytest.fixture(scope="session")
-def databases(services: tuple[str, str], template_database: str) -> Iterator[Databases]:
-    databases = Databases(_plain(services[0]), template_database)
-    yield databases
-    databases.close()
-
-
 @pytest.fixture
-def database_url(services: tuple[str, str], databases: Databases) -> Iterator[str]:
-    """A database as if fresh, of the newest schema."""
-    with databases.lent() as name:
+def database_url(services: tuple[str, str], template_database: str) -> Iterator[str]:
+    """A fresh database of the newest schema."""
+    name = f"test_{uuid.uuid4().hex[:12]}"
+    with psycopg.connect(_plain(services[0]), autocommit=True) as admin:
+        admin.execute(f'CREATE DATABASE "{name}" TEMPLATE "{template_database}" STRATEGY file_copy')
         yield _named(services[0], name)
+        admin.execute(f'DROP DATABASE "{name}" WITH (FORCE)')
 
 
 @pytest.fixture
@@ -65,15 +60,9 @@ def redis_url(services: tuple[str, str]) -> str:
     return services[1]
 
 
-@pytest.fixture(scope="session")
-def engines() -> dict[str, Engine]:
-    """Database url -> engine: the next test of the same database finds statements compiled."""
-    return {}
-
-
 @pytest.fixture
-def engine(database_url: str, engines: dict[str, Engine]) -> Iterator[Engine]:
-    engine = engines.setdefault(database_url, engine_for(database_url))
+def engine(database_url: str) -> Iterator[Engine]:
+    engine = engine_for(database_url)
     yield engine
     engine.dispose()
 
