@@ -25,6 +25,7 @@ from campaigns import (
     leases,
     ledger,
     list_caps,
+    listed_place,
     prospects,
     putting_off,
     reserving,
@@ -135,7 +136,7 @@ def order(
     """
     wanted = min(wanted, lines.total)
     possible = keep_to_rate(session, campaign_id, lines, wanted, now)
-    allowed = let_through(session, campaign_id, possible, claim, now=now, timing=timing, groups=choose)
+    allowed = let_through(session, campaign_id, possible, claim, now=now, timing=timing, groups=choose, pbx=lines.pbx)
     if possible < wanted:
         allowed.passed.held_back.append("calls per second")
     author = Author.of(claim)
@@ -189,12 +190,14 @@ def let_through(
     groups: Sequence[str] = (),
     own: Collection[int] = (),
     rung: bool = False,
+    pbx: str | None = None,
 ) -> Allowed:
     """Lock up to `wanted` due contacts that pass every rule now, and put off those that do not. Writes no attempt.
 
     LeaseLost when the claim is void. `which`: by default what the campaign's mode orders without an agent reserved.
     `groups`: to take them from, dearest first, as far as there are any. `own`: agents at hand who may be given the
     callbacks they own; nobody is given one that is another's, or taken. `rung`: each call has its agent, rung first.
+    `pbx`: on which they are to be called, the campaign's first by default.
     Whom a law wants called with an agent kept is handed to the callbacks otherwise, and passes with them.
     """
     if not leases.holds(session, claim.name, claim.holder, claim.fence):
@@ -217,7 +220,7 @@ def let_through(
     counted = list_caps.standings(session, campaign.id, now)
     contacts = due_contacts.locked(
         session, campaign, now, wanted + wanted // 2 + 4, which, groups=groups, own=own,
-        full=[one.list_id for one in counted if one.full],
+        full=[one.list_id for one in counted if one.full], pbx=pbx,
     )  # fmt: skip
     passed.none_due = len(contacts) < wanted
     if not contacts:
@@ -281,6 +284,9 @@ def order_one(
         whose = callbacks.named(session, contact.kept_for)
         kept = rules.kept_for_agent(now, agent.id, contact.kept_for, contact.kept_until, whose)
         proof = Proof(now, (*proof.verdicts, kept))
+    there = listed_place.verdict(session, contact, [lines.pbx or campaign.pbx])
+    if there is not None:
+        proof = Proof(now, (*proof.verdicts, there))
     if showable.refusal is not None:
         proof = Proof(now, (*proof.verdicts, showable.refusal))
     if not proof.allowed:

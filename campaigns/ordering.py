@@ -138,7 +138,7 @@ def _act(
             parking.let_go(session, pacing.campaign_id, now=now, reason=f"campaign {view.state}", pbx=view.pbx)
         return Ordered([], [], view.pbx)
     campaign = session.get_one(Campaign, pacing.campaign_id, populate_existing=True)
-    callbacks = callbacks_ahead.promised(session, campaign, now=now, timing=timing)
+    callbacks = callbacks_ahead.promised(session, campaign, view.pbx, now=now, timing=timing)
     unused = _why_unused(view, now, timing)
     due = view.mode in PARKS_AHEAD and (view.due or callbacks.any) and not first and not unused
     # In manual mode an agent is fetched for a call of theirs, and given a moment to dial it.

@@ -11,7 +11,7 @@ from typing import Any
 from sqlalchemy import select, text
 from sqlalchemy.orm import Session
 
-from campaigns import callbacks, caller_ids, judging, list_caps, pools
+from campaigns import callbacks, caller_ids, judging, list_caps, listed_place, pools
 from campaigns.judging import Known
 from campaigns.models import Attempt, Campaign, Contact, ContactList, Offer
 from dialer import gate as rules
@@ -99,6 +99,9 @@ def explain(session: Session, campaign: Campaign, given: str, *, now: datetime, 
     if campaign.mode == AGENTLESS and contact.due_date is not None:
         told = "a callback was promised, and a campaign without agents has nobody to keep it"
         verdicts += (Verdict(False, "promised", told),)
+    there = listed_place.verdict(session, contact, pools.names(session, campaign))
+    if there is not None:
+        verdicts += (there,)
     room = list_caps.of_contact(session, contact, now)
     if room is not None:
         verdicts += (room,)
