@@ -11,7 +11,7 @@ from typing import Any
 from sqlalchemy import select, text
 from sqlalchemy.orm import Session
 
-from campaigns import callbacks, caller_ids, judging, list_caps, listed_place, pools
+from campaigns import callbacks, caller_ids, cut_off, judging, list_caps, listed_place, pools
 from campaigns.judging import Known
 from campaigns.models import Attempt, Campaign, Contact, ContactList, Offer
 from dialer import gate as rules
@@ -208,8 +208,9 @@ def _of_pbx(session: Session, pbx: str, *, running: bool, several: bool, now: da
 def _agents(session: Session, campaign: Campaign) -> tuple[int, str]:
     rows = session.execute(
         text(
-            "SELECT a.state, count(*) AS agents FROM campaign_agents c JOIN agents a ON a.id = c.agent_id "
-            "WHERE c.campaign_id = :campaign_id GROUP BY a.state ORDER BY 2 DESC, 1"
+            f"SELECT CASE WHEN {cut_off.IS.format(campaign=':campaign_id')} THEN 'cut off with their PBX' "  # noqa: S608
+            "ELSE a.state END AS state, count(*) AS agents FROM campaign_agents c JOIN agents a ON a.id = c.agent_id "
+            "LEFT JOIN pbx_status s ON s.pbx = a.pbx WHERE c.campaign_id = :campaign_id GROUP BY 1 ORDER BY 2 DESC, 1"
         ),
         {"campaign_id": campaign.id},
     ).all()
