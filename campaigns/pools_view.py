@@ -43,8 +43,13 @@ class PbxPart:
         return f"{_ROLES[self.role]}{self.state}{since}{why}"
 
     def shortly(self) -> str:
-        """Say how it is, in the few words of a tile."""
-        return f"{_ROLES[self.role]}{self.state}, {self.calls} calls, {self.busy} of {self.lines} busy"
+        """Say how it is in the few words of a tile: how busy it is while all is well, and else what is wrong."""
+        busy = f"{self.busy} of {self.lines} busy"
+        return f"{_ROLES[self.role]}{busy if self.state == 'ok' else self.state}"
+
+    def in_full(self) -> str:
+        """Say everything that matters of it on one line."""
+        return f"{self.in_words()}; {self.calls} calls, {self.busy} of {self.lines} lines busy"
 
 
 _ROLES = {"pool": "", "standby": "standby, ", "removed": "taken out, "}

@@ -76,4 +76,5 @@ def test_the_time_of_an_outage_is_told_by_the_clock_that_is_named(house: House) 
     part = pools_view.parts(house.session, [house.campaign.id], NOW)[house.campaign.id][1]
     assert part.in_words() == "out of use since 08:59:00 UTC: it is away"
     assert part.in_words(ZoneInfo("Europe/Rome")) == "out of use since 09:59:00 CET: it is away"
-    assert part.shortly() == "out of use, 0 calls, 0 of 30 busy"
+    assert part.shortly() == "out of use"
+    assert part.in_full() == "out of use since 08:59:00 UTC: it is away; 0 calls, 0 of 30 lines busy"

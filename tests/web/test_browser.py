@@ -165,16 +165,16 @@ def test_an_outage_makes_no_tile_taller_and_its_reason_is_shown_on_hover(
         return height, page.inner_text('[data-k="pbx_second"]')
 
     before, said = look()
-    assert said == "ok, 0 calls, 0 of 30 busy"
+    assert said == "0 of 30 busy"
     row = session.get_one(PbxStatus, "second")
     row.out_since, row.out_why = now, "it cannot be reached: connection refused by 192.0.2.7 port 8089 (tried 3 times)"
     session.commit()
     after, said = look()
     if scripts:  # whoever follows along is told the same
         page.wait_for_function("document.querySelector('[data-k=pbx_second]').title.includes('refused')")
-    assert said == "out of use, 0 calls, 0 of 30 busy"
+    assert said == "out of use"
     assert after <= before
     sentence = page.get_attribute('[data-k="pbx_second"]', "title")
-    assert sentence == f"out of use since {now:%H:%M:%S} UTC: {row.out_why}"
+    assert sentence == f"out of use since {now:%H:%M:%S} UTC: {row.out_why}; 0 calls, 0 of 30 lines busy"
     assert page.evaluate("document.documentElement.scrollWidth") <= width
     assert complaints == []

@@ -14,13 +14,14 @@ const PARTS = { pool: "", standby: "standby, ", removed: "taken out, " };
 
 // The tile has room for a few words; the sentence with the reason is shown on hover, as at first by the server.
 function partWords(part) {
-  return `${PARTS[part.role]}${part.state}, ${part.calls} calls, ${part.busy} of ${part.lines} busy`;
+  return PARTS[part.role] + (part.state === "ok" ? `${part.busy} of ${part.lines} busy` : part.state);
 }
 
 function partSentence(part) {
   const since = part.since ? ` since ${new Date(part.since).toISOString().slice(11, 19)} UTC` : "";
   const why = part.why ? `: ${part.why}` : "";
-  return `${PARTS[part.role]}${part.state}${since}${why}`;
+  const lines = `${part.busy} of ${part.lines} lines busy`;
+  return `${PARTS[part.role]}${part.state}${since}${why}; ${part.calls} calls, ${lines}`;
 }
 
 function showTexts(campaign) {
