@@ -48,7 +48,7 @@ def order(
     if own:
         most = min(possible, len(own))
         allowed = gate.let_through(
-            session, campaign.id, most, claim, now=now, timing=timing, which=Which.OWNED, own=own
+            session, campaign.id, most, claim, now=now, timing=timing, which=Which.OWNED, own=own, pbx=lines.pbx
         )
         used = _write(session, allowed, own, [], lines, author, passed, now=now, timing=timing)
         others = [*(agent for agent in owners if agent.id not in used), *others]
@@ -57,8 +57,9 @@ def order(
         if most <= 0:
             break
         allowed = gate.let_through(
-            session, campaign.id, most, claim, now=now, timing=timing, which=which, groups=choose, rung=True
-        )
+            session, campaign.id, most, claim, now=now, timing=timing, which=which, groups=choose, rung=True,
+            pbx=lines.pbx,
+        )  # fmt: skip
         used = _write(session, allowed, {}, others, lines, author, passed, now=now, timing=timing)
         others = [agent for agent in others if agent.id not in used]
         passed.none_due = allowed.passed.none_due

@@ -13,7 +13,7 @@ from datetime import datetime, timedelta
 from sqlalchemy import case, func, select
 from sqlalchemy.orm import Session
 
-from campaigns import callbacks, gate, reserving
+from campaigns import callbacks, gate, listed_place, reserving
 from campaigns.db import ROW_LOCK_OR_SKIP
 from campaigns.due_contacts import Which
 from campaigns.gate import Allowed, Author, Claim, Lines
@@ -61,8 +61,9 @@ class Promised:
         return bool(self.soon or self.owners_soon)
 
 
-def promised(session: Session, campaign: Campaign, *, now: datetime, timing: TimingSettings) -> Promised:
-    """Count the callbacks that agents should be on the line for; none where they are called like everybody else."""
+def promised(session: Session, campaign: Campaign, pbx: str, *, now: datetime, timing: TimingSettings) -> Promised:
+    """Count the callbacks that agents on a PBX should be on the line for; none where they are called like everybody
+    else."""
     if campaign.mode not in AUTOMATIC:
         return Promised()
     ahead = now + timedelta(seconds=timing.callback_lead)
@@ -75,6 +76,7 @@ def promised(session: Session, campaign: Campaign, *, now: datetime, timing: Tim
             Contact.due_date.is_not(None),
             Contact.next_at <= ahead,
             func.coalesce(~(kept & (Contact.kept_as == callbacks.TAKEN)), True),
+            listed_place.callable_on(pbx),
         )
         .order_by(Contact.next_at)
         .limit(_MOST_AT_ONCE)
@@ -174,7 +176,9 @@ def _call(
         most = min(wanted - len(done.refs), len(agents))
         if most <= 0:
             continue
-        allowed = gate.let_through(session, campaign.id, most, claim, now=now, timing=timing, which=which, own=own)
+        allowed = gate.let_through(
+            session, campaign.id, most, claim, now=now, timing=timing, which=which, own=own, pbx=lines.pbx
+        )
         _write(
             session, allowed, own if which is Which.OWNED else {}, agents, lines, claim, done, now=now, timing=timing
         )

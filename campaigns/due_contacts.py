@@ -11,7 +11,7 @@ from enum import StrEnum
 from sqlalchemy import ARRAY, BigInteger, any_, literal, select
 from sqlalchemy.orm import Session
 
-from campaigns import callbacks, lanes, prospects
+from campaigns import callbacks, lanes, listed_place, prospects
 from campaigns.db import ROW_LOCK_OR_SKIP
 from campaigns.models import Campaign, Contact
 from dialer.modes import AGENTLESS, AUTOMATIC
@@ -40,10 +40,13 @@ def locked(
     *,
     groups: Sequence[str] = (),
     own: Collection[int] = (),
+    full: Collection[int] = (),
+    pbx: str | None = None,
 ) -> list[Contact]:
     """Return up to `most` contacts due now, locked, those to be called first first.
 
-    `groups`: to take them from, dearest first. `own`: agents at hand who may be given the callbacks they own.
+    `groups`: to take them from, dearest first. `own`: agents at hand who may be given the callbacks they own. `full`:
+    lists of which nobody new is taken. `pbx`: on which they are to be called, the campaign's first by default.
     """
     query = select(Contact).where(Contact.campaign_id == campaign.id, Contact.state == "open", Contact.next_at <= now)
     if which is not Which.ALL:
@@ -52,15 +55,20 @@ def locked(
         theirs = (Contact.kept_as == callbacks.OWNER) & Contact.kept_for.in_(own)
         anybodys = Contact.kept_until.is_(None) | (Contact.kept_until <= now)
         wanted = {Which.ALL: anybodys | theirs, Which.PROMISED: anybodys, Which.OWNED: theirs & ~anybodys}
-        query = query.where(wanted[which])
+        # A promise that a PBX keeps is for a line of its own.
+        query = query.where(wanted[which], Contact.due_date.is_(None) | listed_place.callable_on(pbx or campaign.pbx))
     query = query.with_for_update(**ROW_LOCK_OR_SKIP).execution_options(populate_existing=True)
     in_turn = query.order_by(Contact.next_at, Contact.id).limit(most)
     if which in (Which.PROMISED, Which.OWNED):
         return list(session.scalars(in_turn))  # a promise has its time, and no order or wish comes before it
-    if campaign.contact_order:
+    if campaign.contact_order or full:
         # A person's order goes before the pacer's wish; a promise, where it is called at all, before both.
         promised = session.scalars(in_turn.where(Contact.due_date.is_not(None))).all() if which is Which.ALL else ()
-        preferred = lanes.first_due(session, campaign, now, most - len(promised))
+        wishes = groups if not campaign.contact_order else ()
+        found_first = prospects.LOOKED_AT if wishes else most - len(promised)
+        preferred = lanes.first_due(session, campaign, now, found_first, full=full)
+        if wishes:
+            preferred = prospects.preferred(session, campaign.id, now, wishes, most - len(promised), these=preferred)
     elif not groups:
         return list(session.scalars(in_turn))
     else:

@@ -5,7 +5,7 @@ is by the best time it is also told how likely each answers at this hour, as lea
 that is: the turn of an hour, at which others are called and answer differently, is known before its first call.
 """
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from itertools import groupby
@@ -63,11 +63,12 @@ class Coming:
     expecting: Expecting | None = None
 
     @classmethod
-    def look(cls, session: Session, campaign: Campaign, now: datetime) -> "Coming":
-        """Look who comes next. What is found is locked and judged by the gate, when it comes to calling."""
+    def look(cls, session: Session, campaign: Campaign, now: datetime, *, full: Collection[int] = ()) -> "Coming":
+        """Look who comes next. What is found is locked and judged by the gate, when it comes to calling. `full`: lists
+        of which nobody new is called."""
         by_hour = BEST_TIME in parse_order(campaign.contact_order)
         expecting = expecting_of(session, campaign) if by_hour else None
-        first = lanes.first_due(session, campaign, now, LOOKED_AT)
+        first = lanes.first_due(session, campaign, now, LOOKED_AT, full=full)
         rows = {row.id: row for row in session.execute(_CONTACTS, {"ids": first})} if first else {}
         named: list[str] = []
         expected: dict[str, Chance] = {}

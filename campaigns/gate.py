@@ -24,6 +24,8 @@ from campaigns import (
     judging,
     leases,
     ledger,
+    list_caps,
+    listed_place,
     prospects,
     putting_off,
     reserving,
@@ -134,7 +136,7 @@ def order(
     """
     wanted = min(wanted, lines.total)
     possible = keep_to_rate(session, campaign_id, lines, wanted, now)
-    allowed = let_through(session, campaign_id, possible, claim, now=now, timing=timing, groups=choose)
+    allowed = let_through(session, campaign_id, possible, claim, now=now, timing=timing, groups=choose, pbx=lines.pbx)
     if possible < wanted:
         allowed.passed.held_back.append("calls per second")
     author = Author.of(claim)
@@ -168,6 +170,7 @@ class Allowed:
     contacts: list[tuple[Contact, str, Proof]] = field(default_factory=list)
     calls: EarlierCalls = field(default_factory=EarlierCalls)  # those that are allowed among them
     caller_ids: Showable = field(default_factory=Showable)
+    rooms: list_caps.Rooms | None = None  # of the lists of those never called before
 
     def allow(self, contact: Contact, number: str, proof: Proof) -> None:
         """Let one pass, and count its call for whatever is judged after it."""
@@ -187,12 +190,14 @@ def let_through(
     groups: Sequence[str] = (),
     own: Collection[int] = (),
     rung: bool = False,
+    pbx: str | None = None,
 ) -> Allowed:
     """Lock up to `wanted` due contacts that pass every rule now, and put off those that do not. Writes no attempt.
 
     LeaseLost when the claim is void. `which`: by default what the campaign's mode orders without an agent reserved.
     `groups`: to take them from, dearest first, as far as there are any. `own`: agents at hand who may be given the
     callbacks they own; nobody is given one that is another's, or taken. `rung`: each call has its agent, rung first.
+    `pbx`: on which they are to be called, the campaign's first by default.
     Whom a law wants called with an agent kept is handed to the callbacks otherwise, and passes with them.
     """
     if not leases.holds(session, claim.name, claim.holder, claim.fence):
@@ -211,27 +216,41 @@ def let_through(
     if wanted <= 0:
         return allowed
     which = which or Which.of_mode(campaign.mode)
-    contacts = due_contacts.locked(session, campaign, now, wanted + wanted // 2 + 4, which, groups=groups, own=own)
+    promised = which in (Which.PROMISED, Which.OWNED)
+    counted = list_caps.standings(session, campaign.id, now)
+    contacts = due_contacts.locked(
+        session, campaign, now, wanted + wanted // 2 + 4, which, groups=groups, own=own,
+        full=[one.list_id for one in counted if one.full], pbx=pbx,
+    )  # fmt: skip
     passed.none_due = len(contacts) < wanted
     if not contacts:
         return allowed
+    allowed.rooms = rooms = list_caps.Rooms.locked(session, campaign, contacts if counted else (), now)
     lock_numbers(session, [number for contact in contacts for number in numbers_of(contact)])
     known = Known.read(session, campaign, contacts, now, ring_seconds=timing.ring_limit)
     allowed.calls = known.calls
     refused: list[tuple[Contact, str, Proof]] = []
-    with_agent = which in (Which.PROMISED, Which.OWNED) or campaign.mode == PREVIEW
+    no_room: Counter[str] = Counter()
+    with_agent = promised or campaign.mode == PREVIEW
     for contact in contacts:
         if len(allowed.contacts) == wanted:
             break  # the others are let go as they were: nothing was asked about them
         number = judging.next_number(contact)
         proof = Proof(now, tuple(judging.verdicts(known, contact, number, now, with_agent=with_agent)))
-        if not proof.allowed:
+        room = rooms.verdict(contact) if proof.allowed else None
+        if room is not None:
+            proof = Proof(now, (*proof.verdicts, room))
+        if room is not None and not room.allowed:
+            no_room[room.rule] += 1  # let go as it was: it is its list's turn that is over, not its own
+        elif not proof.allowed:
             refused.append((contact, number, proof))
         elif not (with_agent or rung) and (pack := judging.asks_for_agent(known, contact, number, now)):
             callbacks.guarantee(session, campaign, contact, pack, now=now, timing=timing)
         else:
             allowed.allow(contact, number, proof)
-    passed.refused = putting_off.put_all_off(session, known, refused)
+            if room is not None:
+                rooms.take(contact)
+    passed.refused = putting_off.put_all_off(session, known, refused) + no_room
     return allowed
 
 
@@ -257,6 +276,7 @@ def order_one(
     session.refresh(campaign, with_for_update={"read": True})
     number = judging.next_number(contact)
     showable = caller_ids.showable(session, campaign, now)
+    rooms = list_caps.Rooms.locked(session, campaign, [contact], now)
     lock_numbers(session, numbers_of(contact))
     known = Known.read(session, campaign, [contact], now, ring_seconds=timing.ring_limit)
     proof = Proof(now, tuple(judging.verdicts(known, contact, number, now, with_agent=True)))
@@ -264,11 +284,14 @@ def order_one(
         whose = callbacks.named(session, contact.kept_for)
         kept = rules.kept_for_agent(now, agent.id, contact.kept_for, contact.kept_until, whose)
         proof = Proof(now, (*proof.verdicts, kept))
+    there = listed_place.verdict(session, contact, [lines.pbx or campaign.pbx])
+    if there is not None:
+        proof = Proof(now, (*proof.verdicts, there))
     if showable.refusal is not None:
         proof = Proof(now, (*proof.verdicts, showable.refusal))
     if not proof.allowed:
         return proof
-    allowed = Allowed(campaign, Passed(), calls=known.calls, caller_ids=showable)
+    allowed = Allowed(campaign, Passed(), calls=known.calls, caller_ids=showable, rooms=rooms)
     allowed.allow(contact, number, proof)
     (number_id,) = new_ids(session, 1)
     return write(
@@ -341,6 +364,8 @@ def write(
         not_after=now + timedelta(seconds=timing.order_life),
     )
     session.add(attempt)
+    if allowed.rooms is not None:
+        allowed.rooms.tried(contact, attempt_no)
     contact.state, contact.next_at = "live", None
     contact.tried = min(attempt_no, prospects.ALIKE_FROM)
     flag_modified(contact, "tried")  # though it be the same: contacts that change the same columns are one statement

@@ -10,7 +10,7 @@ Nothing is locked here: what is found is judged on locked rows by the gate. By b
 """
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import datetime
 from itertools import groupby
 from operator import itemgetter
@@ -37,9 +37,11 @@ _LANES = text(f"""
             SELECT list_id, priority, tried, next_at FROM contacts
             WHERE {_OPEN} AND (list_id, priority, tried) > (lane.list_id, lane.priority, lane.tried)
             ORDER BY {_IN_ORDER} LIMIT 1) AS k)
-    SELECT f.list_id, f.priority, f.tried, l.created_at, l.share
+    SELECT f.list_id, f.priority, f.tried, l.created_at, l.share,
+           coalesce(least(1.0, n.tried / nullif(CAST(n.contacts AS float8), 0)), 0.0) AS penetration
     FROM (SELECT * FROM lane LIMIT {MOST_LANES}) AS f JOIN lists l ON l.id = f.list_id
-    WHERE f.next_at <= :now
+    LEFT JOIN list_counts n ON n.list_id = l.id
+    WHERE f.next_at <= :now AND NOT (f.tried = 0 AND f.list_id = ANY(:full))
 """)  # noqa: S608 (text of our own)
 # The server puts together the lanes that are taken together: of the hundreds each may give, only the first are told.
 _CONTACTS = text(f"""
@@ -54,19 +56,25 @@ _CONTACTS = text(f"""
         ORDER BY {_IN_ORDER} LIMIT :of_a_lane) AS k
     ORDER BY lane.place, k.next_at, k.id LIMIT :most
 """)  # noqa: S608
+_PROMISED = text("""
+    SELECT coalesce(min(next_at) <= :now, false) FROM contacts
+    WHERE campaign_id = :campaign AND state = 'open' AND due_date IS NOT NULL
+""")
 _RECENTLY = text(f"""
     SELECT k.list_id FROM (SELECT contact_id FROM attempts WHERE campaign_id = :campaign
                            ORDER BY ordered_at DESC LIMIT {_RECENT}) AS a JOIN contacts k ON k.id = a.contact_id
 """)  # noqa: S608
 
 
-def first_due(session: Session, campaign: Campaign, now: datetime, most: int) -> list[int]:
+def first_due(
+    session: Session, campaign: Campaign, now: datetime, most: int, *, full: Collection[int] = ()
+) -> list[int]:
     """Return the ids of up to `most` contacts due now, in the campaign's order and mix. Promised callbacks are not
-    among them."""
+    among them, nor is whoever was never tried of a list that is `full`."""
     order = parse_order(campaign.contact_order)
     by_hour = BEST_TIME in order
-    rows = session.execute(_LANES, {"campaign": campaign.id, "now": now}).all()
-    lanes = [Lane(row.list_id, row.priority, row.tried, row.created_at) for row in rows]
+    rows = session.execute(_LANES, {"campaign": campaign.id, "now": now, "full": list(full)}).all()
+    lanes = [Lane(row.list_id, row.priority, row.tried, row.created_at, row.penetration) for row in rows]
     shares = {row.list_id: row.share for row in rows if row.share}
 
     def queue(of: Sequence[Lane], wanted: int) -> list[int]:
@@ -87,6 +95,12 @@ def first_due(session: Session, campaign: Campaign, now: datetime, most: int) ->
         queues[0] = queue(others, short)
     recent = Counter(session.scalars(_RECENTLY, {"campaign": campaign.id}))
     return mixed(queues, shares, recent, most)
+
+
+def anybody_due(session: Session, campaign_id: int, now: datetime, *, full: Collection[int]) -> bool:
+    """Whether anybody is due who may be chosen: promised callbacks, and all but those never tried of full lists."""
+    given = {"campaign": campaign_id, "now": now, "full": list(full)}
+    return bool(session.scalar(_PROMISED, given)) or session.execute(_LANES, given).first() is not None
 
 
 def _in_order(

@@ -15,7 +15,7 @@ from sqlalchemy import select, text
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
-from campaigns import callback_watch, callbacks, forgotten, lifecycle, periods
+from campaigns import callback_watch, callbacks, forgotten, lifecycle, periods, pools
 from campaigns.application import Application
 from campaigns.callback_dates import Calendar, WantedPeriod, When
 from campaigns.db import ROW_LOCK, database_now
@@ -141,10 +141,12 @@ class _Reader:
         session = self.session
         session.execute(_ONE_READER, {"name": f"{self.pbx} {self.listed.id}"})
         self.campaign = lifecycle.get(session, self.result.campaign)
-        if self.campaign.pbx != self.pbx:
+        pool = pools.in_the_pool(session, self.campaign)
+        if self.pbx not in pool:
             raise BadInput(
-                f"campaign {self.campaign.name} calls through PBX {self.campaign.pbx}, and its callback list is kept "
-                f"by {self.pbx}: bind the list to a campaign of {self.pbx}"
+                f"campaign {self.campaign.name} calls through PBX {' and '.join(pool)}, and its callback list is kept "
+                f"by {self.pbx}: bind the list to a campaign of {self.pbx}, or give this campaign the PBX with "
+                f"`dialer campaign pbx add`"
             )
         self.now = database_now(session)
         self.home = self._home()

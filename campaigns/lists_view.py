@@ -47,6 +47,15 @@ class ListRow:
     bytes_done: int
     finished_at: datetime | None
     remarks_file: str | None = None
+    list_id: int | None = None
+    tried: int = 0  # contacts called at least once
+    cap: str = ""  # how many of them may be, at all and a day (`dialer.list_caps`)
+    cap_today: str = ""
+
+    @property
+    def penetration(self) -> float:
+        """The share of its contacts that were tried at least once, 0 to 1."""
+        return self.tried / self.contacts if self.contacts else 0.0
 
     @property
     def over(self) -> bool:
@@ -72,14 +81,16 @@ _QUERY = text(
            coalesce((i.options->>'dry_run')::boolean, false) AS dry_run, i.updated, i.options->>'note' AS note,
            coalesce(i.options->>'who', 'system') AS who, i.bytes_total, i.bytes_done, i.finished_at,
            i.options->>'remarks_file' AS remarks_file,
-           count(k.id) AS contacts, count(k.id) FILTER (WHERE k.state <> 'closed') AS left
+           count(k.id) AS contacts, count(k.id) FILTER (WHERE k.state <> 'closed') AS left,
+           l.id AS list_id, count(k.id) FILTER (WHERE k.tried > 0) AS tried,
+           coalesce(l.cap, '') AS cap, coalesce(l.cap_today, '') AS cap_today
     FROM imports i
     JOIN campaigns c ON c.id = i.campaign_id
     LEFT JOIN lists l ON l.id = i.list_id
     LEFT JOIN contacts k ON k.list_id = i.list_id
     WHERE (CAST(:campaign_id AS bigint) IS NULL OR i.campaign_id = :campaign_id)
       AND (CAST(:import_id AS bigint) IS NULL OR i.id = :import_id)
-    GROUP BY i.id, c.name, l.name
+    GROUP BY i.id, c.name, l.id
     ORDER BY i.id DESC
     LIMIT :most
     """

@@ -13,7 +13,7 @@ from typing import Any
 from sqlalchemy import select, text
 from sqlalchemy.orm import Session
 
-from campaigns import lifecycle, pools_view, stored_gateways
+from campaigns import cut_off, lifecycle, pools_view, stored_gateways
 from campaigns.callbacks_view import Waiting, waiting
 from campaigns.campaign_values import usual_time_zone
 from campaigns.models import Campaign, PbxStatus, ProcessBeat
@@ -47,8 +47,9 @@ class Agents:
     """Agents of the campaign, counted by state; the people themselves when one campaign was asked for."""
 
     total: int
-    by_state: dict[str, int]
+    by_state: dict[str, int]  # whose PBX is out of use counts as out (`cut_off`)
     people: list[AgentLine]
+    cut_off: int = 0  # of those out: their PBX is
 
 
 @dataclass(frozen=True, slots=True)
@@ -235,7 +236,7 @@ def next_step(campaign: Campaign, agents: Agents, lines: Lines, contacts: Contac
         return f"PBX {campaign.pbx} has no gateway that is enabled and registered: `dialer pbx check {campaign.pbx}`."
     if not agents.total and campaign.mode != AGENTLESS:
         return f"No agents: `dialer agent assign {name} 101,102` says who works for this campaign."
-    if agents.by_state.get("out", 0) == agents.total and campaign.mode != AGENTLESS:
+    if agents.by_state.get("out", 0) - agents.cut_off == agents.total and campaign.mode != AGENTLESS:
         return "No agent is at work: they log in on the PBX, or by `dialer agent login`."
     if not contacts.open and not contacts.live:
         what = "Every contact is closed" if known else "No contacts yet"
@@ -254,27 +255,30 @@ def _campaigns(session: Session, name: str | None) -> Sequence[Campaign]:
 
 
 _AGENTS = text(
-    """
-    SELECT c.campaign_id, a.id, a.name, a.extension, a.user_id, a.state, a.reason, a.since
-    FROM campaign_agents c JOIN agents a ON a.id = c.agent_id
+    f"""
+    SELECT c.campaign_id, a.id, a.name, a.extension, a.user_id, a.state, a.reason, a.since, a.pbx,
+           {cut_off.IS.format(campaign="c.campaign_id")} AS cut_off
+    FROM campaign_agents c JOIN agents a ON a.id = c.agent_id LEFT JOIN pbx_status s ON s.pbx = a.pbx
     WHERE c.campaign_id = ANY(:ids) ORDER BY a.since, a.id
-    """
+    """  # noqa: S608 (text of our own)
 )
 
 
 def _agents(session: Session, ids: list[int], now: datetime, *, people: bool) -> dict[int, Agents]:
     found = {campaign: Agents(0, {}, []) for campaign in ids}
-    totals = dict.fromkeys(ids, 0)
+    totals, lost = dict.fromkeys(ids, 0), dict.fromkeys(ids, 0)
     for row in session.execute(_AGENTS, {"ids": ids}):
         agents = found[row.campaign_id]
         totals[row.campaign_id] += 1
-        agents.by_state[row.state] = agents.by_state.get(row.state, 0) + 1
+        state, reason = ("out", f"PBX {row.pbx} is out of use") if row.cut_off else (row.state, row.reason)
+        agents.by_state[state] = agents.by_state.get(state, 0) + 1
+        lost[row.campaign_id] += row.cut_off
         if people:
             name = row.name or f"user {row.user_id}"
             agents.people.append(
-                AgentLine(row.id, name, row.extension, row.state, row.reason, row.since, _age(row.since, now) or 0.0)
+                AgentLine(row.id, name, row.extension, state, reason, row.since, _age(row.since, now) or 0.0)
             )
-    return {campaign: Agents(totals[campaign], agents.by_state, agents.people) for campaign, agents in found.items()}
+    return {one: Agents(totals[one], agents.by_state, agents.people, lost[one]) for one, agents in found.items()}
 
 
 _CALLS = text(

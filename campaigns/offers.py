@@ -52,7 +52,7 @@ def offer(
     else:
         agents = reserving.parked(session, campaign, wanted, pbx=pbx)
     by_id = {agent.id: agent for agent in agents}
-    allowed = gate.let_through(session, campaign_id, len(agents), claim, now=now, timing=timing, own=by_id)
+    allowed = gate.let_through(session, campaign_id, len(agents), claim, now=now, timing=timing, own=by_id, pbx=pbx)
     author = Author.of(claim)
     until = now + timedelta(seconds=timing.preview_limit)
     # Contacts may be fewer than agents. Who owns a callback among them gets that one.

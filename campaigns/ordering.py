@@ -15,6 +15,7 @@ from campaigns import (
     gate,
     giving,
     giving_up,
+    lanes,
     offers,
     pace_calls,
     pace_view,
@@ -137,7 +138,7 @@ def _act(
             parking.let_go(session, pacing.campaign_id, now=now, reason=f"campaign {view.state}", pbx=view.pbx)
         return Ordered([], [], view.pbx)
     campaign = session.get_one(Campaign, pacing.campaign_id, populate_existing=True)
-    callbacks = callbacks_ahead.promised(session, campaign, now=now, timing=timing)
+    callbacks = callbacks_ahead.promised(session, campaign, view.pbx, now=now, timing=timing)
     unused = _why_unused(view, now, timing)
     due = view.mode in PARKS_AHEAD and (view.due or callbacks.any) and not first and not unused
     # In manual mode an agent is fetched for a call of theirs, and given a moment to dial it.
@@ -235,7 +236,7 @@ def _look_ahead(session: Session, pacing: Pacing, view: View, campaign: Campaign
     if not campaign.contact_order or view.mode not in AUTOMATIC:
         pacing.coming, pacing.looked_at = Coming(), None
     elif view.due and (at is None or now - at >= LOOK_EVERY or at.hour != now.hour):
-        pacing.coming, pacing.looked_at = Coming.look(session, campaign, now), now
+        pacing.coming, pacing.looked_at = Coming.look(session, campaign, now, full=_full(view)), now
     if pacing.coming.expecting != before:
         pacing.pacer = None
     if pacing.coming.expecting is not None:
@@ -281,8 +282,16 @@ def _count(session: Session, pacing: Pacing, here: OnPbx, view: View, campaign: 
     pacing.budget = budgets.in_force(session, campaign, now, sharing=sharing, settled=pacing.settled).budget
     # Where a person has set the order there is nothing left to choose.
     choose = view.due and not campaign.contact_order
-    pacing.prospects = prospects.by_group(session, campaign.id, now) if choose else ()
+    # Whom lists at their cap leave is found by lane.
+    these = None
+    if choose and view.full:
+        these = lanes.first_due(session, campaign, now, prospects.LOOKED_AT, full=_full(view))
+    pacing.prospects = prospects.by_group(session, campaign.id, now, these=these) if choose else ()
     pacing.counted_at = now
+
+
+def _full(view: View) -> list[int]:
+    return [one.list_id for one in view.full]
 
 
 def _decide(pacing: Pacing, view: View, snapshot: Snapshot, now: datetime, unused: str) -> Pace:
@@ -295,5 +304,7 @@ def _decide(pacing: Pacing, view: View, snapshot: Snapshot, now: datetime, unuse
     pace = pacing.pacer.decide(now, snapshot)
     if not view.due and view.mode != MANUAL:
         # Those that ring on can still be given up.
-        return Pace(0, "0: no contact is due", ("contacts",), pace.give_up)
+        at_cap = ", ".join(one.name for one in view.full)
+        but = f" but the untried of lists at their cap: {at_cap}" if at_cap else ""
+        return Pace(0, f"0: no contact is due{but}", ("contacts",), pace.give_up)
     return pace

@@ -7,6 +7,7 @@ from typing import Any
 from sqlalchemy import text
 from sqlalchemy.orm import Session
 
+from campaigns import cut_off
 from dialer.abandonment import rate
 
 WINDOW = timedelta(hours=24)  # the window in which the default rule pack counts abandonment
@@ -68,8 +69,9 @@ _QUERY = text(
            tries.in_progress, tries.calls, tries.joined, tries.abandoned, tries.hung_up
     FROM campaigns c
     CROSS JOIN LATERAL (
-        SELECT count(*) AS agents, count(*) FILTER (WHERE a.state <> 'out') AS agents_at_work
-        FROM campaign_agents ca JOIN agents a ON a.id = ca.agent_id WHERE ca.campaign_id = c.id) who
+        SELECT count(*) AS agents, count(*) FILTER (WHERE a.state <> 'out' AND {cut_off} IS NOT TRUE) AS agents_at_work
+        FROM campaign_agents ca JOIN agents a ON a.id = ca.agent_id LEFT JOIN pbx_status s ON s.pbx = a.pbx
+        WHERE ca.campaign_id = c.id) who
     CROSS JOIN LATERAL (
         SELECT count(*) AS contacts, count(*) FILTER (WHERE k.state <> 'closed') AS contacts_left
         FROM contacts k JOIN lists l ON l.id = k.list_id
@@ -86,7 +88,7 @@ _QUERY = text(
               FROM attempts WHERE campaign_id = c.id AND (ordered_at >= :since OR ended_at IS NULL)) t) tries
     WHERE (CAST(:name AS text) IS NULL OR c.name = :name) AND (:archived OR c.state <> 'archived')
     ORDER BY array_position(ARRAY['running','paused','draft','stopped','archived'], c.state), lower(c.name)
-    """
+    """.replace("{cut_off}", cut_off.IS.format(campaign="c.id"))
 )
 
 

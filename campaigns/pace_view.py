@@ -8,12 +8,13 @@ from typing import Any
 from sqlalchemy import text
 from sqlalchemy.orm import Session
 
-from campaigns import sharing, stored_gateways
+from campaigns import lanes, list_caps, sharing, stored_gateways
 from campaigns.gate import Lines
 from campaigns.pace_calls import ON_THE_WAY, Call
 from campaigns.sharing import Other
 from dialer.abandonment import Budget
 from dialer.calls import LIVE_ANSWERED, CallState
+from dialer.list_caps import Standing
 from dialer.pacing import Snapshot
 from dialer.pacing.base import Goals
 from dialer.pools import Outage
@@ -88,7 +89,8 @@ _VIEW = text(
                          <= CAST(:now AS timestamptz) + interval '3 seconds', false),
                 (SELECT CAST(d.reckoned ->> 'answer_chance' AS float8) FROM pace_decisions d
                   WHERE d.campaign_id = b.id AND d.pbx IN ('', here.pbx)
-                  ORDER BY d.decided_at DESC LIMIT 1)) ORDER BY b.id)
+                  ORDER BY d.decided_at DESC LIMIT 1),
+                {lists_of_b}) ORDER BY b.id)
          FROM (SELECT o.campaign_id, count(*) AS shared
                  FROM campaign_agents m
                  JOIN agents a ON a.id = m.agent_id AND a.pbx = here.pbx AND a.state NOT IN ('out', 'paused')
@@ -99,11 +101,16 @@ _VIEW = text(
         WHERE e.handled_at IS NULL AND NOT e.can_wait AND e.pbx = here.pbx) AS events_age,
       -- The least of them by the index: asked whether there is any, the planner reads a table where none is due.
       coalesce((SELECT min(k.next_at) FROM contacts k WHERE k.campaign_id = c.id AND k.state = 'open')
-               <= CAST(:now AS timestamptz) + interval '3 seconds', false) AS due
+               <= CAST(:now AS timestamptz) + interval '3 seconds', false) AS due,
+      {lists_of_c} AS capped
     FROM campaigns c CROSS JOIN LATERAL (SELECT coalesce(CAST(:pbx AS text), c.pbx) AS pbx) AS here
     WHERE c.id = :campaign_id
-    """
+    """.replace("{lists_of_b}", list_caps.AS_JSON.format(campaign="b.id")).replace(
+        "{lists_of_c}", list_caps.AS_JSON.format(campaign="c.id")
+    )
 )
+# A contact that is due so soon is due for the pacer: its call is ordered when it is.
+_SOON = timedelta(seconds=3)
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,6 +171,7 @@ class View:
     sharing: list[Other] = field(default_factory=list)  # campaigns with agents in common
     places: list[tuple[str, str, Outage]] = field(default_factory=list)  # PBX, role, outage; empty: this one alone
     elsewhere: Elsewhere = field(default_factory=Elsewhere)
+    full: list[Standing] = field(default_factory=list)  # lists of which nobody new is called now
 
     @property
     def open(self) -> list[Call]:
@@ -299,6 +307,7 @@ def read(session: Session, campaign_id: int, now: datetime, pbx: str | None = No
         return None
     read_at, gateways, trouble, trouble_at = row.status or (None, [], "", None)
     read_time = datetime.fromisoformat(read_at) if read_at else None
+    full = list_caps.full_of_json(row.capped, now)
     troubled = bool(trouble) and (read_time is None or (trouble_at and datetime.fromisoformat(trouble_at) > read_time))
     return View(
         id=campaign_id,
@@ -318,14 +327,27 @@ def read(session: Session, campaign_id: int, now: datetime, pbx: str | None = No
         gateways=gateways or [],
         trouble=trouble if troubled else "",
         events_age=max(0.0, float(row.events_age or 0.0)),
-        due=row.due,
+        due=row.due and _somebody_left(session, campaign_id, full, now),
         others=row.others or [],
-        sharing=[Other.of(one) for one in row.sharing or []],
+        sharing=[_sharing(session, one, now) for one in row.sharing or []],
         places=[
             (name, role, Outage(_time(out), _time(back), why or "")) for name, role, out, back, why in row.members or []
         ],
         elsewhere=Elsewhere(row.at_work_on_others or 0, *(row.on_others or ())),
+        full=full,
     )
+
+
+def _sharing(session: Session, row: Sequence[Any], now: datetime) -> Other:
+    other = Other.of(row)
+    if not other.due or not (full := list_caps.full_of_json(row[8], now)):
+        return other
+    return replace(other, due=_somebody_left(session, other.id, full, now))
+
+
+def _somebody_left(session: Session, campaign_id: int, full: Sequence[Standing], now: datetime) -> bool:
+    """Whether somebody is due whom the caps of the lists leave: asked where one is at its cap, and only there."""
+    return not full or lanes.anybody_due(session, campaign_id, now + _SOON, full=[one.list_id for one in full])
 
 
 def _time(told: str | None) -> datetime | None:

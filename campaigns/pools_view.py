@@ -2,13 +2,13 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import UTC, datetime, tzinfo
 from typing import Any
 
 from sqlalchemy import text
 from sqlalchemy.orm import Session
 
-from campaigns import stored_gateways
+from campaigns import cut_off, stored_gateways
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,14 +31,28 @@ class PbxPart:
         """Return it for a program."""
         return {name: getattr(self, name) for name in self.__slots__}
 
-    def in_words(self) -> str:
-        """Say how it is, in a few words."""
-        part = {"pool": "", "standby": "standby, ", "removed": "taken out, "}[self.role]
-        since = f" since {self.since:%H:%M:%S} UTC" if self.since else ""
+    @property
+    def at_work(self) -> int:
+        """The campaign's agents at work there."""
+        return sum(number for state, number in self.agents.items() if state != "out")
+
+    def in_words(self, zone: tzinfo = UTC) -> str:
+        """Say how it is, in a sentence; its time by the clock of `zone`."""
+        since = f" since {self.since.astimezone(zone):%H:%M:%S %Z}" if self.since else ""
         why = f": {self.why}" if self.why else ""
-        return f"{part}{self.state}{since}{why}"
+        return f"{_ROLES[self.role]}{self.state}{since}{why}"
+
+    def shortly(self) -> str:
+        """Say how it is in the few words of a tile: how busy it is while all is well, and else what is wrong."""
+        busy = f"{self.busy} of {self.lines} busy"
+        return f"{_ROLES[self.role]}{busy if self.state == 'ok' else self.state}"
+
+    def in_full(self) -> str:
+        """Say everything that matters of it on one line."""
+        return f"{self.in_words()}; {self.calls} calls, {self.busy} of {self.lines} lines busy"
 
 
+_ROLES = {"pool": "", "standby": "standby, ", "removed": "taken out, "}
 _PARTS = text(
     """
     SELECT m.campaign_id, m.pbx, m.role, s.read_at, s.gateways, s.trouble, s.trouble_at, s.out_since, s.back_since,
@@ -67,13 +81,22 @@ def parts(session: Session, ids: Sequence[int], now: datetime) -> dict[int, list
             continue  # nothing of it goes on
         found.setdefault(row.campaign_id, []).append(
             PbxPart(
-                pbx=row.pbx, role=row.role, state=state, why=why, since=since, agents=row.agents or {},
+                pbx=row.pbx, role=row.role, state=state, why=why, since=since, agents=_agents(row.agents or {}, state),
                 calls=row.calls, lines=lines, busy=busy,
                 age=round(max(0.0, (now - row.read_at).total_seconds()), 3) if row.read_at else None,
                 pace=row.pace or "",
             )
         )  # fmt: skip
     return found
+
+
+def _agents(by_state: dict[str, int], state: str) -> dict[str, int]:
+    """Whoever waits for calls on a PBX that is out of use counts as out (`cut_off`)."""
+    if state != "out of use":
+        return by_state
+    told = {one: number for one, number in by_state.items() if one not in cut_off.WAITING}
+    waiting = sum(by_state.values()) - sum(told.values())
+    return {**told, "out": told.get("out", 0) + waiting} if waiting else told
 
 
 def _health(row: Any) -> tuple[str, str, datetime | None]:

@@ -14,22 +14,25 @@ from sqlalchemy.orm import Session
 LOOKED_AT = 200
 ALIKE_FROM = 3
 
+_FIRST_DUE = f"""
+    SELECT id, list_id, next_at FROM contacts
+    WHERE campaign_id = :campaign_id AND state = 'open' AND next_at <= :now AND due_date IS NULL
+    ORDER BY next_at, id LIMIT {LOOKED_AT}
+"""  # noqa: S608 (a number of our own)
+# Where lists are at their caps they are found by lane (`lanes`): in the order of time they would hide the others.
+_OF_THESE = "SELECT id, list_id, next_at FROM contacts WHERE id = ANY(CAST(:these AS bigint[]))"
 _LOOKED_AT = f"""
     SELECT k.id, k.next_at, k.list_id || '/' || (1 + t.tries) AS name
-    FROM (SELECT id, list_id, next_at FROM contacts
-          WHERE campaign_id = :campaign_id AND state = 'open' AND next_at <= :now AND due_date IS NULL
-          ORDER BY next_at, id LIMIT {LOOKED_AT}) AS k
+    FROM ({{found}}) AS k
     CROSS JOIN LATERAL (SELECT count(*) AS tries
                         FROM (SELECT 1 FROM attempts WHERE contact_id = k.id LIMIT {ALIKE_FROM - 1}) AS few) AS t
-"""  # noqa: S608 (numbers of our own)
-_BY_GROUP = text(f"SELECT name, count(*) AS contacts FROM ({_LOOKED_AT}) AS seen GROUP BY name ORDER BY name")  # noqa: S608
-_PREFERRED = text(
-    f"""
+"""  # noqa: S608
+_BY_GROUP = f"SELECT name, count(*) AS contacts FROM ({_LOOKED_AT}) AS seen GROUP BY name ORDER BY name"  # noqa: S608
+_PREFERRED = f"""
     SELECT seen.id FROM ({_LOOKED_AT}) AS seen
     LEFT JOIN unnest(CAST(:groups AS text[])) WITH ORDINALITY AS wish(name, rank) ON wish.name = seen.name
     ORDER BY wish.rank NULLS LAST, seen.next_at, seen.id LIMIT :most
-    """  # noqa: S608
-)
+"""  # noqa: S608
 
 
 def group_of(list_id: int, attempt_no: int) -> str:
@@ -37,16 +40,28 @@ def group_of(list_id: int, attempt_no: int) -> str:
     return f"{list_id}/{min(ALIKE_FROM, attempt_no)}"
 
 
-def by_group(session: Session, campaign_id: int, now: datetime) -> tuple[tuple[str, int], ...]:
-    """Count the contacts due now by group, as far as is looked."""
-    rows = session.execute(_BY_GROUP, {"campaign_id": campaign_id, "now": now})
+def by_group(
+    session: Session, campaign_id: int, now: datetime, *, these: Sequence[int] | None = None
+) -> tuple[tuple[str, int], ...]:
+    """Count the contacts due now by group, as far as is looked. `these`: the first of them, found already."""
+    query = _BY_GROUP.format(found=_FIRST_DUE if these is None else _OF_THESE)
+    rows = session.execute(text(query), {"campaign_id": campaign_id, "now": now, "these": list(these or ())})
     return tuple((row.name, row.contacts) for row in rows)
 
 
-def preferred(session: Session, campaign_id: int, now: datetime, groups: Sequence[str], most: int) -> list[int]:
+def preferred(
+    session: Session,
+    campaign_id: int,
+    now: datetime,
+    groups: Sequence[str],
+    most: int,
+    *,
+    these: Sequence[int] | None = None,
+) -> list[int]:
     """Return ids of contacts due now, those of the groups first and in their order, then the others as they come.
 
-    Nothing is locked: what is found here is judged on locked rows afterwards.
+    Nothing is locked: what is found here is judged on locked rows afterwards. `these`: the first due, found already.
     """
-    given = {"campaign_id": campaign_id, "now": now, "groups": list(groups), "most": most}
-    return list(session.scalars(_PREFERRED, given))
+    given = {"campaign_id": campaign_id, "now": now, "groups": list(groups), "most": most, "these": list(these or ())}
+    query = _PREFERRED.format(found=_FIRST_DUE if these is None else _OF_THESE)
+    return list(session.scalars(text(query), given))

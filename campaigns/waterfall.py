@@ -14,11 +14,12 @@ from typing import Any, Literal
 from sqlalchemy import func, select, text
 from sqlalchemy.orm import Session
 
+from campaigns import list_caps, waterfall_plan
 from campaigns import waterfall_groups as groups
-from campaigns import waterfall_plan
 from campaigns.models import Campaign, Contact, ContactList
 from campaigns.waterfall_held import Held
 from dialer.gate import Verdict
+from dialer.list_caps import RULE as LIST_CAP
 from dialer.modes import AGENTLESS
 from dialer.retries import NEVER_RANG
 
@@ -113,7 +114,7 @@ _PUT_OFF |= {"number_cap": _BY_A_CAP, "contact_cap": _BY_A_CAP, "best_time": ": 
 class Step:
     """Contacts that one reason takes away from those imported. `until`: when the first of them comes back.
 
-    `rule`: the gate's; "closed", "live" or "later" for those that are not due.
+    `rule`: the gate's, or that of choosing (`list_cap`); "closed", "live" or "later" for those that are not due.
     """
 
     rule: str
@@ -155,7 +156,12 @@ def waterfall(
     """Count the contacts of a campaign, or of one list of it, down to those that may be rung now."""
     packs = groups.Packs.read(session, campaign)
     lists = _lists(session, campaign, contact_list)
-    columns = {"keys": groups.columns(packs, campaign), "with_agent": groups.with_agent(campaign.mode)}
+    full = list_caps.full(session, campaign.id, now)
+    columns = {
+        "passed_over": _PASSED_OVER,
+        "keys": groups.columns(packs, campaign),
+        "with_agent": groups.with_agent(campaign.mode),
+    }
     due = _DUE.format(**columns)
     values = groups.parameters(campaign, packs, now=now, ring_seconds=ring_seconds) | {
         "campaign_id": campaign.id,
@@ -166,12 +172,13 @@ def waterfall(
         "max_attempts": campaign.max_attempts,
         "never_rang": [str(state) for state in NEVER_RANG],
         "agentless": campaign.mode == AGENTLESS,
+        "full": [one.list_id for one in full],
     }
     values |= Held.read(session, campaign, packs, due, values, now).parameters()
     asking = {"due": due, "found": _FOUND, **columns}
     with waterfall_plan.counting(session):
         rows = session.execute(text(_COUNTED.format(**asking)), values).all()
-    counting = _Counting()
+    counting = _Counting({one.list_id: one.until for one in full})
     for row in rows:
         if row.stands not in ("due", "held"):
             counting.not_due(row)
@@ -239,18 +246,22 @@ _DUE = """
                (CASE WHEN {with_agent} THEN CAST(:rests_with_agent AS float[]) ELSE CAST(:rests AS float[]) END)
                    [1 + {keys[pack]}] AS rest
         FROM contacts k WHERE k.campaign_id = :campaign_id AND k.list_id = ANY(:lists)
-          AND k.state = 'open' AND k.next_at <= :now)
+          AND k.state = 'open' AND k.next_at <= :now AND NOT {passed_over})
 """
-# `stands`: due, later, live, or why it is closed; held for the few among the due that one of the rules holds. Whoever
-# is held is counted in both, so that the million need not be joined with the few. The keys are made before they are
-# grouped by (OFFSET 0): in a GROUP BY the server compares each head of a number with all of a hundred, here it hashes.
+# Choosing passes over those never tried of a list at its cap: no rule is asked about them, and they may be a million.
+_PASSED_OVER = "(k.tried = 0 AND k.due_date IS NULL AND k.list_id = ANY(:full))"
+# `stands`: due, later, live, passed over for its list, or why it is closed; held for the few among the due that one of
+# the rules holds. Whoever is held is counted in both, so that the million need not be joined with the few. The keys are
+# made before they are grouped by (OFFSET 0): in a GROUP BY the server compares each head of a number with all of a
+# hundred, here it hashes.
 _COUNTED = """
     WITH {due}, {found}, first AS MATERIALIZED (
         SELECT DISTINCT ON (id) id, rank, until FROM found ORDER BY id, rank)
     SELECT stands, pack, head, address, consent, 0 AS rank, count(*) AS contacts, min(next_at) AS next_at,
            CAST(NULL AS timestamptz) AS until, min(id) AS example, min(consent_at) AS consent_at
     FROM (
-        SELECT CASE k.state WHEN 'open' THEN CASE WHEN k.next_at <= :now THEN 'due'
+        SELECT CASE k.state WHEN 'open' THEN CASE WHEN k.next_at <= :now AND {passed_over} THEN 'full ' || k.list_id
+                                                  WHEN k.next_at <= :now THEN 'due'
                                                   WHEN k.put_off_until = k.next_at THEN 'later ' || k.put_off_by
                                                   ELSE 'later' END
                             WHEN 'closed' THEN 'closed ' || k.closed_because ELSE k.state END AS stands,
@@ -264,6 +275,7 @@ _COUNTED = """
            first.rank, count(*), NULL, min(first.until), NULL, NULL
     FROM first JOIN contacts k ON k.id = first.id
     WHERE k.campaign_id = :campaign_id AND k.list_id = ANY(:lists) AND k.state = 'open' AND k.next_at <= :now
+      AND NOT {passed_over}
     GROUP BY 1, 2, 3, 4, 5, 6
 """
 # When the first consent holds of those that nothing else holds.
@@ -272,6 +284,7 @@ _OF_THE_FREE = """
     SELECT {keys[pack]} AS pack, {keys[head]} AS head, {keys[address]} AS address, min(k.consent_at) AS consent_at
     FROM contacts k
     WHERE k.campaign_id = :campaign_id AND k.list_id = ANY(:lists) AND k.state = 'open' AND k.next_at <= :now
+      AND NOT {passed_over}
       AND k.consent AND k.consent_at > :now AND k.id NOT IN (SELECT id FROM found WHERE rank < {consent})
     GROUP BY 1, 2, 3
 """
@@ -304,7 +317,8 @@ _FOUND = _FOUND_BY_RULE.format(stop=_of_rules("number"), barred=_of_rules("conta
 class _Counting:
     """Adds contacts to steps; the steps come out in the order in which the rules are asked."""
 
-    def __init__(self) -> None:
+    def __init__(self, full: Mapping[int, datetime | None]) -> None:
+        self._full = full  # lists at their caps, and when there is room again
         self._imported = 0
         self._steps: dict[tuple[int, str, str], tuple[int, datetime | None]] = {}
 
@@ -312,12 +326,15 @@ class _Counting:
         """Count contacts that are closed, in a call, or not yet to be tried."""
         self._imported += row.contacts
         if row.stands.startswith("closed "):
-            self._add(-3, "closed", row.stands.removeprefix("closed ") or "closed", row.contacts, None)
+            self._add(-4, "closed", row.stands.removeprefix("closed ") or "closed", row.contacts, None)
         elif row.stands.startswith("later"):
             because = _PUT_OFF.get(row.stands.removeprefix("later "), "")
-            self._add(-1, "later", f"to be tried later{because}", row.contacts, row.next_at)
+            self._add(-2, "later", f"to be tried later{because}", row.contacts, row.next_at)
+        elif row.stands.startswith("full "):
+            again = self._full[int(row.stands.removeprefix("full "))]
+            self._add(-1, LIST_CAP, "never tried, of a list at its cap", row.contacts, again)
         else:
-            self._add(-2, "live", "being called, or spoken with, now", row.contacts, None)
+            self._add(-3, "live", "being called, or spoken with, now", row.contacts, None)
 
     def due(self, alike: _Alike, refusal: Verdict | None) -> None:
         """Count due contacts under what holds them, or under what refuses their whole group if that comes first."""

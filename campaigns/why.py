@@ -11,7 +11,7 @@ from typing import Any
 from sqlalchemy import select, text
 from sqlalchemy.orm import Session
 
-from campaigns import callbacks, caller_ids, judging, pools, stored_gateways
+from campaigns import callbacks, caller_ids, cut_off, judging, list_caps, listed_place, pools, stored_gateways
 from campaigns.db import MOST_ID
 from campaigns.judging import Known
 from campaigns.models import Attempt, Campaign, Contact, ContactList, Offer
@@ -98,6 +98,12 @@ def explain(session: Session, campaign: Campaign, given: str, *, now: datetime, 
     if campaign.mode == AGENTLESS and contact.due_date is not None:
         told = "a callback was promised, and a campaign without agents has nobody to keep it"
         verdicts += (Verdict(False, "promised", told),)
+    there = listed_place.verdict(session, contact, pools.names(session, campaign))
+    if there is not None:
+        verdicts += (there,)
+    room = list_caps.of_contact(session, contact, now)
+    if room is not None:
+        verdicts += (room,)
     if contact.kept_for is not None:
         whose = callbacks.named(session, contact.kept_for)
         verdicts += (rules.kept_for_agent(now, 0, contact.kept_for, contact.kept_until, whose),)
@@ -138,6 +144,7 @@ def holding(session: Session, campaign: Campaign, *, now: datetime) -> list[str]
     shown = caller_ids.looked_at(session, campaign, now).refusal
     if shown is not None:
         found.append(f"{shown.why}: `dialer caller-id list {campaign.name}`")
+    found += [one.verdict().why for one in list_caps.full(session, campaign.id, now)]
     free, states = _agents(session, campaign)
     if not free and campaign.mode != AGENTLESS:
         found.append(f"no agent is free: {states or 'none is assigned'}")
@@ -200,8 +207,9 @@ def _of_pbx(session: Session, pbx: str, *, running: bool, several: bool, now: da
 def _agents(session: Session, campaign: Campaign) -> tuple[int, str]:
     rows = session.execute(
         text(
-            "SELECT a.state, count(*) AS agents FROM campaign_agents c JOIN agents a ON a.id = c.agent_id "
-            "WHERE c.campaign_id = :campaign_id GROUP BY a.state ORDER BY 2 DESC, 1"
+            f"SELECT CASE WHEN {cut_off.IS.format(campaign=':campaign_id')} THEN 'cut off with their PBX' "  # noqa: S608
+            "ELSE a.state END AS state, count(*) AS agents FROM campaign_agents c JOIN agents a ON a.id = c.agent_id "
+            "LEFT JOIN pbx_status s ON s.pbx = a.pbx WHERE c.campaign_id = :campaign_id GROUP BY 1 ORDER BY 2 DESC, 1"
         ),
         {"campaign_id": campaign.id},
     ).all()

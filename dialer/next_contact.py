@@ -16,11 +16,13 @@ ORDERS = {
     "priority": "lowest priority number first",
     "freshest": "the list imported last first",
     "oldest": "the list imported first first",
+    "penetration": "the list first of which the smallest share was tried",
     "fewest": "fewest attempts so far first",
     "most": "most attempts so far first",
     "best-time": "who answers now nearly as likely as at their best hour first",
     "due": "longest due first: always the last word",
 }
+PENETRATION = "penetration"
 BEST_TIME = "best-time"  # of each contact, and not of a lane
 _AGAINST = (("freshest", "oldest"), ("fewest", "most"))
 T = TypeVar("T")
@@ -29,12 +31,14 @@ K = TypeVar("K", bound=Hashable)
 
 @dataclass(frozen=True, slots=True)
 class Lane:
-    """Contacts alike for every order; `listed_at`: when their list was imported."""
+    """Contacts alike for every order; `listed_at`: when their list was imported, `penetration`: the share of its
+    contacts that were tried at least once."""
 
     list_id: int
     priority: int
     tried: int
     listed_at: datetime
+    penetration: float = 0.0
 
 
 def parse_order(text: str) -> tuple[str, ...]:
@@ -59,6 +63,7 @@ _PLACES: Mapping[str, Callable[[Lane], float]] = {
     "priority": lambda lane: lane.priority,
     "freshest": lambda lane: -lane.listed_at.timestamp(),
     "oldest": lambda lane: lane.listed_at.timestamp(),
+    "penetration": lambda lane: lane.penetration,
     "fewest": lambda lane: lane.tried,
     "most": lambda lane: -lane.tried,
 }

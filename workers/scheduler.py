@@ -28,6 +28,7 @@ from campaigns import (
     capping,
     importing,
     leases,
+    list_counts,
     listed_calls,
     listed_requests,
     listed_tickets,
@@ -60,6 +61,8 @@ MEND_CALLBACKS = timedelta(seconds=15)
 WRITE_TICKETS = 2.0
 # What is old is learnt anew (`best_times.LEARN_EVERY`), a campaign at a time.
 LOOK_AT_BEST_TIMES = timedelta(minutes=1)
+# Most lists have no cap: then this look finds nothing to count (`list_counts.COUNT_EVERY`).
+LOOK_AT_LIST_COUNTS = timedelta(seconds=5)
 # Whether a caller id shall rest is no question of seconds; its cap is the gate's.
 LOOK_AT_CALLER_IDS = timedelta(minutes=5)
 log = structlog.get_logger(__name__)
@@ -207,6 +210,7 @@ class Scheduler:
         self._loop(stop, "people", 0.5, self.people)
         self._loop(stop, "callbacks", 1.0, self.callbacks)
         self._loop(stop, "best times", LOOK_AT_BEST_TIMES.total_seconds(), self.best_times)
+        self._loop(stop, "list counts", LOOK_AT_LIST_COUNTS.total_seconds(), self.list_counts)
         self._loop(stop, "caller ids", LOOK_AT_CALLER_IDS.total_seconds(), self.caller_ids)
         for name, settings in self._application.settings.pulls.items():
             self._loop(stop, f"pull {name}", max(1.0, min(30.0, settings.every / 4)), partial(self.pull, name))
@@ -294,6 +298,17 @@ class Scheduler:
             while let_back and campaign_id in self._claims:
                 with self._application.transaction() as session:
                     let_back = best_time_order.take_back(session, campaign_id, database_now(session))
+
+    def list_counts(self) -> None:
+        """Count anew how far lists were worked, of the campaigns we lead: those whose caps or order need it."""
+        with self._application.transaction() as session:
+            list_counts.forget(session)
+            wanted = list_counts.wanted(session, database_now(session))
+        for list_id, campaign_id in wanted:
+            if campaign_id in self._claims:
+                with self._application.transaction() as session:
+                    campaign = session.get_one(Campaign, campaign_id)
+                    list_counts.count(session, campaign, list_id, database_now(session))
 
     def caller_ids(self) -> None:
         """Let caller ids rest that need it. Each scheduler does: no harm in it."""

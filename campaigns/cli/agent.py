@@ -157,7 +157,7 @@ def _say(context: CliContext, verb: str, name: str, pbx: str | None, as_json: bo
             if on_the_line
             else "after the customer on the line"
         )
-    click.echo(f"{output.clean(called)} is {after.state.replace('_', '-')}{later}")
+    click.echo(f"{output.clean(called)} is {after.state.replace('_', '-')} on PBX {after.pbx}{later}")
 
 
 # Calls of their own --------------------------------------------------------------------------------------

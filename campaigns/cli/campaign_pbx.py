@@ -50,7 +50,7 @@ def list_pbxes(context: CliContext, name: str, as_json: bool) -> None:
         return
     columns: list[output.Column] = ["PBX", "Part", "State", ("At work", "right"), ("Calls", "right")]
     rows: list[list[Any]] = [
-        [one.pbx, one.role, one.state, sum(n for state, n in one.agents.items() if state != "out"), one.calls,
+        [one.pbx, one.role, one.state, one.at_work, one.calls,
          f"{one.busy} of {one.lines} busy", one.pace]
         for one in parts
     ]  # fmt: skip

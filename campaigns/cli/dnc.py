@@ -14,8 +14,6 @@ from campaigns.cli.tree import Group
 if TYPE_CHECKING:
     from sqlalchemy.orm import Session
 
-    from campaigns.models import DoNotCall
-
 
 @click.group(cls=Group)
 def dnc() -> None:
@@ -36,24 +34,9 @@ def _scope(command: Any) -> Any:
 
 
 def _where(session: Session, campaign: str | None, country: str, number: str = "+") -> tuple[int | None, str]:
-    """The campaign's id, and the country to read numbers with; a guess would block the wrong person."""
-    from sqlalchemy import select
+    from campaigns import do_not_call_scope
 
-    from campaigns import lifecycle
-    from campaigns.campaign_values import checked_country
-    from campaigns.models import Campaign
-
-    found = lifecycle.get(session, campaign) if campaign else None
-    if country:
-        return (found.id if found else None), checked_country(country)
-    if found is not None:
-        return found.id, found.country
-    countries = session.scalars(select(Campaign.country).distinct().limit(2)).all()
-    if len(countries) == 1:
-        return None, countries[0]
-    if number.strip().startswith(("+", "00")):
-        return None, "IT"  # never asked: the number says its own
-    raise click.UsageError("say with --country how the number is read, or write it with + and its country code")
+    return do_not_call_scope.where(session, campaign, country, number)
 
 
 def number_country(session: Session, country: str, number: str) -> str:
@@ -79,10 +62,9 @@ def add(
 
     It binds that number. Whose other numbers are known is told; --person binds them too.
     """
-    from campaigns import do_not_call
+    from campaigns import do_not_call, do_not_call_scope
     from campaigns import person as people
     from campaigns.db import database_now
-    from campaigns.erasure import Person
 
     with context.application() as app, app.transaction() as session:
         campaign_id, region = _where(session, campaign, country, number)
@@ -92,12 +74,12 @@ def add(
         }  # fmt: skip
         bound = people.forbid(session, number, **given) if person else [do_not_call.add(session, number, **given)]
         entry, new = bound[0]
-        listed = {one.number for one, _ in bound}
-        free = [one for one in people.others(Person.of(session, number, region)) if one not in listed]
-        free = [one for one in free if not do_not_call.check(session, one, country=region, campaign_id=campaign_id)]
+        numbers = [one.number for one, _ in bound]
+        free = do_not_call_scope.still_free(session, number, numbers, country=region, campaign_id=campaign_id)
+        names = do_not_call_scope.names(session)
     if as_json:
-        told = {"bound": [one.number for one, _ in bound], "also_theirs": free}
-        output.print_json({**_as_json(entry, {}), "added": new, **told})
+        told = {"bound": numbers, "also_theirs": free}
+        output.print_json({**do_not_call_scope.told(entry, names), "added": new, **told})
         return
     where = f"for campaign {campaign}" if campaign else "for every campaign"
     for one, is_new in bound:
@@ -160,14 +142,14 @@ def import_file(
 @click.pass_obj
 def check(context: CliContext, number: str, campaign: str | None, country: str, as_json: bool) -> None:
     """Say whether NUMBER may be called, as far as the do-not-call list goes."""
-    from campaigns import do_not_call
+    from campaigns import do_not_call, do_not_call_scope
 
     with context.application() as app, app.transaction() as session:
         campaign_id, region = _where(session, campaign, country, number)
         entries = do_not_call.check(session, number, country=region, campaign_id=campaign_id)
-        names = _campaign_names(session)
+        names = do_not_call_scope.names(session)
     if as_json:
-        listed = [_as_json(entry, names) for entry in entries]
+        listed = [do_not_call_scope.told(entry, names) for entry in entries]
         output.print_json({"number": number, "blocked": bool(entries), "entries": listed})
         return
     if not entries:
@@ -209,18 +191,3 @@ def remove(
         output.print_json({"number": number, "campaign": campaign, "removed": True})
         return
     click.echo(f"{output.clean(number)} is off the do-not-call list of {where}")
-
-
-def _campaign_names(session: Session) -> dict[int, str]:
-    from sqlalchemy import select
-
-    from campaigns.models import Campaign
-
-    return {one.id: one.name for one in session.scalars(select(Campaign))}
-
-
-def _as_json(entry: DoNotCall, names: dict[int, str]) -> dict[str, Any]:
-    return {
-        "number": entry.number, "campaign": names.get(entry.campaign_id) if entry.campaign_id else None,
-        "reason": entry.reason, "source": entry.source, "added_by": entry.added_by, "added_at": entry.added_at,
-    }  # fmt: skip

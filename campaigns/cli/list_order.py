@@ -46,11 +46,11 @@ def order(
 ) -> None:  # fmt: skip
     """Show or set which contact of CAMPAIGN comes next.
 
-    ORDER is a list of priority, freshest or oldest (list), fewest or most (attempts so far), the weightiest first;
-    among equals whoever is due longest. With best-time at its end, among equals whoever answers now nearly as likely
-    as at their best hour; who has a much better hour within two days may wait for it, while enough others are due.
-    `none` leaves the order to due time and to the pacer, who takes the surest contacts when agents sit idle. It holds
-    from the next call on.
+    ORDER is a list of priority, freshest or oldest (list), penetration (the list first of which the smallest share was
+    tried), fewest or most (attempts so far), the weightiest first; among equals whoever is due longest. With best-time
+    at its end, among equals whoever answers now nearly as likely as at their best hour; who has a much better hour
+    within two days may wait for it, while enough others are due. `none` leaves the order to due time and to the pacer,
+    who takes the surest contacts when agents sit idle. It holds from the next call on.
     """
     from campaigns import contact_orders, lifecycle
     from campaigns.db import database_now

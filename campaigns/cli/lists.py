@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from campaigns.cli import list_files, list_order, list_pulls, list_templates, output
+from campaigns.cli import list_caps, list_files, list_order, list_pulls, list_templates, output
 from campaigns.cli.context import CliContext, who
 from campaigns.cli.tree import Group
 from dialer.abandonment import PACKS
@@ -212,4 +212,5 @@ lists.add_command(list_files.export)
 lists.add_command(list_templates.template)
 lists.add_command(list_order.order)
 lists.add_command(list_order.contact_filter)
+lists.add_command(list_caps.cap)
 lists.add_command(list_pulls.pulls)

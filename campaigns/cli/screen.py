@@ -58,7 +58,7 @@ def _block(one: CampaignLive, state: LiveState) -> Any:
     grid.add_row("Calls", _calls(one))
     grid.add_row("Lines", _lines(one))
     for part in one.pbxes:
-        grid.add_row(f"  {output.clean(part.pbx)}", _part(part))
+        grid.add_row(f"  {output.clean(part.pbx)}", _part(part, one.zone))
     grid.add_row("Abandoned", _abandonment(one))
     grid.add_row("Today", _today(one))
     grid.add_row("Contacts", _contacts(one))
@@ -103,10 +103,9 @@ def _lines(one: CampaignLive) -> Text:
     return told
 
 
-def _part(part: PbxPart) -> Text:
-    at_work = sum(number for state, number in part.agents.items() if state != "out")
-    told = Text(part.in_words(), style="" if part.state == "ok" else "bold red")
-    told.append(f"   {output.count(at_work, 'agent')} at work   {output.count(part.calls, 'call')}   ")
+def _part(part: PbxPart, zone: str) -> Text:
+    told = Text(output.clean(part.in_words(ZoneInfo(zone))), style="" if part.state == "ok" else "bold red")
+    told.append(f"   {output.count(part.at_work, 'agent')} at work   {output.count(part.calls, 'call')}   ")
     return told.append(f"{part.busy} of {part.lines} lines busy", style="dim")
 
 

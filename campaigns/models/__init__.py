@@ -13,7 +13,7 @@ from campaigns.models.columns import Instant
 from campaigns.models.do_not_call import DoNotCall, Forgotten, SharesForgotten
 from campaigns.models.imports import Import, ImportChange, ImportPull, ImportTemplate
 from campaigns.models.ledger import Ledger
-from campaigns.models.lists import Contact, ContactList, Period
+from campaigns.models.lists import Contact, ContactList, ListCount, Period
 from campaigns.models.pacing import Forecast, LearntTimes, PaceDecision
 from campaigns.models.pbxes import DirectoryChange, PbxAccount, PbxFigures, PbxRequest, PbxStatus
 from campaigns.models.processes import Installation, Lease, ProcessBeat
@@ -49,6 +49,7 @@ __all__ = [
     "LearntTimes",
     "Lease",
     "Ledger",
+    "ListCount",
     "ListedRequest",
     "ListedTicket",
     "LoggedEvent",

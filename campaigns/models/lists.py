@@ -26,6 +26,27 @@ class ContactList(Base):
     undone_at: Mapped[datetime | None] = mapped_column(Instant)
     share: Mapped[float | None]  # of the campaign's calls, beside the shares of its other lists
     rule_pack: Mapped[str | None] = mapped_column(Text)  # its rules of calling hold besides the campaign's
+    # How many of its contacts get a first attempt, at all and on one day: "60%", "500"; "": as many as there are.
+    cap: Mapped[str] = mapped_column(Text, default="", server_default="")
+    cap_today: Mapped[str] = mapped_column(Text, default="", server_default="")
+
+
+class ListCount(Base):
+    """How far a list was worked, kept for the gate; only of lists that have a cap, or whose order asks for it.
+
+    Counted from the rows again and again (`list_counts`); in between whoever orders a first attempt adds it here, in
+    the same transaction.
+    """
+
+    __tablename__ = "list_counts"
+    list_id: Mapped[int] = mapped_column(ForeignKey("lists.id"), primary_key=True, autoincrement=False)
+    campaign_id: Mapped[int] = mapped_column(ForeignKey("campaigns.id"), index=True)
+    contacts: Mapped[int] = mapped_column(BigInteger)
+    tried: Mapped[int] = mapped_column(BigInteger)
+    today: Mapped[int] = mapped_column(BigInteger)  # of them, tried for the first time on this day
+    today_until: Mapped[datetime] = mapped_column(Instant)  # the end of that day, where the campaign is
+    counted_at: Mapped[datetime] = mapped_column(Instant)
+    took: Mapped[float]  # seconds: a long list is counted less often
 
 
 class Period(Base):

@@ -5,12 +5,13 @@ from typing import Annotated, Any, Literal
 from fastapi import APIRouter, Path, Query, Request
 from starlette.responses import FileResponse, StreamingResponse
 
-from campaigns import import_templates
+from campaigns import import_templates, list_caps_view
 from campaigns.application import Application
 from campaigns.db import database_now
 from campaigns.models import ImportTemplate
 from campaigns.web.access import Access
 from campaigns.web.api_shapes import (
+    Capping,
     Comparing,
     Importing,
     Looking,
@@ -113,6 +114,19 @@ def lists_api(desk: ListsDesk, follow: ImportStream, access: Access) -> APIRoute
         row, undone = desk.undo(name, import_id, who=access.who(request.scope), why=body.why)
         told = {"removed": undone.removed, "closed": undone.closed, "put_back": undone.put_back}
         return {**told_import(row), **told}
+
+    @router.get("/lists", summary="How far each list was worked, and how far it may be")
+    def worked(name: str) -> dict[str, Any]:
+        return {"lists": [list_caps_view.told(one) for one in desk.worked(name)]}
+
+    @router.put("/lists/{list_id}/caps", summary="Say how far a list is to be worked")
+    def cap(
+        request: Request, name: str, list_id: Annotated[int, Path(ge=1, lt=2**63)], body: Capping
+    ) -> dict[str, Any]:
+        who = access.who(request.scope)
+        return list_caps_view.told(
+            desk.cap(name, list_id, cap=body.cap, today=body.cap_today, who=who, why=body.why)
+        )  # fmt: skip
 
     # A POST: who took the numbers out is written in the ledger.
     @router.post(

@@ -117,6 +117,16 @@ class Undoing(Body):
     why: Why
 
 
+class Capping(Body):
+    """How far a list is to be worked: what is left out stays as it is."""
+
+    cap: str | None = Field(
+        None, max_length=20, description="The most of its contacts that get a first attempt: 60%, 500 or none."
+    )
+    cap_today: str | None = Field(None, max_length=20, description="The most of them on one day: 10%, 200 or none.")
+    why: str = Field("", max_length=500, description="Kept in the ledger.")
+
+
 def _holds_zero(given: Any) -> bool:
     if isinstance(given, str):
         return "\x00" in given
@@ -138,7 +148,7 @@ def told_import(row: ListRow) -> dict[str, Any]:
     told: Mapping[str, Any] = row.as_json()
     names = (
         "campaign", "kind", "state", "rows", "accepted", "rejected", "duplicates", "updated", "dry_run", "error",
-        "note", "who", "contacts", "left", "created_at", "finished_at",
+        "note", "who", "contacts", "left", "tried", "created_at", "finished_at",
     )  # fmt: skip
     base = f"/api/v1/campaigns/{quote(row.campaign)}/imports/{row.import_id}"
     return {

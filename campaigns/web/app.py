@@ -19,6 +19,7 @@ from campaigns.web.api import api_router
 from campaigns.web.api_callbacks import callbacks_api
 from campaigns.web.api_callbacks_work import callbacks_work_api
 from campaigns.web.api_dispositions import dispositions_api
+from campaigns.web.api_do_not_call import do_not_call_api
 from campaigns.web.api_lists import lists_api, templates_api
 from campaigns.web.api_why import why_api
 from campaigns.web.clients import ApiClients
@@ -121,6 +122,7 @@ def create_app(
     app.include_router(callbacks_api(application, access))
     app.include_router(callbacks_work_api(application, access))
     app.include_router(dispositions_api(application, access))
+    app.include_router(do_not_call_api(application, access))
     app.include_router(uploads_pages(desk, access, forgery))  # before the next, to which /lists/upload is an import
     app.include_router(lists_pages(desk, access, forgery))
     app.include_router(callbacks_pages(application))

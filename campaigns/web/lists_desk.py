@@ -1,7 +1,7 @@
 """What the API and the pages do with lists, each in one transaction: the same parts the command line is made of."""
 
 from asyncio import to_thread
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from threading import BoundedSemaphore
@@ -11,7 +11,16 @@ from sqlalchemy.orm import Session
 from starlette.requests import Request
 from starlette.responses import FileResponse
 
-from campaigns import import_preview, lifecycle, list_diff, list_export, lists_view, uploads
+from campaigns import (
+    import_preview,
+    lifecycle,
+    list_caps,
+    list_caps_view,
+    list_diff,
+    list_export,
+    lists_view,
+    uploads,
+)
 from campaigns.application import Application
 from campaigns.db import database_now
 from campaigns.import_options import ImportOptions
@@ -24,6 +33,7 @@ from campaigns.uploads import Upload
 from campaigns.web import downloads
 from campaigns.web.receiving import Receiver
 from dialer.errors import TooLarge, TryAgainLater
+from dialer.list_caps import Standing
 
 COMPARED = 64 << 20  # bytes of a file that a web process compares: it has events to take as well
 _HEAVY = 2  # previews and comparisons at once
@@ -131,6 +141,11 @@ class ListsDesk:
         row = self.row(name, import_id)
         return downloads.kept(lists_view.remarks_path(row), f"remarks-{import_id}-{row.file_name}")
 
+    def worked(self, name: str) -> Sequence[Standing]:
+        """Return how far each list of a campaign was worked, and its caps."""
+        with self.application.transaction() as session:
+            return list_caps_view.worked(session, found(session, name), database_now(session))
+
     # Doing ----------------------------------------------------------------------------------------------------
 
     async def receive(
@@ -174,6 +189,12 @@ class ListsDesk:
             job = lists_view.import_to_undo(session, campaign, import_id)
             undone = undo_import(session, job.id, database_now(session), who, why)
             return lists_view.list_row(session, campaign, import_id), undone
+
+    def cap(self, name: str, list_id: int, *, cap: str | None, today: str | None, who: str, why: str) -> Standing:
+        """Say how far a list is to be worked; None leaves a cap as it is."""
+        campaign = self.campaign(name).name
+        list_caps.change(self.application, campaign, list_id, cap=cap, today=today, who=who, why=why)
+        return next(one for one in self.worked(campaign) if one.list_id == list_id)
 
     def export(self, name: str, *, import_id: int | None, everything: bool, who: str) -> FileResponse:
         """Return the contacts of a campaign, or of one import, with their state and what came of every try."""

@@ -7,7 +7,7 @@ from urllib.parse import quote
 
 from fastapi import APIRouter, Path, Request
 from starlette.concurrency import run_in_threadpool
-from starlette.responses import FileResponse, Response
+from starlette.responses import FileResponse, RedirectResponse, Response
 
 from campaigns import lists_view
 from campaigns.lists_view import ListRow
@@ -87,5 +87,21 @@ def lists_pages(desk: ListsDesk, access: Access, forgery: Forgery) -> APIRouter:
             row = await run_in_threadpool(desk.row, name, import_id)
             return await run_in_threadpool(shown, request, row, "import.html", trouble=str(exc))
         return await run_in_threadpool(shown, request, row, "import.html", undone=undone)
+
+    @router.post("/lists/{import_id}/caps", max_body_size=forms.BODY)
+    async def cap(request: Request, name: str, import_id: ImportId) -> Response:
+        fields = await forms.read(request, forgery)
+        row = await run_in_threadpool(desk.row, name, import_id)
+        if row.list_id is None:
+            raise NotFound(f"import {import_id} of campaign {name} has no list")
+        cap, today = (fields.get(one, "").strip() or "none" for one in ("cap", "cap_today"))
+        why = " ".join(fields.get("why", "").split())[:500]
+        try:
+            await run_in_threadpool(
+                desk.cap, name, row.list_id, cap=cap, today=today, who=access.who(request.scope), why=why
+            )  # fmt: skip
+        except BadInput as exc:
+            return await run_in_threadpool(shown, request, row, "import.html", trouble=str(exc), given=fields)
+        return RedirectResponse(f"/campaigns/{quote(name)}/lists/{import_id}#how-far", 303)
 
     return router

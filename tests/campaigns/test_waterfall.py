@@ -12,7 +12,7 @@ import pytest
 from sqlalchemy import text
 from sqlalchemy.orm import Session
 
-from campaigns import dispositions, forgotten, gate, waterfall, waterfall_listed
+from campaigns import dispositions, forgotten, gate, list_caps, waterfall, waterfall_listed
 from campaigns.due_contacts import Which
 from campaigns.gate import Claim
 from campaigns.models import Callback, Contact, DoNotCall, Installation
@@ -48,6 +48,7 @@ KINDS = {
                {"hours": "always", "number_caps": "1/30d", "contact_caps": "2/30d", "number_gap": 0.0}),
     "untried": ("IT", "default-2026", None, "power", ["+3906123{:05}"], [""],
                 {"hours": "always", "contact_filter": [{"field": "attempts", "operator": ">", "values": ["0"]}]}),
+    "worked": ("IT", "default-2026", None, "predictive", ["+3906123{:05}"], [""], {"hours": "always"}),
 }  # fmt: skip
 ENDS = ("no_answer", "busy", "completed", "abandoned", "abandoned", "hung_up", "failed", "expired", "refused")
 
@@ -69,12 +70,19 @@ class World:
         factories.lease(session, self.campaign)
         session.get_one(Installation, 1).number_caps = "5/30d"
         self.lists = [
-            factories.contact_list(session, self.campaign, rule_pack=one) for one in (None, listed) for _ in range(2)
+            factories.contact_list(session, self.campaign, rule_pack=one, name=f"{n}")
+            for n, one in enumerate((None, None, listed, listed))
         ]
         self.agent = factories.agent(session, self.campaign)
         for n in range(PEOPLE):
             self._somebody(n)
         session.flush()
+        if kind == "worked":
+            caps = ("0%", ""), ("", "0"), ("100%", "500"), ("", "")
+            for one, (cap, today) in zip(self.lists, caps, strict=True):
+                list_caps.set_caps(
+                    session, self.campaign, one.name, cap=cap, today=today, who="test", now=self.now
+                )  # fmt: skip
 
     def _chance(self, share: float) -> bool:
         return self.random.random() < share
@@ -119,6 +127,7 @@ class World:
     def _tried(self, one: Contact) -> None:
         numbers = [number for number in (one.phone, one.phone2, *(one.more_numbers or ())) if number]
         for _ in range(self.random.randint(1, 8)):
+            one.tried = 1
             at = self.now - timedelta(minutes=self.random.choice([30, 100, 200, 2_000, 5_000, 7_300, 20_000, 60_000]))
             ours = self._chance(0.7)
             of = self.campaign if ours else self.elsewhere
@@ -188,7 +197,14 @@ class World:
 
 
 # What the gate does not name: it never sees those contacts. Its caps have one name, whoever set them.
-SAME = {"kept": "not asked", "promised": "not asked", "law_caps": "caps", "number_cap": "caps", "contact_cap": "caps"}
+SAME = {
+    "kept": "not asked",
+    "promised": "not asked",
+    "list_cap": "not asked",
+    "law_caps": "caps",
+    "number_cap": "caps",
+    "contact_cap": "caps",
+}
 
 
 def alike(counts: Counter[str]) -> Counter[str]:
@@ -214,7 +230,7 @@ def test_every_contact_is_counted_under_the_rule_by_which_the_gate_refuses_it(se
     for kind in KINDS:
         for seed in range(SEED, SEED + WORLDS):
             seen += compare(session, kind, seed)
-    missing = {rule.name for rule in waterfall.RULES} - set(seen)
+    missing = {"list_cap", *(rule.name for rule in waterfall.RULES)} - set(seen)
     assert not missing, f"worlds in which nobody met {missing} show nothing; {dict(seen)}"
 
 
@@ -236,6 +252,20 @@ def test_a_rule_that_is_not_the_gates_is_noticed(
     monkeypatch.setattr(waterfall, "_FOUND", waterfall._FOUND.replace(words, instead))
     with pytest.raises(AssertionError, match="the waterfall says"):
         [compare(session, kind, seed) for seed in range(SEED, SEED + 9)]
+
+
+@pytest.mark.parametrize(
+    "instead", ["k.tried = 0 AND k.list_id", "k.due_date IS NULL AND k.list_id", "k.id < 0 AND k.list_id"]
+)
+def test_who_is_passed_over_is_no_other_than_whom_choosing_passes_over(
+    session: Session, monkeypatch: pytest.MonkeyPatch, instead: str
+) -> None:
+    """Sabotage, as above."""
+    words = "k.tried = 0 AND k.due_date IS NULL AND k.list_id"
+    assert words in waterfall._PASSED_OVER
+    monkeypatch.setattr(waterfall, "_PASSED_OVER", waterfall._PASSED_OVER.replace(words, instead))
+    with pytest.raises(AssertionError, match="the waterfall says"):
+        [compare(session, "worked", seed) for seed in range(SEED, SEED + 9)]
 
 
 def test_more_lists_than_are_put_in_one_order_are_counted_alike(

@@ -18,7 +18,7 @@ def spring(dialer: Dialer) -> Dialer:
 
 @pytest.mark.parametrize("named", ["101", "201", "Anna Rossi", "anna rossi"])
 def test_an_agent_is_named_by_user_id_extension_or_name(spring: Dialer, session: Session, named: str) -> None:
-    assert spring.ok("agent", "login", named) == "Anna Rossi is ready\n"
+    assert spring.ok("agent", "login", named) == "Anna Rossi is ready on PBX main\n"
     agent = session.scalars(select(Agent).where(Agent.user_id == "101")).one()
     assert (agent.state, agent.said_by) == ("ready", "person")
 
@@ -28,7 +28,7 @@ def test_a_working_day(spring: Dialer, session: Session) -> None:
         spring.ok("agent", *args).strip()
         for args in (("login", "101"), ("pause", "101", "--reason", "lunch"), ("ready", "101"), ("logout", "101"))
     ]
-    assert said == [f"Anna Rossi is {state}" for state in ("ready", "paused", "ready", "out")]
+    assert said == [f"Anna Rossi is {state} on PBX main" for state in ("ready", "paused", "ready", "out")]
     whys = session.scalars(select(Ledger.why).where(Ledger.kind == "agent").order_by(Ledger.id)).all()
     assert whys == ["", "lunch", "", ""]
 
@@ -36,7 +36,9 @@ def test_a_working_day(spring: Dialer, session: Session) -> None:
 def test_who_talks_leaves_after_the_customer_and_is_told_so(spring: Dialer, session: Session) -> None:
     session.scalars(select(Agent).where(Agent.user_id == "101")).one().state = "talking"
     session.commit()
-    assert spring.ok("agent", "logout", "101") == "Anna Rossi is talking; out after the customer on the line\n"
+    assert (
+        spring.ok("agent", "logout", "101") == "Anna Rossi is talking on PBX main; out after the customer on the line\n"
+    )
     assert spring.json("agent", "pause", "101", "--reason", "lunch")["wanted"] == "paused"
 
 
@@ -52,7 +54,7 @@ def test_an_unknown_or_ambiguous_agent_is_told(spring: Dialer, session: Session)
     session.commit()
     result = spring("agent", "login", "101")
     assert (result.exit_code, "--pbx" in result.stderr) == (2, True)
-    assert spring.ok("agent", "login", "101", "--pbx", "branch") == "Zoe is ready\n"
+    assert spring.ok("agent", "login", "101", "--pbx", "branch") == "Zoe is ready on PBX branch\n"
 
 
 def test_the_list_shows_states_with_sign_and_word(spring: Dialer) -> None:

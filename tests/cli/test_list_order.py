@@ -54,6 +54,40 @@ def test_an_order_that_cannot_be_is_refused(
     assert (result.exit_code, told in result.stderr) == (code, True)
 
 
+def test_how_far_a_list_is_worked_is_shown_and_set(dialer: Dialer, session: Session, campaign: Campaign) -> None:
+    told = dialer.json("list", "cap", "spring", "customers", "--cap", "60%", "--today", "0", "--why", "a trial")
+    assert told["campaign"] == "spring"
+    assert [{**one, "until": None} for one in told["lists"]] == [{
+        "id": told["lists"][0]["id"], "list": "customers", "contacts": 1, "tried": 0, "penetration": 0.0,
+        "tried_today": 0, "cap": "60%", "cap_today": "0", "room": 0, "until": None,
+    }]  # fmt: skip
+    assert told["lists"][0]["until"] is not None
+    shown = dialer("list", "cap", "spring")
+    assert [line.split() for line in shown.stdout.splitlines()[-2:]] == [
+        ["customers", "1", "0", "0.0", "%", "60%", "0", "0", "0"],
+        ["prospects", "1", "0", "0.0", "%", "–", "0", "–", "all"],
+    ]  # fmt: skip
+    assert "list customers is at its cap: none of its contacts is called for the first time until" in shown.stderr
+    assert dialer.json("list", "cap", "spring", "customers", "--today", "none")["lists"][0]["room"] == 1
+    entries = session.scalars(select(Ledger).where(Ledger.kind == "list_caps").order_by(Ledger.id)).all()
+    assert [(entry.why, entry.details["after"]["cap_today"]) for entry in entries] == [("a trial", "0"), ("", "")]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "told"),
+    [
+        (("--cap", "60%"), 2, "name the list"),
+        (("customers", "--cap", "half"), 2, "write it as 60%, 500 or none"),
+        (("nobody", "--today", "5"), 4, "no list 'nobody'"),
+    ],
+)
+def test_a_cap_that_cannot_be_is_refused(
+    dialer: Dialer, campaign: Campaign, arguments: tuple[str, ...], code: int, told: str
+) -> None:
+    result = dialer("list", "cap", "spring", *arguments)
+    assert (result.exit_code, told in result.stderr) == (code, True)
+
+
 def test_a_filter_is_shown_set_and_cleared(dialer: Dialer, session: Session, campaign: Campaign) -> None:
     assert dialer.ok("list", "filter", "spring") == "spring: every contact\n"
     told = dialer.json("list", "filter", "spring", "--where", "city=Roma", "--where", "attempts<2")

@@ -6,11 +6,14 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from sqlalchemy import select
 from sqlalchemy.orm import Session
 
+from campaigns import pools
 from campaigns.application import Application
 from campaigns.db import database_now
 from campaigns.importing import run_import, waiting_imports
+from campaigns.models import Campaign, PbxStatus
 from tests import factories
 
 from .conftest import Running, at_host, serve
@@ -140,3 +143,38 @@ def test_a_sign_in_over_plain_http_as_browsers_send_it(chromium: Any, web: Appli
         page.wait_for_url("**/uploads/**")
         page.click('.actions button[value="throw"]')
         page.wait_for_selector("text=No lists yet")
+
+
+@pytest.mark.parametrize("width", WIDTHS.values(), ids=WIDTHS)
+@pytest.mark.parametrize("scripts", [True, False], ids=["scripts", "plain"])
+def test_an_outage_makes_no_tile_taller_and_its_reason_is_shown_on_hover(
+    chromium: Any, spring: Running, session: Session, width: int, scripts: bool
+) -> None:
+    of = session.scalars(select(Campaign)).one()
+    now = database_now(session)
+    pools.add(session, of, "second", who="test", now=now)
+    for name in ("main", "second"):
+        factories.lines(session, name, read_at=now)
+    session.commit()
+    page, complaints = opened(chromium, width, java_script_enabled=scripts)
+
+    def look() -> tuple[float, str]:
+        page.goto(f"http://127.0.0.1:{spring.port}/campaigns/spring%20%26%20co")
+        page.wait_for_selector('[data-k="pbx_second"]')
+        height = page.locator("section[aria-labelledby=t-lines]").evaluate("tile => tile.scrollHeight")
+        return height, page.inner_text('[data-k="pbx_second"]')
+
+    before, said = look()
+    assert said == "0 of 30 busy"
+    row = session.get_one(PbxStatus, "second")
+    row.out_since, row.out_why = now, "it cannot be reached: connection refused by 192.0.2.7 port 8089 (tried 3 times)"
+    session.commit()
+    after, said = look()
+    if scripts:  # whoever follows along is told the same
+        page.wait_for_function("document.querySelector('[data-k=pbx_second]').title.includes('refused')")
+    assert said == "out of use"
+    assert after <= before
+    sentence = page.get_attribute('[data-k="pbx_second"]', "title")
+    assert sentence == f"out of use since {now:%H:%M:%S} UTC: {row.out_why}; 0 calls, 0 of 30 lines busy"
+    assert page.evaluate("document.documentElement.scrollWidth") <= width
+    assert complaints == []

@@ -107,6 +107,23 @@ def test_contacts_are_taken_out_and_the_ledger_says_by_whom(api: Api, session: S
     assert api("GET", f"{BASE}/export").status == 405
 
 
+def test_how_far_a_list_is_worked_is_told_and_set(api: Api, session: Session) -> None:
+    imported = api.imported(GOOD)
+    assert imported["tried"] == 0
+    (one,) = api.json("GET", f"{BASE}/lists")["lists"]
+    assert (one["contacts"], one["penetration"], one["cap"], one["room"]) == (20, 0.0, None, None)
+    caps = f"{BASE}/lists/{one['id']}/caps"
+    assert api.json("PUT", caps, {"cap": "60%", "why": "a trial"})["room"] == 12
+    both = api.json("PUT", caps, {"cap_today": "5"})
+    assert (both["cap"], both["cap_today"], both["room"]) == ("60%", "5", 5)
+    assert api.json("PUT", caps, {"cap": "half"}, 400)["error"].endswith("write it as 60%, 500 or none")
+    api.json("PUT", f"/api/v1/campaigns/autumn/lists/{one['id']}/caps", {"cap": "1"}, 404)
+    api.json("PUT", caps, {"limit": "1"}, 400)
+    assert api.json("GET", f"{BASE}/lists")["lists"] == [both]
+    entries = session.scalars(select(Ledger).where(Ledger.kind == "list_caps").order_by(Ledger.id)).all()
+    assert [(entry.why, entry.who.split(":")[0]) for entry in entries] == [("a trial", "web"), ("", "web")]
+
+
 def test_a_template_says_how_files_are_read(api: Api) -> None:
     path = "/api/v1/import-templates/crm"
     api.json("PUT", path, {"mapping": {"Recapito": "phone"}, "delimiter": ";"})

@@ -142,6 +142,22 @@ def test_the_result_names_its_author_offers_the_rest_and_can_be_taken_back(perso
     assert "there is nothing to undo" in again.text
 
 
+def test_how_far_a_list_is_worked_is_set_on_its_page(person: Person, session: Session) -> None:
+    address = person.imported("phone\n0612345678\n0612345679\n")
+    assert "0 of its 2 contacts were tried at least once: 0.0" in person.get(address)
+    wrong = person.order(f"{address}/caps", cap="half", cap_today="7", why="<b>")
+    assert "write it as 60%, 500 or none" in wrong.text
+    assert 'value="half"' in wrong.text, "what was typed is there to be mended"
+    assert 'value="7"' in wrong.text
+    assert 'value="&lt;b&gt;"' in wrong.text
+    right = person.order(f"{address}/caps", cap="50 %", cap_today="", why="a trial")
+    assert (right.status_code, right.headers["location"]) == (303, f"{address}#how-far")
+    assert 'value="50%"' in person.get(address)
+    assert "at most 50%" in person.get(f"{BASE}/lists")
+    person.order(f"{address}/caps", cap="", cap_today="")
+    assert "at most" not in person.get(f"{BASE}/lists")
+
+
 def test_the_same_file_again_asks_before_it_is_taken_all_the_same(person: Person, session: Session) -> None:
     person.imported("Tel\n0612345678\n")
     address = person.upload("Tel\n0612345678\n")
@@ -262,7 +278,7 @@ def forms(app: Application) -> list[tuple[str, str]]:
 def test_no_form_is_taken_without_our_token_or_from_elsewhere(person: Person, session: Session) -> None:
     result = person.imported("Tel\n0612345678\n")
     address = person.upload("Tel\n0612345679\n").partition("?")[0]
-    paths = [f"{BASE}/lists/export", f"{BASE}/lists/upload", address, f"{result}/undo"]
+    paths = [f"{BASE}/lists/export", f"{BASE}/lists/upload", address, f"{result}/undo", f"{result}/caps"]
     assert len(forms(person.app)) == len(paths), "a form that is not tried here"
     for path in paths:
         for fields in ({}, {"csrf": ""}, {"csrf": "0" * 64}, {"csrf": "\u00e9"}):

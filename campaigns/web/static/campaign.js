@@ -12,10 +12,16 @@ const chart = new Chart(document.getElementById("chart"));
 
 const PARTS = { pool: "", standby: "standby, ", removed: "taken out, " };
 
+// The tile has room for a few words; the sentence with the reason is shown on hover, as at first by the server.
 function partWords(part) {
+  return PARTS[part.role] + (part.state === "ok" ? `${part.busy} of ${part.lines} busy` : part.state);
+}
+
+function partSentence(part) {
   const since = part.since ? ` since ${new Date(part.since).toISOString().slice(11, 19)} UTC` : "";
   const why = part.why ? `: ${part.why}` : "";
-  return `${PARTS[part.role]}${part.state}${since}${why}, ${part.calls} calls, ${part.busy} of ${part.lines} lines busy`;
+  const lines = `${part.busy} of ${part.lines} lines busy`;
+  return `${PARTS[part.role]}${part.state}${since}${why}; ${part.calls} calls, ${lines}`;
 }
 
 function showTexts(campaign) {
@@ -54,6 +60,10 @@ function showTexts(campaign) {
     today_talk: duration(today.talk_seconds),
     today_occupancy: percent(today.occupancy),
   });
+  for (const part of campaign.pbxes) {
+    const element = document.querySelector(`[data-k="${CSS.escape(`pbx_${part.pbx}`)}"]`);
+    if (element) element.title = partSentence(part);
+  }
   if (pace) write(document, { pace_calls: pace.calls, pace_why: because(pace.why), pace_age: `${duration(pace.age)} ago` });
 }
 
