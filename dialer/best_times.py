@@ -95,6 +95,7 @@ class BestTimes:
     calls: Mapping[str, float] = field(default_factory=dict)  # to each kind of number in each part of the week
     seen: float = 0.0
     _hours: dict[tuple[Who, int], float] = field(default_factory=dict, repr=False, compare=False)
+    _sure: dict[tuple[Who, int], Chance] = field(default_factory=dict, repr=False, compare=False)
 
     @classmethod
     def learn(cls, seen: Iterable[Seen]) -> "BestTimes":
@@ -132,8 +133,13 @@ class BestTimes:
 
     def sure(self, who: Who, hour: int) -> Chance:
         """Return the same with how sure it is: by the calls to the same kind of number in that part of the week."""
-        behind = self.calls.get(_LEVELS[_SURE_BY].name(who, hour), 0.0)
-        return Chance(self.chance(who, hour), _PRIOR[1] + behind)
+        if not self.factors[0]:  # nothing was learnt: everybody is alike, and no name need be put together
+            return Chance(min(_LIKELIEST, max(_SLOWEST, self.mean)), _PRIOR[1])
+        known = self._sure.get((who, hour))
+        if known is None:
+            behind = self.calls.get(_LEVELS[_SURE_BY].name(who, hour), 0.0)
+            known = self._sure[who, hour] = Chance(self.chance(who, hour), _PRIOR[1] + behind)
+        return known
 
     def as_json(self) -> dict[str, Any]:
         """Return what is written down."""
