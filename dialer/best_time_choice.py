@@ -77,8 +77,8 @@ class Outlook:
         if not best:
             return 2.0, None
         for at, then in ahead:
-            clear = then.value - _SURE * then.sd > now.value + _SURE * now.sd
-            if clear and then.value > MUCH_BETTER * now.value and then.value >= _AS_GOOD * best:
+            much_better = then.value > MUCH_BETTER * now.value and then.value >= _AS_GOOD * best
+            if much_better and then.value - _SURE * then.sd > now.value + _SURE * now.sd:
                 return now.value / best, at
         return now.value / best, None
 

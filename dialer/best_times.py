@@ -83,6 +83,7 @@ _LEVELS = (
     _Level("{kind} {hour}", 80.0, of_hours=True),
     _Level("{group} {kind} {part}", 80.0, of_hours=True),
 )
+_ANYBODY = Who("", ""), 0
 _SURE_BY = 4  # the level whose calls say how sure a chance is
 
 
@@ -133,12 +134,11 @@ class BestTimes:
 
     def sure(self, who: Who, hour: int) -> Chance:
         """Return the same with how sure it is: by the calls to the same kind of number in that part of the week."""
-        if not self.factors[0]:  # nothing was learnt: everybody is alike, and no name need be put together
-            return Chance(min(_LIKELIEST, max(_SLOWEST, self.mean)), _PRIOR[1])
-        known = self._sure.get((who, hour))
+        cell = (who, hour) if self.factors[0] else _ANYBODY  # where nothing was learnt everybody is alike
+        known = self._sure.get(cell)
         if known is None:
-            behind = self.calls.get(_LEVELS[_SURE_BY].name(who, hour), 0.0)
-            known = self._sure[who, hour] = Chance(self.chance(who, hour), _PRIOR[1] + behind)
+            behind = self.calls.get(_LEVELS[_SURE_BY].name(*cell), 0.0)
+            known = self._sure[cell] = Chance(self.chance(*cell), _PRIOR[1] + behind)
         return known
 
     def as_json(self) -> dict[str, Any]:
