@@ -8,6 +8,7 @@ campaign takes another order is let back, part by part (`take_back`).
 
 from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
+from functools import lru_cache
 
 from sqlalchemy import text
 from sqlalchemy.orm import Session
@@ -137,10 +138,12 @@ def left_waiting(session: Session) -> list[int]:
 
 def _opening(campaign: Campaign) -> Callable[[str, datetime], bool]:
     """Whether the campaign's hours and its pack's allow a call to phones of a zone at a moment."""
-    pack, hours = rule_pack(campaign.rule_pack), Hours.parse(campaign.hours)
+    pack, hours, mode = campaign.rule_pack, campaign.hours, campaign.mode
+    return lambda zone, at: _is_open(pack, hours, mode, zone, at)
 
-    def is_open(zone: str, at: datetime) -> bool:
-        law = in_force([(pack.name, pack.calling)], Place((), (zone,)), campaign.mode)
-        return judge(at, hours, (zone,), ring_seconds=_RING, also=law.timetables).allowed
 
-    return is_open
+@lru_cache(maxsize=4_096)  # the same full hours are asked about at every gate, until the clock strikes
+def _is_open(rules: str, hours: str, mode: str, zone: str, at: datetime) -> bool:
+    pack = rule_pack(rules)
+    law = in_force([(pack.name, pack.calling)], Place((), (zone,)), mode)
+    return judge(at, Hours.parse(hours), (zone,), ring_seconds=_RING, also=law.timetables).allowed

@@ -10,12 +10,12 @@ Nothing is locked here: what is found is judged on locked rows by the gate. By b
 """
 
 from collections import Counter
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from itertools import groupby
 from operator import itemgetter
 
-from sqlalchemy import text
+from sqlalchemy import TextClause, text
 from sqlalchemy.orm import Session
 
 from campaigns import best_time_order
@@ -28,7 +28,15 @@ _A_FEW = 5  # contacts of each lane, where some of every lane are wanted
 _RECENT = 200  # calls by which the mix of lists is judged
 
 _OPEN = "campaign_id = :campaign AND state = 'open' AND due_date IS NULL"
+_LEAST, _GREATEST = "CAST(-32768 AS smallint)", "CAST(32767 AS smallint)"
 _IN_ORDER = "list_id, priority, tried, next_at, id"
+_THAT_ARE_DUE = f"""
+    SELECT f.list_id, f.priority, f.tried, l.created_at,
+           coalesce(least(1.0, n.tried / nullif(CAST(n.contacts AS float8), 0)), 0.0) AS penetration
+    FROM (SELECT * FROM lane LIMIT {MOST_LANES}) AS f JOIN lists l ON l.id = f.list_id
+    LEFT JOIN list_counts n ON n.list_id = l.id
+    WHERE f.next_at <= :now AND NOT (f.tried = 0 AND f.list_id = ANY(:full))
+"""  # noqa: S608 (text of our own)
 _LANES = text(f"""
     WITH RECURSIVE lane AS (
         (SELECT list_id, priority, tried, next_at FROM contacts WHERE {_OPEN} ORDER BY {_IN_ORDER} LIMIT 1)
@@ -37,12 +45,25 @@ _LANES = text(f"""
             SELECT list_id, priority, tried, next_at FROM contacts
             WHERE {_OPEN} AND (list_id, priority, tried) > (lane.list_id, lane.priority, lane.tried)
             ORDER BY {_IN_ORDER} LIMIT 1) AS k)
-    SELECT f.list_id, f.priority, f.tried, l.created_at, l.share,
-           coalesce(least(1.0, n.tried / nullif(CAST(n.contacts AS float8), 0)), 0.0) AS penetration
-    FROM (SELECT * FROM lane LIMIT {MOST_LANES}) AS f JOIN lists l ON l.id = f.list_id
-    LEFT JOIN list_counts n ON n.list_id = l.id
-    WHERE f.next_at <= :now AND NOT (f.tried = 0 AND f.list_id = ANY(:full))
+    {_THAT_ARE_DUE}
 """)  # noqa: S608 (text of our own)
+# Those of the lists that have a share, which nearly always are enough.
+_LANES_OF_LISTS = text(f"""
+    WITH RECURSIVE lane AS (
+        SELECT k.* FROM unnest(CAST(:lists AS bigint[])) AS list(id) CROSS JOIN LATERAL (
+            SELECT list_id, priority, tried, next_at FROM contacts
+            WHERE {_OPEN} AND (list_id, priority, tried) >= (list.id, {_LEAST}, {_LEAST})
+              AND (list_id, priority, tried) <= (list.id, {_GREATEST}, {_GREATEST})
+            ORDER BY {_IN_ORDER} LIMIT 1) AS k
+        UNION ALL
+        SELECT k.list_id, k.priority, k.tried, k.next_at FROM lane CROSS JOIN LATERAL (
+            SELECT list_id, priority, tried, next_at FROM contacts
+            WHERE {_OPEN} AND (list_id, priority, tried) > (lane.list_id, lane.priority, lane.tried)
+              AND (list_id, priority, tried) <= (lane.list_id, {_GREATEST}, {_GREATEST})
+            ORDER BY {_IN_ORDER} LIMIT 1) AS k)
+    {_THAT_ARE_DUE}
+""")  # noqa: S608
+_SHARES = text("SELECT id, share FROM lists WHERE campaign_id = :campaign AND share > 0")
 # The server puts together the lanes that are taken together: of the hundreds each may give, only the first are told.
 _CONTACTS = text(f"""
     SELECT lane.place, k.id
@@ -73,9 +94,8 @@ def first_due(
     among them, nor is whoever was never tried of a list that is `full`."""
     order = parse_order(campaign.contact_order)
     by_hour = BEST_TIME in order
-    rows = session.execute(_LANES, {"campaign": campaign.id, "now": now, "full": list(full)}).all()
-    lanes = [Lane(row.list_id, row.priority, row.tried, row.created_at, row.penetration) for row in rows]
-    shares = {row.list_id: row.share for row in rows if row.share}
+    given = {"campaign": campaign.id, "now": now, "full": list(full)}
+    shares = {row.id: row.share for row in session.execute(_SHARES, {"campaign": campaign.id})}
 
     def queue(of: Sequence[Lane], wanted: int) -> list[int]:
         if by_hour:
@@ -84,14 +104,15 @@ def first_due(
         return [contact_id for _, contact_id in _in_order(session, campaign.id, of, order, now, wanted)]
 
     if not shares:
-        return queue(lanes, most)
+        return queue(_lanes(session, _LANES, given), most)
+    of_lists = _lanes(session, _LANES_OF_LISTS, {**given, "lists": sorted(shares)})
     queues = {
-        list_id: queue([lane for lane in lanes if lane.list_id == list_id], most)
-        for list_id in {lane.list_id for lane in lanes if lane.list_id in shares}
+        list_id: queue([lane for lane in of_lists if lane.list_id == list_id], most)
+        for list_id in {lane.list_id for lane in of_lists}
     }
     short = most - sum(map(len, queues.values()))
     if short > 0:
-        others = [lane for lane in lanes if lane.list_id not in shares]
+        others = [lane for lane in _lanes(session, _LANES, given) if lane.list_id not in shares]
         queues[0] = queue(others, short)
     recent = Counter(session.scalars(_RECENTLY, {"campaign": campaign.id}))
     return mixed(queues, shares, recent, most)
@@ -101,6 +122,11 @@ def anybody_due(session: Session, campaign_id: int, now: datetime, *, full: Coll
     """Whether anybody is due who may be chosen: promised callbacks, and all but those never tried of full lists."""
     given = {"campaign": campaign_id, "now": now, "full": list(full)}
     return bool(session.scalar(_PROMISED, given)) or session.execute(_LANES, given).first() is not None
+
+
+def _lanes(session: Session, query: TextClause, given: Mapping[str, object]) -> list[Lane]:
+    rows = session.execute(query, given)
+    return [Lane(row.list_id, row.priority, row.tried, row.created_at, row.penetration) for row in rows]
 
 
 def _in_order(

@@ -17,6 +17,7 @@ from sqlalchemy.orm import Session
 from campaigns import list_caps, waterfall_plan
 from campaigns import waterfall_groups as groups
 from campaigns.models import Campaign, Contact, ContactList
+from campaigns.prospects import ALIKE_FROM
 from campaigns.waterfall_held import Held
 from dialer.gate import Verdict
 from dialer.list_caps import RULE as LIST_CAP
@@ -37,6 +38,12 @@ class Rule:
     found: str = ""
 
 
+_ALL_USED = """
+    SELECT k.id, NULL FROM contacts k JOIN attempts t ON t.contact_id = k.id
+    WHERE k.campaign_id = :campaign_id AND k.state = 'open' AND k.next_at <= :now AND k.{}
+      AND t.state <> ALL(:never_rang) AND (k.promised_at IS NULL OR t.ordered_at > k.promised_at)
+    GROUP BY k.id HAVING count(*) >= :max_attempts
+"""
 RULES = (
     Rule(
         "promised", "promised callbacks, which an agentless campaign never calls", "contact",
@@ -51,20 +58,13 @@ RULES = (
         "SELECT number, NULL FROM attempts WHERE ended_at IS NULL",
     ),
     Rule(
-        "do_not_call", "on the do-not-call list, or forgotten on request", "contact",
-        "SELECT held, NULL FROM unnest(CAST(:forbidden AS bigint[])) AS f (held)",
+        "do_not_call", "on the do-not-call list, or forgotten on request", "number",
+        "SELECT held, NULL FROM unnest(CAST(:forbidden AS text[])) AS f (held)",
     ),
     Rule(
         "attempts", "all attempts used up", "contact",
-        # A promise begins the count anew.
-        """SELECT k.id, NULL FROM (
-               SELECT contact_id, count(*) AS times FROM attempts
-               WHERE campaign_id = :campaign_id AND state <> ALL(:never_rang)
-               GROUP BY contact_id HAVING count(*) >= :max_attempts) u
-           JOIN contacts k ON k.id = u.contact_id AND k.campaign_id = :campaign_id AND k.state = 'open'
-           WHERE k.promised_at IS NULL OR :max_attempts <= (
-                  SELECT count(*) FROM attempts t WHERE t.contact_id = k.id AND t.state <> ALL(:never_rang)
-                    AND t.ordered_at > k.promised_at)""",
+        # Who was tried so often is found by what the gate keeps of it, in an index; a promise begins the count anew.
+        " UNION ALL ".join(map(_ALL_USED.format, ("due_date IS NULL AND k.tried >= :tried", "due_date IS NOT NULL"))),
     ),
     Rule("hours", "outside the hours", "group"),
     Rule(
@@ -170,6 +170,7 @@ def waterfall(
         "rests_with_agent": packs.rests(campaign.mode, with_agent=True),
         "gap": campaign.number_gap,
         "max_attempts": campaign.max_attempts,
+        "tried": min(campaign.max_attempts, ALIKE_FROM),
         "never_rang": [str(state) for state in NEVER_RANG],
         "agentless": campaign.mode == AGENTLESS,
         "full": [one.list_id for one in full],
@@ -180,9 +181,9 @@ def waterfall(
         rows = session.execute(text(_COUNTED.format(**asking)), values).all()
     counting = _Counting({one.list_id: one.until for one in full})
     for row in rows:
-        if row.stands not in ("due", "held"):
-            counting.not_due(row)
-    alike = _alike([row for row in rows if row.stands in ("due", "held")])
+        if row.stands == "not due":
+            counting.not_due(row.head, row.contacts, row.next_at)
+    alike = _alike(rows)
     if any(one.agree_unknown for one in alike):
         with waterfall_plan.counting(session):
             agree = {row[:3]: row.consent_at for row in session.execute(text(_AGREE.format(**asking)), values)}
@@ -244,39 +245,38 @@ _DUE = """
     due AS NOT MATERIALIZED (
         SELECT k.id, k.phone, k.next_number, k.kept_until, k.due_date,
                (CASE WHEN {with_agent} THEN CAST(:rests_with_agent AS float[]) ELSE CAST(:rests AS float[]) END)
-                   [1 + {keys[pack]}] AS rest
+                   [1 + {keys[pack]}] AS rest,
+               {keys[pack]} AS pack, {keys[head]} AS head, {keys[address]} AS address, {keys[consent]} AS consent
         FROM contacts k WHERE k.campaign_id = :campaign_id AND k.list_id = ANY(:lists)
           AND k.state = 'open' AND k.next_at <= :now AND NOT {passed_over})
 """
 # Choosing passes over those never tried of a list at its cap: no rule is asked about them, and they may be a million.
 _PASSED_OVER = "(k.tried = 0 AND k.due_date IS NULL AND k.list_id = ANY(:full))"
-# `stands`: due, later, live, passed over for its list, or why it is closed; held for the few among the due that one of
-# the rules holds. Whoever is held is counted in both, so that the million need not be joined with the few. The keys are
-# made before they are grouped by (OFFSET 0): in a GROUP BY the server compares each head of a number with all of a
-# hundred, here it hashes.
+# Whoever is held is counted in both parts, so that the million need not be joined with the few: each join takes as long
+# as reading half of them. The keys are made before they are grouped by (OFFSET 0): in a GROUP BY the server compares
+# each head of a number with all of a hundred, here it hashes. A text among the keys costs a tenth of the whole: who is
+# not due has in `head` why: closed, live, later, or passed over for the list.
 _COUNTED = """
     WITH {due}, {found}, first AS MATERIALIZED (
-        SELECT DISTINCT ON (id) id, rank, until FROM found ORDER BY id, rank)
-    SELECT stands, pack, head, address, consent, 0 AS rank, count(*) AS contacts, min(next_at) AS next_at,
-           CAST(NULL AS timestamptz) AS until, min(id) AS example, min(consent_at) AS consent_at
+        SELECT DISTINCT ON (id) * FROM found ORDER BY id, rank)
+    SELECT CASE WHEN due THEN 'due' ELSE 'not due' END AS stands, pack, head, address, consent, 0 AS rank,
+           count(*) AS contacts, min(next_at) AS next_at, CAST(NULL AS timestamptz) AS until, min(id) AS example,
+           min(consent_at) AS consent_at
     FROM (
-        SELECT CASE k.state WHEN 'open' THEN CASE WHEN k.next_at <= :now AND {passed_over} THEN 'full ' || k.list_id
-                                                  WHEN k.next_at <= :now THEN 'due'
-                                                  WHEN k.put_off_until = k.next_at THEN 'later ' || k.put_off_by
-                                                  ELSE 'later' END
-                            WHEN 'closed' THEN 'closed ' || k.closed_because ELSE k.state END AS stands,
-               {keys[pack]} AS pack, {keys[head]} AS head, {keys[address]} AS address, {keys[consent]} AS consent,
-               k.id, k.next_at, k.consent_at
+        SELECT k.state = 'open' AND k.next_at <= :now AND NOT {passed_over} AS due,
+               CASE WHEN k.state = 'open' AND k.next_at <= :now
+                         THEN CASE WHEN {passed_over} THEN 'full ' || k.list_id ELSE {keys[head]} END
+                    WHEN k.state = 'open' THEN CASE WHEN k.put_off_until = k.next_at THEN 'later ' || k.put_off_by
+                                                    ELSE 'later' END
+                    WHEN k.state = 'closed' THEN 'closed ' || k.closed_because ELSE k.state END AS head,
+               {keys[pack]} AS pack, {keys[address]} AS address, {keys[consent]} AS consent,
+               k.id, k.next_at, {keys[consent_at]} AS consent_at
         FROM contacts k WHERE k.list_id = ANY(:lists)
         OFFSET 0) AS keyed
-    GROUP BY 1, 2, 3, 4, 5
+    GROUP BY due, 2, 3, 4, 5
     UNION ALL
-    SELECT 'held', {keys[pack]}, {keys[head]}, {keys[address]}, {keys[consent]},
-           first.rank, count(*), NULL, min(first.until), NULL, NULL
-    FROM first JOIN contacts k ON k.id = first.id
-    WHERE k.campaign_id = :campaign_id AND k.list_id = ANY(:lists) AND k.state = 'open' AND k.next_at <= :now
-      AND NOT {passed_over}
-    GROUP BY 1, 2, 3, 4, 5, 6
+    SELECT 'held', pack, head, address, consent, rank, count(*), NULL, min(until), NULL, NULL
+    FROM first GROUP BY 1, 2, 3, 4, 5, 6
 """
 # When the first consent holds of those that nothing else holds.
 _OF_THE_FREE = """
@@ -299,16 +299,17 @@ def _of_rules(of: str) -> str:
 # A number is a contact's next one in one of two ways, each looked up by its index: OFFSET 0 leaves no other plan.
 _FOUND_BY_RULE = """
     stop AS MATERIALIZED ({stop}), barred AS ({barred}), met AS (
-        SELECT d.id, d.rest, s.rank, s.until FROM stop s CROSS JOIN LATERAL (
+        SELECT s.rank, s.until AS begins, d.* FROM stop s CROSS JOIN LATERAL (
             SELECT * FROM due WHERE due.phone = s.held AND coalesce(due.next_number, due.phone) = due.phone OFFSET 0) d
         UNION ALL
-        SELECT d.id, d.rest, s.rank, s.until FROM stop s CROSS JOIN LATERAL (
+        SELECT s.rank, s.until AS begins, d.* FROM stop s CROSS JOIN LATERAL (
             SELECT * FROM due WHERE due.next_number = s.held AND due.next_number <> due.phone OFFSET 0) d
     ), found AS (
-        SELECT m.id, m.rank, CASE WHEN m.rank = {rest} THEN m.until + make_interval(secs => m.rest) ELSE m.until END
-                   AS until
-        FROM met m WHERE m.rank <> {rest} OR m.until + make_interval(secs => m.rest) > :now
-        UNION ALL SELECT held, rank, until FROM barred)
+        SELECT id, rank, CASE WHEN rank = {rest} THEN begins + make_interval(secs => rest) ELSE begins END AS until,
+               pack, head, address, consent
+        FROM met WHERE rank <> {rest} OR begins + make_interval(secs => rest) > :now
+        UNION ALL
+        SELECT d.id, b.rank, b.until, d.pack, d.head, d.address, d.consent FROM barred b JOIN due d ON d.id = b.held)
 """
 _AGREE = _OF_THE_FREE.replace("{consent}", str(_RANK["consent"]))
 _FOUND = _FOUND_BY_RULE.format(stop=_of_rules("number"), barred=_of_rules("contact"), rest=_RANK["rest"])
@@ -322,19 +323,19 @@ class _Counting:
         self._imported = 0
         self._steps: dict[tuple[int, str, str], tuple[int, datetime | None]] = {}
 
-    def not_due(self, row: Any) -> None:
+    def not_due(self, stands: str, contacts: int, next_at: datetime | None) -> None:
         """Count contacts that are closed, in a call, or not yet to be tried."""
-        self._imported += row.contacts
-        if row.stands.startswith("closed "):
-            self._add(-4, "closed", row.stands.removeprefix("closed ") or "closed", row.contacts, None)
-        elif row.stands.startswith("later"):
-            because = _PUT_OFF.get(row.stands.removeprefix("later "), "")
-            self._add(-2, "later", f"to be tried later{because}", row.contacts, row.next_at)
-        elif row.stands.startswith("full "):
-            again = self._full[int(row.stands.removeprefix("full "))]
-            self._add(-1, LIST_CAP, "never tried, of a list at its cap", row.contacts, again)
+        self._imported += contacts
+        if stands.startswith("closed "):
+            self._add(-4, "closed", stands.removeprefix("closed ") or "closed", contacts, None)
+        elif stands.startswith("later"):
+            because = _PUT_OFF.get(stands.removeprefix("later "), "")
+            self._add(-2, "later", f"to be tried later{because}", contacts, next_at)
+        elif stands.startswith("full "):
+            again = self._full[int(stands.removeprefix("full "))]
+            self._add(-1, LIST_CAP, "never tried, of a list at its cap", contacts, again)
         else:
-            self._add(-3, "live", "being called, or spoken with, now", row.contacts, None)
+            self._add(-3, "live", "being called, or spoken with, now", contacts, None)
 
     def due(self, alike: _Alike, refusal: Verdict | None) -> None:
         """Count due contacts under what holds them, or under what refuses their whole group if that comes first."""

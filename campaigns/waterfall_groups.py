@@ -63,6 +63,7 @@ def columns(packs: "Packs", campaign: Campaign) -> Mapping[str, str]:
         else _HEAD.format(number=_NUMBER, longer=longer, america=ZONE_HEAD_AMERICA, elsewhere=ZONE_HEAD),
         "address": "''" if anywhere else _ADDRESS,
         "consent": _CONSENT if asks_consent else str(GIVEN),
+        "consent_at": "k.consent_at" if asks_consent else "CAST(NULL AS timestamptz)",
     }
 
 

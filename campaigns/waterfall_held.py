@@ -1,4 +1,4 @@
-"""Due contacts that are held back by what SQL cannot say: refusals, caps, history in filters, forgotten numbers.
+"""Due contacts that are held back by what SQL cannot say at once: refusals, caps, history in filters, do-not-call.
 
 SQL finds the few who may be meant; the gate's own rules are asked about each of them.
 """
@@ -29,7 +29,7 @@ class Held:
     """Whom these rules hold back, by the names of the waterfall's rules; `untried`: all contacts not tried so far."""
 
     abandoned_since: datetime
-    forbidden: Sequence[int] = ()  # on the do-not-call list, or forgotten
+    forbidden: Sequence[str] = ()  # numbers on the do-not-call list, or forgotten
     refused: Until = field(default_factory=dict)
     law_capped: Until = field(default_factory=dict)
     capped: Until = field(default_factory=dict)
@@ -44,7 +44,8 @@ class Held:
         refused, law_capped, capped = _called_before(session, campaign, packs, values, now)
         unwanted, untried = _unwanted(session, campaign, due, values, now)
         return cls(
-            abandoned_since=now - packs.laws.reach(),
+            # Who was called longer ago rests no more, and no call is longer than a day.
+            abandoned_since=now - timedelta(seconds=max((*values["rests"], *values["rests_with_agent"]))) - A_CALL,
             forbidden=_forbidden(session, due, values),
             refused=refused,
             law_capped=law_capped,
@@ -67,15 +68,13 @@ class Held:
         }
 
 
-def _forbidden(session: Session, due: str, values: Mapping[str, Any]) -> Sequence[int]:
-    sharing = session.execute(text(_SHARED.format(due=due)), values).all()
-    gone = forgotten.among(session, {row.number for row in sharing})
-    return sorted({*waterfall_listed.listed(session, values), *(row.id for row in sharing if row.number in gone)})
+def _forbidden(session: Session, due: str, values: Mapping[str, Any]) -> Sequence[str]:
+    sharing = set(session.scalars(text(_SHARED.format(due=due)), values))
+    return [*waterfall_listed.listed(session, values), *forgotten.among(session, sharing)]
 
 
 _SHARED = """
-    WITH {due} SELECT d.id, coalesce(d.next_number, d.phone) AS number
-    FROM due d JOIN shares_forgotten f ON f.contact_id = d.id
+    WITH {due} SELECT coalesce(d.next_number, d.phone) FROM due d JOIN shares_forgotten f ON f.contact_id = d.id
 """
 
 

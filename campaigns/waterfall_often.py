@@ -18,18 +18,13 @@ from campaigns.earlier_calls import A_CALL
 from dialer import caps as cap_rules
 from dialer.caps import Cap
 
-# The due contacts of whom a number is the first, the second, or the next one.
+# The due contacts of whom a number is the first, or the next one. Of the further numbers the searches below know.
 _WHOSE = """
     CROSS JOIN LATERAL (
         SELECT * FROM contacts WHERE phone = called.number OFFSET 0) AS k WHERE {due}
     UNION SELECT k.id FROM called CROSS JOIN LATERAL (
-        SELECT * FROM contacts WHERE phone2 = called.number AND phone2 IS NOT NULL OFFSET 0) AS k WHERE {due}
-    UNION SELECT k.id FROM called CROSS JOIN LATERAL (
         SELECT * FROM contacts WHERE next_number = called.number AND next_number IS NOT NULL
                                  AND campaign_id = :campaign_id OFFSET 0) AS k WHERE {due}
-    UNION SELECT k.id FROM called CROSS JOIN LATERAL (
-        SELECT * FROM contacts WHERE more_numbers @> ARRAY[called.number] AND more_numbers IS NOT NULL OFFSET 0) AS k
-    WHERE {due} AND :three
 """
 _DUE = "k.campaign_id = :campaign_id AND k.state = 'open' AND k.next_at <= :now"
 # Those that count: in the index of the numbers are also calls that never rang, and in which nobody spoke.
@@ -104,9 +99,10 @@ def called_often(session: Session, caps: Sequence[Cap], values: Mapping[str, Any
             continue
         since = now - cap_rules.reach(asked) - A_CALL
         more = {"since": since, "least": min(cap.count for cap in asked), "talks": counts == "talks"}
-        given = {**values, **more, "low": bounds.low, "high": bounds.high, "three": bounds.three}
-        with waterfall_plan.counting(session):
+        given = {**values, **more, "low": bounds.low, "high": bounds.high}
+        with waterfall_plan.in_order(session):
             found.update(session.scalars(text(_ONE_NUMBER), given))
+        with waterfall_plan.counting(session):
             if per == "contact":
                 found.update(session.scalars(text(_ANOTHER), given))
             if per == "contact" and bounds.three:

@@ -39,7 +39,7 @@ class Outlook:
 
     def __init__(self, times: BestTimes, now: datetime, is_open: Callable[[str, datetime], bool]) -> None:
         self._times, self._now, self._is_open = times, now, is_open
-        self._hours: dict[str, list[datetime]] = {}
+        self._hours: dict[str, list[tuple[datetime, int]]] = {}
         self._turns: dict[tuple[Who, str], tuple[float, datetime | None]] = {}
 
     def in_order(self, due: Sequence[Due]) -> list[Due]:
@@ -58,7 +58,7 @@ class Outlook:
             until = self._of(one)[1]
             if until is None or not one.patient:
                 continue
-            needed = an_hour * _SLACK * (1 + sum(at < until for at in self._open(one.zone)))
+            needed = an_hour * _SLACK * (1 + sum(at < until for at, _ in self._open(one.zone)))
             if staying >= needed:
                 later.append((one.id, until))
         return later
@@ -72,20 +72,20 @@ class Outlook:
 
     def _reckon(self, who: Who, zone: str) -> tuple[float, datetime | None]:
         now = self._times.sure(who, hour_of_week(self._now, zone))
-        ahead = [(at, self._times.sure(who, hour_of_week(at, zone))) for at in self._open(zone)]
+        ahead = [(at, self._times.sure(who, hour)) for at, hour in self._open(zone)]
         best = max((chance.value for _, chance in ahead), default=0.0)
         if not best:
             return 2.0, None
         for at, then in ahead:
-            clear = then.value - _SURE * then.sd > now.value + _SURE * now.sd
-            if clear and then.value > MUCH_BETTER * now.value and then.value >= _AS_GOOD * best:
+            much_better = then.value > MUCH_BETTER * now.value and then.value >= _AS_GOOD * best
+            if much_better and then.value - _SURE * then.sd > now.value + _SURE * now.sd:
                 return now.value / best, at
         return now.value / best, None
 
-    def _open(self, zone: str) -> list[datetime]:
-        """The beginnings of the hours ahead in which phones of a zone may ring."""
+    def _open(self, zone: str) -> list[tuple[datetime, int]]:
+        """The beginnings of the hours ahead in which phones of a zone may ring, each with the hour of their week."""
         if zone not in self._hours:
             first = self._now.replace(minute=0, second=0, microsecond=0) + _HOUR
             hours = [first + n * _HOUR for n in range(int(AHEAD / _HOUR))]
-            self._hours[zone] = [at for at in hours if self._is_open(zone, at)]
+            self._hours[zone] = [(at, hour_of_week(at, zone)) for at in hours if self._is_open(zone, at)]
         return self._hours[zone]

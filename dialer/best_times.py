@@ -83,6 +83,7 @@ _LEVELS = (
     _Level("{kind} {hour}", 80.0, of_hours=True),
     _Level("{group} {kind} {part}", 80.0, of_hours=True),
 )
+_ANYBODY = Who("", ""), 0
 _SURE_BY = 4  # the level whose calls say how sure a chance is
 
 
@@ -95,6 +96,7 @@ class BestTimes:
     calls: Mapping[str, float] = field(default_factory=dict)  # to each kind of number in each part of the week
     seen: float = 0.0
     _hours: dict[tuple[Who, int], float] = field(default_factory=dict, repr=False, compare=False)
+    _sure: dict[tuple[Who, int], Chance] = field(default_factory=dict, repr=False, compare=False)
 
     @classmethod
     def learn(cls, seen: Iterable[Seen]) -> "BestTimes":
@@ -132,8 +134,12 @@ class BestTimes:
 
     def sure(self, who: Who, hour: int) -> Chance:
         """Return the same with how sure it is: by the calls to the same kind of number in that part of the week."""
-        behind = self.calls.get(_LEVELS[_SURE_BY].name(who, hour), 0.0)
-        return Chance(self.chance(who, hour), _PRIOR[1] + behind)
+        cell = (who, hour) if self.factors[0] else _ANYBODY  # where nothing was learnt everybody is alike
+        known = self._sure.get(cell)
+        if known is None:
+            behind = self.calls.get(_LEVELS[_SURE_BY].name(*cell), 0.0)
+            known = self._sure[cell] = Chance(self.chance(*cell), _PRIOR[1] + behind)
+        return known
 
     def as_json(self) -> dict[str, Any]:
         """Return what is written down."""

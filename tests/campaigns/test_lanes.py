@@ -178,7 +178,7 @@ def test_the_plan_reads_the_lanes_index_and_nothing_else(session: Session, runni
     session.execute(text("ANALYZE contacts"))
     given = {"campaign": running.id, "now": NOW, "most": 100, "of_a_lane": 100}
     given |= {"lists": [on.id], "priorities": [0], "tries": [0], "places": [0], "full": [on.id]}
-    for query in (lanes._LANES, lanes._CONTACTS):
+    for query in (lanes._LANES, lanes._LANES_OF_LISTS, lanes._CONTACTS):
         plan = "\n".join(session.scalars(text(f"EXPLAIN {query.text}"), given))
         assert "ix_contacts_lanes" in plan
         assert "Seq Scan on contacts" not in plan
