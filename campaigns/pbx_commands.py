@@ -142,6 +142,11 @@ def perform(application: Application, command_id: int) -> Command | None:
     command = _claim(application, command_id)
     if command is None or command.state == "not_sent":
         return command
+    return send(application, command)
+
+
+def send(application: Application, command: Command) -> Command:
+    """Send a command whose claim is on disk, and write down what the PBX said. Nobody else may have the claim."""
     pbx = application.pbxes.get(command.pbx)
     state, answer, request_id = _send(pbx, command) if pbx else ("not_sent", "not in the settings any more", None)
     with application.transaction() as session:
@@ -150,7 +155,7 @@ def perform(application: Application, command_id: int) -> Command | None:
             session.execute(first.values(join_sent_at=command.sent_at))
         session.execute(
             update(Command)
-            .where(Command.id == command_id)
+            .where(Command.id == command.id)
             .values(state=state, answer=answer[:500], request_id=request_id, done_at=func.clock_timestamp())
         )
     command.state, command.answer = state, answer

@@ -20,6 +20,7 @@ from campaigns.web.ringing import Ringer
 from dialer.pbx_kinds import streams
 from dialer.settings import Settings
 from workers.beat import Beat
+from workers.joining import Joins
 from workers.listening import PbxListener
 from workers.wiring import settle_memory, wire
 
@@ -42,7 +43,10 @@ async def listen(
     """Listen to these PBXs until told to stop."""
     holder = holder or f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(3)}"
     ringer = Ringer(application.doorbell, lost=lambda _: None)
-    event_log = EventLog(connection_string(application.engine), on_kept=ringer.look, observer=_Unobserved())
+    joins = Joins(application, ringer.look)
+    event_log = EventLog(
+        connection_string(application.engine), on_kept=ringer.look, observer=_Unobserved(), at_once=joins
+    )
     listeners = [PbxListener(application, name, event_log, holder) for name in names]
     beat = Beat(
         application,
@@ -56,6 +60,7 @@ async def listen(
         await asyncio.gather(*(one.run(stop) for one in listeners))
     finally:
         await event_log.stop()
+        await asyncio.to_thread(joins.stop)
         ringer.stop()
         with contextlib.suppress(Exception):
             await asyncio.to_thread(_release, application, holder)
