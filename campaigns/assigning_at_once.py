@@ -123,7 +123,8 @@ def _statement() -> Select[Any]:
     moved = _moved(chosen, now).cte("moved")
     noted = _noted(chosen, now).cte("noted")
     command = _command(attempt, chosen, made, now).cte("command")
-    return select(*(command.c[column.key] for column in _RETURNED)).add_cte(moved, noted)
+    sent = update(Attempt).where(Attempt.id == chosen.c.attempt_id).values(join_sent_at=now).returning(Attempt.id)
+    return select(*(command.c[column.key] for column in _RETURNED)).add_cte(moved, noted, sent.cte("sent"))
 
 
 def _moved(chosen: CTE, now: _Now) -> ReturningUpdate[Any]:

@@ -164,8 +164,10 @@ def test_one_commit_holds_the_event_the_agent_and_the_claim(
     assert command.state == "sending"
     session.refresh(who)
     assert who.state == "assigned"
+    session.refresh(call)
+    assert call.join_sent_at == command.sent_at
     same = "SELECT count(DISTINCT xmin::text) FROM (SELECT xmin FROM {}) AS rows"
-    tables = "logged_events", "assignments", "commands", "ledger", "agents"
+    tables = "logged_events", "assignments", "commands", "ledger", "agents", "attempts"
     union = " UNION ALL SELECT xmin FROM ".join(tables)
     assert session.scalar(text(same.format(union))) == 1
 
