@@ -44,10 +44,10 @@ async def listen(
     holder = holder or f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(3)}"
     ringer = Ringer(application.doorbell, lost=lambda _: None)
     joins = Joins(application, ringer.look)
-    event_log = EventLog(
-        connection_string(application.engine), on_kept=ringer.look, observer=_Unobserved(), at_once=joins
-    )
-    listeners = [PbxListener(application, name, event_log, holder) for name in names]
+    address, unobserved = connection_string(application.engine), _Unobserved()
+    event_log = EventLog(address, on_kept=ringer.look, observer=unobserved)
+    answers = EventLog(address, on_kept=ringer.look, observer=unobserved, at_once=joins)
+    listeners = [PbxListener(application, name, event_log, holder, answers=answers) for name in names]
     beat = Beat(
         application,
         "listener",
@@ -55,11 +55,12 @@ async def listen(
     )
     ringer.start()
     await event_log.start()
+    await answers.start()
     beat.start()
     try:
         await asyncio.gather(*(one.run(stop) for one in listeners))
     finally:
-        await event_log.stop()
+        await asyncio.gather(event_log.stop(), answers.stop())
         await asyncio.to_thread(joins.stop)
         ringer.stop()
         with contextlib.suppress(Exception):
