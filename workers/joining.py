@@ -37,7 +37,6 @@ class Joins:
         self._pool = ThreadPoolExecutor(threads, thread_name_prefix="join")
         self._lock = threading.Lock()
         self._busy = 0
-        self.sent = 0
 
     def ask(self, event: RawEvent, waited: float) -> Question | None:
         """The statement that gives this customer an agent; None when there is nothing to join, or nobody to send it."""
@@ -64,7 +63,6 @@ class Joins:
 
     def _send(self, event: RawEvent, command: Command) -> None:
         try:
-            self.sent += 1
             pbx_commands.send(self._application, command)
         except Exception as exc:  # the request may be out: what came of it is read from the call's events
             log.warning("a join's answer was not written down", ref=command.ref, kind=type(exc).__name__)
