@@ -70,13 +70,27 @@ def move(
         why=reason,
         **_change(agent, state, now),
     )
-    agent.state, agent.reason, agent.said_by = state, reason, said_by
-    agent.since, agent.until, agent.presence_left = now, until, False
+    for column, value in fields(state, reason=reason, said_by=said_by, now=now, until=until).items():
+        setattr(agent, column, value)
     if state == "parked":
         session.info[PARKED] = True
     reserving.moved(session, agent, now=now)
     if state in ("ready", "out", "paused"):
         agent.campaign_id = None
+
+
+def fields(
+    state: str, *, now: Any, reason: str = "", said_by: str = "dialer", until: datetime | None = None
+) -> dict[str, Any]:
+    """What an agent's row holds once the agent has come into `state`; `now` may be an expression of SQL."""
+    return {
+        "state": state,
+        "reason": reason,
+        "said_by": said_by,
+        "since": now,
+        "until": until,
+        "presence_left": False,
+    }
 
 
 def _change(agent: Agent, state: str, now: datetime) -> dict[str, Any]:

@@ -33,25 +33,32 @@ class _Given:
     leg: WaitingLeg
 
 
-def _assigning() -> Select[Any]:
-    """Choose and assign in one statement, unless the attempt has an agent; it returns what it has locked."""
-    attempt = bindparam("attempt_id", type_=BigInteger)
-    open_one = exists().where(Assignment.attempt_id == attempt, Assignment.ended_at.is_(None))
+def longest_parked(attempt: Any, campaign: Any, pbx: Any) -> Select[Agent, int, str | None, str | None]:
+    """Choose and lock the agent an attempt should be given: whose leg can be joined, and who is not kept for another.
+
+    The three are values or columns of SQL: the attempt's id, its campaign's and its PBX.
+    """
     leg = (AgentLeg.agent_id == Agent.id) & AgentLeg.ended_at.is_(None) & (AgentLeg.state == CallState.HELD)
-    mine = (CampaignAgent.agent_id == Agent.id) & (CampaignAgent.campaign_id == bindparam("campaign_id"))
-    chosen = (
+    return (
         select(Agent, AgentLeg.id.label("leg_id"), AgentLeg.pbx_call_id, AgentLeg.first_leg_id)
-        .join(CampaignAgent, mine)
+        .select_from(Agent)
+        .join(CampaignAgent, CampaignAgent.agent_id == Agent.id)
         .join(AgentLeg, leg & AgentLeg.first_leg_id.is_not(None) & AgentLeg.pbx_call_id.is_not(None))
-        .where(Agent.state == "parked", Agent.pbx == bindparam("pbx"), ~open_one)
+        .where(Agent.state == "parked", Agent.pbx == pbx, CampaignAgent.campaign_id == campaign)
         .where((Agent.reserved_for == "") | (Agent.reserved_attempt_id == attempt))
         .order_by(
             Agent.reserved_attempt_id.is_not(None).desc(), Agent.wanted != "", Agent.idle_since.nulls_first(), Agent.id
         )
         .limit(1)
         .with_for_update(**ROW_LOCK_OR_SKIP, of=Agent)
-        .cte("chosen")
     )
+
+
+def _assigning() -> Select[Any]:
+    """Choose and assign in one statement, unless the attempt has an agent; it returns what it has locked."""
+    attempt = bindparam("attempt_id", type_=BigInteger)
+    open_one = exists().where(Assignment.attempt_id == attempt, Assignment.ended_at.is_(None))
+    chosen = longest_parked(attempt, bindparam("campaign_id"), bindparam("pbx")).where(~open_one).cte("chosen")
     columns = ["attempt_id", "agent_id", "leg_id", "assigned_at", "agent_free_at"]
     values = select(attempt, chosen.c.id, chosen.c.leg_id, bindparam("now", type_=Instant), chosen.c.since)
     made = insert(Assignment).from_select(columns, values).returning(Assignment.id).cte("made")

@@ -9,9 +9,9 @@ import asyncio
 import contextlib
 import logging
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 from urllib.parse import quote_from_bytes
 
 import psycopg
@@ -38,6 +38,10 @@ ORDER BY place
 """
 
 
+_T = TypeVar("_T")
+Question = tuple[str, Mapping[str, Any]]  # a statement, and its values
+
+
 @dataclass(frozen=True, slots=True)
 class RawEvent:
     """An event as a PBX sent it, and the call it seems to be about."""
@@ -58,6 +62,19 @@ class NotKept(TryAgainLater):
 
 class LogFull(NotKept):
     """More events wait than may: the database is slower than the PBX."""
+
+
+class AtOnce(Protocol):
+    """What an event leads to in the very transaction that keeps it. It may fail; the event is kept all the same."""
+
+    def ask(self, event: RawEvent, waited: float) -> Question | None:
+        """Return the statement to run once this event is written, `waited` seconds after it came; mostly None."""
+
+    def answer(self, event: RawEvent, row: Sequence[Any] | None) -> bool:
+        """Told once for each question: the row it returned, on disk by now, if any; whether that is being seen to.
+
+        Must return at once and never fail. Of an event that is seen to `on_kept` is not told.
+        """
 
 
 class LogObserver(Protocol):
@@ -97,6 +114,7 @@ class EventLog:
         *,
         on_kept: Callable[[Sequence[RawEvent]], None],
         observer: LogObserver,
+        at_once: AtOnce | None = None,
         capacity: int = 20_000,
         capacity_bytes: int = 64 * 1024 * 1024,
         batch: int = 500,
@@ -106,6 +124,8 @@ class EventLog:
         self._address = address
         self._on_kept = on_kept
         self._observer = observer
+        self._at_once = at_once
+        self._at_once_failed = False
         self._capacity, self._capacity_bytes = capacity, capacity_bytes
         self._batch, self._batch_bytes = batch, batch_bytes
         self._patience = patience
@@ -202,8 +222,47 @@ class EventLog:
         began = self._loop.time()
         if self._connection is None:
             self._connection = await _connect(self._address, self._patience)
-        columns = _columns(batch, began)
-        task = asyncio.ensure_future(self._connection.execute(_INSERT, columns, prepare=True))
+        asked = self._asked(batch, began)
+        rows: Sequence[Sequence[Any] | None] = [None] * len(asked)
+        try:
+            rows = await self._keep(_columns(batch, began), [question for _, question in asked])
+        finally:
+            seen_to = {id(one) for (one, _), row in zip(asked, rows, strict=True) if self._answered(one.event, row)}
+        self._observer.batch(len(batch), self._loop.time() - began)
+        self._on_kept([waiting.event for waiting in batch if id(waiting) not in seen_to])
+        _settle(batch, None)
+
+    def _asked(self, batch: Sequence[_Waiting], now: float) -> list[tuple[_Waiting, Question]]:
+        if self._at_once is None:
+            return []
+        found = ((waiting, self._at_once.ask(waiting.event, now - waiting.since)) for waiting in batch)
+        return [(waiting, question) for waiting, question in found if question is not None]
+
+    def _answered(self, event: RawEvent, row: Sequence[Any] | None) -> bool:
+        return self._at_once is not None and self._at_once.answer(event, row)
+
+    async def _keep(
+        self, columns: tuple[list[Any], ...], questions: Sequence[Question]
+    ) -> Sequence[Sequence[Any] | None]:
+        assert self._connection is not None
+        if questions:
+            try:
+                rows = await self._in_time(_kept_and_asked(self._connection, columns, questions))
+            except psycopg.Error as exc:
+                if self._connection.closed:
+                    raise
+                if not self._at_once_failed:
+                    log.warning("Nothing is done at once, events are looked at as ever: %s", _first_line(exc))
+                self._at_once_failed = True
+            else:
+                self._at_once_failed = False
+                return rows
+        await self._in_time(self._connection.execute(_INSERT, columns, prepare=True))
+        return [None] * len(questions)
+
+    async def _in_time(self, writing: Coroutine[Any, Any, _T]) -> _T:
+        """Wait as long as events have patience, and no longer."""
+        task = asyncio.ensure_future(writing)
         # Not `asyncio.timeout`: cancelling a query asks the server to stop it and then waits for the server,
         # and a server that does not answer is just what this limit is for.
         try:
@@ -213,11 +272,8 @@ class EventLog:
             raise
         if not done:
             self._abandon(task)
-            raise TimeoutError(f"PostgreSQL took longer than {self._patience:g} s to write {len(batch)} events")
-        task.result()
-        self._observer.batch(len(batch), self._loop.time() - began)
-        self._on_kept([waiting.event for waiting in batch])
-        _settle(batch, None)
+            raise TimeoutError(f"PostgreSQL took longer than {self._patience:g} s to write events")
+        return task.result()
 
     async def _after_failure(self, batch: Sequence[_Waiting], exc: Exception) -> None:
         if self._failures == 0:
@@ -256,6 +312,16 @@ class EventLog:
         if connection is not None:
             with contextlib.suppress(Exception):
                 await connection.close()
+
+
+async def _kept_and_asked(
+    connection: psycopg.AsyncConnection[Any], columns: tuple[list[Any], ...], questions: Sequence[Question]
+) -> Sequence[Sequence[Any] | None]:
+    """Write events and ask what follows: one round trip, and one transaction that fails or is on disk as a whole."""
+    async with connection.pipeline():
+        await connection.execute(_INSERT, columns, prepare=True)
+        cursors = [await connection.execute(sql, values, prepare=True) for sql, values in questions]
+    return [await cursor.fetchone() for cursor in cursors]
 
 
 async def _connect(address: str, limit: float) -> psycopg.AsyncConnection[Any]:

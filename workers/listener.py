@@ -20,6 +20,7 @@ from campaigns.web.ringing import Ringer
 from dialer.pbx_kinds import streams
 from dialer.settings import Settings
 from workers.beat import Beat
+from workers.joining import Joins
 from workers.listening import PbxListener
 from workers.wiring import settle_memory, wire
 
@@ -42,8 +43,11 @@ async def listen(
     """Listen to these PBXs until told to stop."""
     holder = holder or f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(3)}"
     ringer = Ringer(application.doorbell, lost=lambda _: None)
-    event_log = EventLog(connection_string(application.engine), on_kept=ringer.look, observer=_Unobserved())
-    listeners = [PbxListener(application, name, event_log, holder) for name in names]
+    joins = Joins(application, ringer.look)
+    address, unobserved = connection_string(application.engine), _Unobserved()
+    event_log = EventLog(address, on_kept=ringer.look, observer=unobserved)
+    answers = EventLog(address, on_kept=ringer.look, observer=unobserved, at_once=joins)
+    listeners = [PbxListener(application, name, event_log, holder, answers=answers) for name in names]
     beat = Beat(
         application,
         "listener",
@@ -51,11 +55,13 @@ async def listen(
     )
     ringer.start()
     await event_log.start()
+    await answers.start()
     beat.start()
     try:
         await asyncio.gather(*(one.run(stop) for one in listeners))
     finally:
-        await event_log.stop()
+        await asyncio.gather(event_log.stop(), answers.stop())
+        await asyncio.to_thread(joins.stop)
         ringer.stop()
         with contextlib.suppress(Exception):
             await asyncio.to_thread(_release, application, holder)

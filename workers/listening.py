@@ -26,6 +26,7 @@ FIRST_PAUSE, LONGEST_PAUSE = 0.25, 5.0
 REPLACED_PAUSE = 10.0  # somebody else uses our application's name: taking it back at once would go on for ever
 LOOK_AROUND = 5.0
 MOST_AT_ONCE = 200  # of one commit
+MOST_UNKEPT = 2 * MOST_AT_ONCE  # that are being written while more is read
 MOST_WAITING = 50_000  # events; more and the connection is given up, to be settled anew
 
 
@@ -61,7 +62,10 @@ class _Replaced(Exception):
 class PbxListener:
     """Listens to one PBX while its lease is ours."""
 
-    def __init__(self, application: Application, name: str, event_log: EventLog, holder: str) -> None:
+    def __init__(
+        self, application: Application, name: str, event_log: EventLog, holder: str, *, answers: EventLog | None = None
+    ) -> None:
+        """`answers`: the log for those who have answered and wait, who pass by what else is being written."""
         pbx = application.pbxes[name]
         assert isinstance(pbx, Streaming)
         self._application = application
@@ -69,6 +73,8 @@ class PbxListener:
         self._pbx: Streaming = pbx
         self._adapter: Pbx = application.pbxes[name]
         self._log = event_log
+        self._answers = answers or event_log
+        self._keeping: dict[asyncio.Task[None], int] = {}
         self._holder = holder
         self._ttl = application.settings.timing.lease
         self._pause = FIRST_PAUSE
@@ -175,6 +181,7 @@ class PbxListener:
             if tidying is not None:
                 tidying.cancel()
             chores.stop()
+            await self._let_go()
             with contextlib.suppress(Exception):
                 await stream.close()
 
@@ -199,7 +206,26 @@ class PbxListener:
                 chores.add(told.chore, told.ref)
         news = [told for told in messages if told.payload is not None]
         self.figures.events += len(news)
-        await self._keep(news)
+        while sum(self._keeping.values()) >= MOST_UNKEPT:
+            await asyncio.wait(self._keeping, return_when=asyncio.FIRST_COMPLETED)
+            self._look_after_keeping()
+        self._look_after_keeping()
+        if news:
+            # Nobody waits here for a commit: the next message may be of somebody who has just answered.
+            self._keeping[asyncio.create_task(self._keep(news), name=f"keep {self.name}")] = len(news)
+
+    def _look_after_keeping(self) -> None:
+        for task in [task for task in self._keeping if task.done()]:
+            del self._keeping[task]
+            task.result()
+
+    async def _let_go(self) -> None:
+        """A moment for what is being written; the log writes on by itself what it has taken."""
+        if self._keeping:
+            _, late = await asyncio.wait(self._keeping, timeout=1.0)
+            for task in late:
+                task.cancel()
+        self._keeping.clear()
 
     def _read_out(self, incoming: _Incoming) -> list[Told]:
         """Take what has come, each message once: the PBX's double telling is seen by who asks."""
@@ -212,7 +238,7 @@ class PbxListener:
         """Write events down. Nobody sends them again, so they are offered until they are taken."""
         waiting = [RawEvent(self.name, told.payload, self._adapter.keys(told.payload)) for told in news if told.payload]
         while waiting:
-            results = await asyncio.gather(*(self._log.keep(event) for event in waiting), return_exceptions=True)
+            results = await asyncio.gather(*map(self._keep_one, waiting), return_exceptions=True)
             left = []
             for event, result in zip(waiting, results, strict=True):
                 if isinstance(result, NotKept) and "cannot be written" not in str(result):
@@ -222,6 +248,9 @@ class PbxListener:
             if left:
                 await asyncio.sleep(0.2)
             waiting = left
+
+    async def _keep_one(self, event: RawEvent) -> None:
+        await (self._answers if event.keys.joinable else self._log).keep(event)
 
     # after a lost connection --------------------------------------------------------------------------
 

@@ -11,11 +11,12 @@ from typing import Any
 
 from dialer.errors import EventTrouble
 from dialer.pbx.asterisk_causes import ended_unanswered, refused_by_far_end
-from dialer.pbx.base import CallEvent, CallOutcome, EventKeys, Heard, Payload, Role
+from dialer.pbx.base import CallEvent, CallOutcome, EventKeys, Heard, Payload, Role, WaitingLeg
 from dialer.pbx.foreign import foreign_id, inert
 
 MAX_EVENT = 64 * 1024
 GONE, FOUND = "DialerGone", "DialerFound"  # events of our own making: see `made`
+WAITS = ("StasisStart", FOUND)  # of a customer: who answered, and hears nothing until somebody comes
 MESSAGE, MACHINE = "dialer-message", "dialer-machine"  # what the dialplan says by UserEvent
 _AGENT = re.compile(r"[A-Za-z0-9._:]{1,60}-a[0-9]{1,20}")
 _CUSTOMER = re.compile(r"[A-Za-z0-9._:]{1,60}-c[0-9]{1,20}")
@@ -107,7 +108,10 @@ class AsteriskEvents:
         event = parsed(payload.body)
         pair = met(event)
         ref = pair[0] if pair else foreign_id(channel_of(event).get("id"))
-        return EventKeys(ref=ref, can_wait=ref is not None and self._can_wait(event)) if ref else EventKeys()
+        if not ref:
+            return EventKeys()
+        waits = event.get("type") in WAITS and is_customer(ref)
+        return EventKeys(ref=ref, can_wait=self._can_wait(event), joinable=WaitingLeg(ref, ref) if waits else None)
 
     def read(self, payload: Payload) -> CallEvent:
         """Understand an event; EventTrouble says what is wrong with it."""
@@ -146,7 +150,7 @@ class AsteriskEvents:
                 return Heard.RINGING, own, {}
             case "ChannelStateChange" if up:
                 return Heard.ANSWERED, own, {"outcome": CallOutcome.OK}
-            case "StasisStart" | "DialerFound" if own is Role.CUSTOMER:
+            case kind if kind in WAITS and own is Role.CUSTOMER:
                 return Heard.ANSWERED, Role.RECEPTION, {}
             case "DialerFound":
                 return Heard.ANSWERED, own, {}

@@ -1,4 +1,4 @@
-"""Requests to ARI: one kept connection for each thread, one deadline for a request, and the meaning of every fault.
+"""Requests to ARI: kept connections, one deadline for a request, and the meaning of every fault.
 
 Written on the standard library's HTTP parser: a join is one small request in the two seconds of the law, and a general
 client spends as long on it as Asterisk does (measured in docs/decisions.md). What a fault means is as in
@@ -58,7 +58,7 @@ class AriWire:
         self._tls = tls_context(f"pbx.{name}", settings) if parts.scheme == "https" else None
         self._port = parts.port or (443 if self._tls else 80)
         self._loopback_only = self._tls is None and not settings.allow_http
-        self._mine = threading.local()
+        self._idle: list[Line] = []  # the last used is used next: it is the one Asterisk has not closed meanwhile
         self._lines: set[Line] = set()
         self._lock = threading.Lock()
 
@@ -68,7 +68,7 @@ class AriWire:
     def close(self) -> None:
         """Close every connection."""
         with self._lock:
-            lines, self._lines = self._lines, set()
+            lines, self._lines, self._idle = self._lines, set(), []
         for line in lines:
             line.close()
 
@@ -187,7 +187,10 @@ class AriWire:
                     stopped = exc
             if stopped is None:
                 sent = True
-                return line.exchange(written, method, until)
+                answer = line.exchange(written, method, until)
+                self._put_back(line)
+                return answer
+            self._put_back(line)
         except TimeoutError:
             self._drop(line)
             why = (
@@ -224,15 +227,31 @@ class AriWire:
         return f"{head}\r\n".encode("ascii") + data
 
     def _line(self, until: float) -> "Line":
-        line: Line | None = getattr(self._mine, "line", None)
-        if line is not None and line.fit:
-            return line
-        self._drop(line)
+        while True:
+            with self._lock:
+                line = self._idle.pop() if self._idle else None
+            if line is None:
+                break
+            if line.fit:
+                return line
+            self._drop(line)
         line = Line(self._connect(until))
-        self._mine.line = line
         with self._lock:
             self._lines.add(line)
         return line
+
+    def _put_back(self, line: "Line") -> None:
+        with self._lock:
+            if line not in self._lines:
+                return  # `close` was called meanwhile
+            self._idle.append(line)
+            oldest = self._idle[0]
+        if not oldest.fit:  # of a busier moment: nobody would come to use it
+            with self._lock:
+                if oldest in self._idle:
+                    self._idle.remove(oldest)
+                    self._lines.discard(oldest)
+                    oldest.close()
 
     def _connect(self, until: float) -> socket.socket:
         raw = self._connected(until)
@@ -263,8 +282,6 @@ class AriWire:
         line.close()
         with self._lock:
             self._lines.discard(line)
-        if getattr(self._mine, "line", None) is line:
-            self._mine.line = None
 
     def _secret(self) -> str:
         why = f"pbx.{self.name}.token_env is not set: name the variable that holds the password of the ARI account"

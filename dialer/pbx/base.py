@@ -150,6 +150,8 @@ class EventKeys:
     # Nobody waits for this one (a phone rings, the PBX calls somebody): the second look is soon enough, and the
     # call's next event brings it along.
     can_wait: bool = False
+    # A customer who has answered and can be joined this instant, where the event alone says so.
+    joinable: WaitingLeg | None = None
 
 
 @dataclass(frozen=True, slots=True)

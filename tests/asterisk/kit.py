@@ -9,7 +9,7 @@ import threading
 import time
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -116,6 +116,9 @@ class Running:
         return next((one for one in figures if one["leads"]), {})
 
 
+Surroundings = Callable[[RealPbx, Path], AbstractContextManager[Application]]
+
+
 @contextmanager
 def dialer(
     pbx: RealPbx, folder: Path, *, port: int | None = None, extra: str = "", listeners: int = 1
@@ -125,8 +128,8 @@ def dialer(
     with ExitStack() as stack:
         web_port = demo._free_port()
         os.environ[PASSWORD] = pbx.password
-        settings = _settings(folder, web_port, port or pbx.http_port, extra)
-        wired = stack.enter_context(wire(settings, process="demo"))
+        written = settings(folder, web_port, port or pbx.http_port, extra)
+        wired = stack.enter_context(wire(written, process="demo"))
         env = {
             **os.environ,
             "DIALER_CONFIG": str(folder / "demo.toml"),
@@ -140,13 +143,14 @@ def dialer(
             argv = [sys.executable, "-m", "workers.command", "listener"]
             stack.enter_context(demo._process(plan, f"listener-{number}", [*TIED, *argv], env))
         running = Running(wired.application, folder)
-        address = f"{settings.web.address}/readyz"
+        address = f"{written.web.address}/readyz"
         demo._until(lambda: demo._answers(address), PATIENCE, "the web process did not come up", plan)
         demo._until(lambda: bool(running.listener().get("connected")), PATIENCE, "nobody listens", plan)
         yield running
 
 
-def _settings(folder: Path, web_port: int, ari_port: int, extra: str) -> Settings:
+def settings(folder: Path, web_port: int, ari_port: int, extra: str = "") -> Settings:
+    """Write the settings of a dialer in `folder`, and read them."""
     (folder / "demo.toml").write_text(
         f"""data_dir = "{folder / "data"}"
 

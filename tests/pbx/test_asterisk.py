@@ -4,6 +4,7 @@ import asyncio
 import base64
 import io
 import json
+import threading
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -74,6 +75,52 @@ def parked(pbx: AsteriskPbx, order: AgentOrder = AGENT) -> WaitingLeg:
 def answered(pbx: AsteriskPbx, order: CustomerOrder = CUSTOMER) -> WaitingLeg:
     pbx.call_customer(order)
     return WaitingLeg(order.ref, order.ref)
+
+
+# connections ------------------------------------------------------------------------------------------
+
+
+def test_threads_take_turns_on_the_connection_that_was_used_last(peer: AriPeer, pbx: AsteriskPbx) -> None:
+    """One that is used now and then by each of many threads would be closed by Asterisk between two joins."""
+    for _ in range(4):
+        thread = threading.Thread(target=pbx.gateways)
+        thread.start()
+        thread.join()
+    assert peer.server.connections == 1
+
+
+def test_requests_at_one_time_have_a_connection_each_and_leave_none_behind(peer: AriPeer, opened: Open) -> None:
+    pbx = opened()
+    together = threading.Barrier(3)
+    usual = peer.server.now
+
+    def meet(line: Any, request: Any) -> None:
+        together.wait(5)
+        usual(line, request)
+
+    peer.server.now = meet
+    threads = [threading.Thread(target=pbx.gateways) for _ in range(3)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert peer.server.connections == 3
+    peer.server.now = usual
+    for line in pbx._wire._lines:
+        line._used -= 60  # older than Asterisk keeps one
+    pbx.gateways()
+    assert len(pbx._wire._lines) == 1
+
+
+def test_an_order_that_is_held_back_gives_its_connection_back(peer: AriPeer, pbx: AsteriskPbx) -> None:
+    def no() -> None:
+        raise RuntimeError("too late")
+
+    for _ in range(3):
+        with pytest.raises(RuntimeError):
+            pbx.call_customer(CUSTOMER, before_send=no)
+    pbx.gateways()
+    assert peer.server.connections == 1
 
 
 # orders -----------------------------------------------------------------------------------------------

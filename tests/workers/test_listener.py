@@ -15,7 +15,7 @@ from sqlalchemy.orm import Session
 from campaigns import limits, looking, settling
 from campaigns.application import Application
 from campaigns.event_log import EventLog, NotKept
-from campaigns.models import Agent, AgentLeg, Attempt, Campaign, LoggedEvent
+from campaigns.models import Agent, AgentLeg, Attempt, Campaign, Command, LoggedEvent
 from dialer.calls import CallState
 from dialer.errors import OutcomeUnknown
 from dialer.pbx.asterisk import AsteriskPbx
@@ -36,9 +36,12 @@ class Bell:
 
     application: Application
     looked: list[str | None] = field(default_factory=list)
+    deaf: bool = False  # nobody hears it
 
     def look(self, pbx: str, ref: str | None, call_id: str | None) -> None:
         self.looked.append(ref)
+        if self.deaf:
+            return
         looking.look(self.application, pbx, ref, call_id)
 
     def place(self, ref: str) -> None:
@@ -173,6 +176,33 @@ def test_a_customer_is_joined_to_the_agent_whom_the_listener_parked_and_both_ser
         peer.hang_up(leg.ref)
         until(lambda: fresh(session, leg).ended_at)
         until(lambda: not peer.bridges)
+
+
+def test_a_customer_is_joined_by_the_listener_alone(stage: Application, peer: AriPeer, session: Session) -> None:
+    """No queue, no worker, no second look: what is needed is in the commit that keeps the answer."""
+    campaign = session.scalars(select(Campaign)).one()
+    who = factories.agent(session, campaign, user_id="agent1001", extension="1001", state="parking")
+    leg = factories.leg(session, campaign, who, state=CallState.SENDING)
+    session.commit()
+    bell = stage.doorbell
+    assert isinstance(bell, Bell)
+    with Listener(stage):
+        until(lambda: peer.subscribed)
+        stage.pbxes["main"].call_agent(_agent_order(leg))
+        until(lambda: fresh(session, who).state == "parked")
+        bell.deaf = True
+        call = attempt(session)
+        dial(stage, call)
+        until(lambda: call.ref in peer.bridges[f"{leg.ref}-talk"]["channels"])
+        until(lambda: bell.looked.count(call.ref) == 2)  # the join is done with, and they have met
+        assert fresh(session, call).state == CallState.SENDING  # nobody has looked yet
+        assert fresh(session, who).state == "assigned"
+        (command,) = session.scalars(select(Command)).all()
+        assert (command.kind, command.state, command.ref) == ("join", "accepted", call.ref)
+        bell.deaf = False
+        bell.look("main", call.ref, None)
+        assert fresh(session, call).state == CallState.JOINED
+        assert fresh(session, who).state == "talking"
 
 
 def _agent_order(leg: AgentLeg) -> Any:

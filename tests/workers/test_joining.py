@@ -1,0 +1,147 @@
+"""Joins sent by the process that heard the answer: as many at once as it has threads, and none waits in a queue."""
+
+import threading
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from campaigns import looking
+from campaigns.application import Application
+from campaigns.event_log import RawEvent
+from campaigns.models import Assignment, Command
+from dialer.errors import OutcomeUnknown
+from dialer.pbx.base import WaitingLeg
+from tests import factories
+from tests.campaigns.test_assigning_at_once import Hears, Reads, answer, keep
+from workers.joining import Joins
+
+
+class Slow(Reads):
+    """Answers a join when it is told to."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.go = threading.Event()
+        self.asked = threading.Semaphore(0)
+
+    def join(self, customer: WaitingLeg, agent: WaitingLeg, user_id: str) -> str:
+        self.asked.release()
+        assert self.go.wait(10)
+        return super().join(customer, agent, user_id)
+
+
+class Looks:
+    """Whoever is told of an event whose join is done with."""
+
+    def __init__(self) -> None:
+        self.at: list[RawEvent] = []
+        self.came = threading.Semaphore(0)
+
+    def __call__(self, events: Any) -> None:
+        self.at += events
+        self.came.release()
+
+
+@pytest.fixture
+def pbx(application: Application) -> Slow:
+    slow = Slow()
+    application.pbxes = {"main": slow}
+    return slow
+
+
+@pytest.fixture
+def looks() -> Looks:
+    return Looks()
+
+
+@pytest.fixture
+def joins(application: Application, looks: Looks, pbx: Slow) -> Iterator[Joins]:
+    made = Joins(application, looks, threads=2)
+    yield made
+    pbx.go.set()
+    made.stop()
+
+
+def log(application: Application, joins: Joins, *events: RawEvent) -> list[RawEvent]:
+    """Log events with `joins` at hand; returns those that are left to the workers."""
+    hears = Hears()
+    hears.ask, hears.answer = joins.ask, joins.answer  # type: ignore[method-assign]
+    keep(application, *events, hears=hears)
+    return hears.left
+
+
+def test_a_join_is_sent_at_once_and_the_call_is_looked_at_afterwards(
+    application: Application, session: Session, pbx: Slow, joins: Joins, looks: Looks
+) -> None:
+    running = factories.campaign(session)
+    factories.parked_agent(session, running)
+    call = factories.attempt(session, running)
+    session.commit()
+    assert log(application, joins, answer(call)) == []
+    assert pbx.asked.acquire(timeout=10)
+    assert looks.at == []  # there is nothing for a worker to do yet
+    assert session.scalars(select(Command.state)).one() == "sending"
+    session.rollback()
+    pbx.go.set()
+    assert looks.came.acquire(timeout=10)
+    assert [event.keys.ref for event in looks.at] == [call.ref]
+    assert session.scalars(select(Command.state)).one() == "accepted"
+
+
+def test_where_nobody_is_at_hand_to_send_nothing_is_claimed(
+    application: Application, session: Session, pbx: Slow, joins: Joins
+) -> None:
+    """A PBX that hangs holds two threads; the third customer is left to the workers, with no claim that ages."""
+    running = factories.campaign(session)
+    for _ in range(3):
+        factories.parked_agent(session, running)
+    calls = [factories.attempt(session, running) for _ in range(3)]
+    session.commit()
+    for call in calls[:2]:
+        assert log(application, joins, answer(call)) == []
+        assert pbx.asked.acquire(timeout=10)
+    event = answer(calls[2])
+    assert log(application, joins, event) == [event]
+    assert len(session.scalars(select(Assignment)).all()) == 2
+    pbx.go.set()
+    looking.look(application, "main", calls[2].ref, None)  # as a worker does
+    session.rollback()
+    assert len(session.scalars(select(Assignment)).all()) == 3
+
+
+def test_a_place_is_free_again_after_a_join_and_after_an_answer_that_got_none(
+    application: Application, session: Session, pbx: Slow, joins: Joins, looks: Looks
+) -> None:
+    pbx.go.set()
+    running = factories.campaign(session)
+    nobody_free = [factories.attempt(session, running, answered_at=factories.NOW) for _ in range(3)]
+    for _ in range(4):
+        factories.parked_agent(session, running)
+    calls = [factories.attempt(session, running) for _ in range(4)]
+    session.commit()
+    for event in map(answer, nobody_free):
+        assert log(application, joins, event) == [event]  # their time is over
+    for call in calls:
+        assert log(application, joins, answer(call)) == []
+        assert looks.came.acquire(timeout=10)
+    assert len(pbx.commands("join")) == 4
+
+
+def test_a_join_without_a_usable_answer_is_unknown_and_is_not_sent_again(
+    application: Application, session: Session, pbx: Slow, joins: Joins, looks: Looks
+) -> None:
+    pbx.go.set()
+    pbx.answers["join"] = OutcomeUnknown("main", "no answer")
+    running = factories.campaign(session)
+    factories.parked_agent(session, running)
+    call = factories.attempt(session, running)
+    session.commit()
+    assert log(application, joins, answer(call)) == []
+    assert looks.came.acquire(timeout=10)
+    looking.look(application, "main", call.ref, None)
+    assert session.scalars(select(Command.state)).one() == "unknown"
+    assert len(session.scalars(select(Assignment)).all()) == 1
+    assert len(pbx.commands("join")) == 1
