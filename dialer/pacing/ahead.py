@@ -61,7 +61,7 @@ class Ahead:
             safe = max(least, already)
             if by_then > safe:  # past the least ringing: only as far as we let it ring
                 by_then = safe + self._kept * (by_then - safe)
-            found.append(yes * (by_then - already) / to_come)
+            found.append(yes * max(0.0, by_then - already) / to_come)  # `already` has been rounded twice
         return found
 
     def freed(self, now: Snapshot, within: float) -> list[float]:

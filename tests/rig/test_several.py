@@ -54,7 +54,7 @@ def test_a_pbx_that_dies_gives_its_share_to_the_other_and_gets_it_again(tmp_path
         elif "back" in marks and "used" not in marks and at > marks["back"] + 6 and house.orders(2.0)["second"]:
             marks["used"] = at
 
-    seen = several.run(several.plan(tmp_path, contacts=240, agents=6), mischief, timing=QUICK, seconds=150.0)
+    seen = several.run(several.plan(tmp_path, contacts=150, agents=6), mischief, timing=QUICK, seconds=150.0)
     assert seen.trouble == {}, seen
     assert while_out
     assert all(found["second"] == 0 for found in while_out), "no order goes to a PBX that is away"
@@ -97,7 +97,7 @@ def test_agents_with_a_second_phone_move_to_the_standby_and_back(tmp_path: Path)
                 marks["back"] = at
 
     seen = several.run(
-        several.plan(tmp_path, contacts=240, agents=6), mischief, agents="main/all", standby=True, timing=QUICK,
+        several.plan(tmp_path, contacts=150, agents=6), mischief, agents="main/all", standby=True, timing=QUICK,
         prepare=second_phones, seconds=150.0,
     )  # fmt: skip
     assert seen.trouble == {}, seen

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from dialer.abandonment import Budget
 from dialer.errors import BadInput
 from dialer.pacing import Goals, Pace, Predictive, Progressive, Snapshot, Staleness, Stepping, Tuning, pacer_for
+from dialer.pacing.ahead import Ahead
 from dialer.pacing.progressive import one_per_agent
 from tests.rules.moments import NOW, decide, warm
 
@@ -365,3 +366,12 @@ def test_modes_have_their_pacers_and_a_wrong_one_is_named():
     assert isinstance(stepping.fast, Predictive)
     with pytest.raises(BadInput, match=r"'guess'.*predictive, progressive"):
         pacer_for("guess")
+
+
+def test_a_call_that_has_rung_so_long_never_has_less_than_no_chance() -> None:
+    """Rounding once made it -2e-18, and the square root of that ended the tick."""
+    ahead = Ahead.plan(PACER._history, 0.0, 1.0)
+    rung = [quarter / 4 for quarter in range(160)]
+    for within in (0.0, *ahead.moments):
+        for least in (None, 0.0, 15.0):
+            assert min(ahead.answering(rung, [0.3] * len(rung), within, least)) >= 0.0
