@@ -24,7 +24,7 @@ from workers.demo import Book, DemoPlan
 from workers.wiring import wire
 
 NAMES = ("main", "second")
-Mischief = Callable[["House", float], None]
+Mischief = Callable[["House", float], bool | None]
 
 
 @dataclass
@@ -157,7 +157,10 @@ def run(
     most_lines: int | None = None,
     seconds: float = 120.0,
 ) -> Seen:
-    """One campaign through both, from its list to rest, with `mischief(house, seconds since the start)`."""
+    """One campaign through both, from its list to rest, with `mischief(house, seconds since the start)`.
+
+    It is stopped before its list is done when mischief says that there is nothing more to see.
+    """
     with house(plan, timing) as made:
         app = made.application
         pbx = app.pbx("main")
@@ -179,8 +182,8 @@ def run(
             lifecycle.start(session, demo.CAMPAIGN, now=database_now(session), who="test")
         begun = time.monotonic()
         while time.monotonic() - begun < seconds and _left(app):
-            if mischief is not None:
-                mischief(made, time.monotonic() - begun)
+            if mischief is not None and mischief(made, time.monotonic() - begun):
+                break
             time.sleep(0.25)
         with app.transaction() as session:
             lifecycle.stop(session, demo.CAMPAIGN, now=database_now(session), who="test")

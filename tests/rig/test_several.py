@@ -35,7 +35,7 @@ def test_a_pbx_that_dies_gives_its_share_to_the_other_and_gets_it_again(tmp_path
     while_out: list[Counter[str]] = []
     why: list[str] = []
 
-    def mischief(house: several.House, at: float) -> None:
+    def mischief(house: several.House, at: float) -> bool:
         if at > 8 and "killed" not in marks:
             house.kill("second")
             marks["killed"] = at
@@ -53,6 +53,7 @@ def test_a_pbx_that_dies_gives_its_share_to_the_other_and_gets_it_again(tmp_path
                 marks["back"] = at
         elif "back" in marks and "used" not in marks and at > marks["back"] + 6 and house.orders(2.0)["second"]:
             marks["used"] = at
+        return at > marks.get("used", at) + 15
 
     seen = several.run(several.plan(tmp_path, contacts=150, agents=6), mischief, timing=QUICK, seconds=150.0)
     assert seen.trouble == {}, seen
@@ -76,7 +77,7 @@ def test_agents_with_a_second_phone_move_to_the_standby_and_back(tmp_path: Path)
             for agent in session.scalars(select(Agent).where(Agent.pbx == "main")):
                 phones.add(session, agent, "second", users[agent.user_id], who="test", now=database_now(session))
 
-    def mischief(house: several.House, at: float) -> None:
+    def mischief(house: several.House, at: float) -> bool:
         state = house.state()
         where.append((at, {pbx: counted.total() for pbx, counted in state.items()}))
         if at > 8 and "killed" not in marks:
@@ -95,6 +96,7 @@ def test_agents_with_a_second_phone_move_to_the_standby_and_back(tmp_path: Path)
                 marks["orders"] = house.orders(15.0)["second"]
                 house.start("main")
                 marks["back"] = at
+        return at > marks.get("back", at) + 10 and state["main"].total() >= 5
 
     seen = several.run(
         several.plan(tmp_path, contacts=150, agents=6), mischief, agents="main/all", standby=True, timing=QUICK,
