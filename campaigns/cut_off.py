@@ -7,6 +7,6 @@ not among them. Asked of campaigns of several PBXs: a campaign of one says of it
 WAITING = ("ready", "parking", "parked")
 # Of an agent `a` with the row `s` of their PBX and a campaign's id: whether they count as out.
 IS = (
-    "(a.state IN ('ready', 'parking', 'parked') AND s.out_since IS NOT NULL AND s.back_since IS NULL"
-    " AND EXISTS (SELECT FROM campaign_pbxes m WHERE m.campaign_id = {campaign}))"
+    f"(a.state IN {WAITING} AND s.out_since IS NOT NULL AND s.back_since IS NULL"
+    " AND EXISTS (SELECT FROM campaign_pbxes m WHERE m.campaign_id = {campaign}))"  # formatted by whoever asks
 )

@@ -28,11 +28,13 @@ _LOOKED_AT = f"""
                         FROM (SELECT 1 FROM attempts WHERE contact_id = k.id LIMIT {ALIKE_FROM - 1}) AS few) AS t
 """  # noqa: S608
 _BY_GROUP = f"SELECT name, count(*) AS contacts FROM ({_LOOKED_AT}) AS seen GROUP BY name ORDER BY name"  # noqa: S608
+_BY_GROUP_OF_DUE, _BY_GROUP_OF_THESE = (text(_BY_GROUP.format(found=found)) for found in (_FIRST_DUE, _OF_THESE))
 _PREFERRED = f"""
     SELECT seen.id FROM ({_LOOKED_AT}) AS seen
     LEFT JOIN unnest(CAST(:groups AS text[])) WITH ORDINALITY AS wish(name, rank) ON wish.name = seen.name
     ORDER BY wish.rank NULLS LAST, seen.next_at, seen.id LIMIT :most
 """  # noqa: S608
+_PREFERRED_OF_DUE, _PREFERRED_OF_THESE = (text(_PREFERRED.format(found=found)) for found in (_FIRST_DUE, _OF_THESE))
 
 
 def group_of(list_id: int, attempt_no: int) -> str:
@@ -44,8 +46,8 @@ def by_group(
     session: Session, campaign_id: int, now: datetime, *, these: Sequence[int] | None = None
 ) -> tuple[tuple[str, int], ...]:
     """Count the contacts due now by group, as far as is looked. `these`: the first of them, found already."""
-    query = _BY_GROUP.format(found=_FIRST_DUE if these is None else _OF_THESE)
-    rows = session.execute(text(query), {"campaign_id": campaign_id, "now": now, "these": list(these or ())})
+    query = _BY_GROUP_OF_DUE if these is None else _BY_GROUP_OF_THESE
+    rows = session.execute(query, {"campaign_id": campaign_id, "now": now, "these": list(these or ())})
     return tuple((row.name, row.contacts) for row in rows)
 
 
@@ -63,5 +65,5 @@ def preferred(
     Nothing is locked: what is found here is judged on locked rows afterwards. `these`: the first due, found already.
     """
     given = {"campaign_id": campaign_id, "now": now, "groups": list(groups), "most": most, "these": list(these or ())}
-    query = _PREFERRED.format(found=_FIRST_DUE if these is None else _OF_THESE)
-    return list(session.scalars(text(query), given))
+    query = _PREFERRED_OF_DUE if these is None else _PREFERRED_OF_THESE
+    return list(session.scalars(query, given))

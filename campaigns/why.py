@@ -213,5 +213,5 @@ def _agents(session: Session, campaign: Campaign) -> tuple[int, str]:
         ),
         {"campaign_id": campaign.id},
     ).all()
-    free = sum(row.agents for row in rows if row.state in ("ready", "parking", "parked"))
+    free = sum(row.agents for row in rows if row.state in cut_off.WAITING)
     return free, ", ".join(f"{row.agents} {row.state.replace('_', '-')}" for row in rows)

@@ -73,7 +73,9 @@ def engines() -> dict[str, Engine]:
 
 @pytest.fixture
 def engine(database_url: str, engines: dict[str, Engine]) -> Iterator[Engine]:
-    engine = engines.setdefault(database_url, engine_for(database_url))
+    if database_url not in engines:
+        engines[database_url] = engine_for(database_url)
+    engine = engines[database_url]
     yield engine
     engine.dispose()
 

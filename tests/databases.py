@@ -75,8 +75,7 @@ class _Database:
 
     def __init__(self, server: str, name: str) -> None:
         self.name = name
-        url = make_url(server).set(database=name).render_as_string(hide_password=False)
-        self._url = url
+        self._url = make_url(server).set(database=name).render_as_string(hide_password=False)
         with self._connected() as connection:
             self._shape = connection.execute(_SHAPE).fetchall()
             self._size = _number(connection, _GROWN)
