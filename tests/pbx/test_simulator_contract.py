@@ -1,6 +1,7 @@
 """The simulated PBX, reached by the real adapter over HTTP, keeps the promises of every PBX."""
 
 import itertools
+import threading
 import time
 from collections.abc import Callable, Iterator
 
@@ -14,6 +15,7 @@ from dialer.pbx.simulator.webhooks import Webhook
 from dialer.settings import PbxSettings
 from tests.pbx import scripted
 from tests.pbx.contract import Fault, PbxContract
+from tests.waiting import until
 
 NAMES = {
     Fault.CUT: "cut_connections=1",
@@ -85,8 +87,13 @@ class SimulatorRig:
         self._environ["TOKEN"] = "simulator"
 
     def drop(self) -> None:
-        for one in list(self._running._server.server_state.connections):
+        standing = self._running._server.server_state.connections
+        for one in list(standing):
             one.loop.call_soon_threadsafe(one.transport.close)  # type: ignore[union-attr]
+            until(lambda one=one: one not in standing)
+            closed = threading.Event()  # the socket itself is closed in the turn of the loop that forgets it
+            one.loop.call_soon_threadsafe(closed.set)
+            assert closed.wait(5)
 
     def told(self) -> list[Payload]:
         return [Payload("GET", query) for query in scripted.events("answered_and_joined.txt")]
