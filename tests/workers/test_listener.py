@@ -194,7 +194,10 @@ def test_a_customer_is_joined_by_the_listener_alone(stage: Application, peer: Ar
         call = attempt(session)
         dial(stage, call)
         until(lambda: call.ref in peer.bridges[f"{leg.ref}-talk"]["channels"])
-        until(lambda: bell.looked.count(call.ref) == 2)  # the join is done with, and they have met
+        # They have met, which a worker is told of; looks that wait their turn are one look.
+        until(lambda: (call.ref, "ChannelEnteredBridge") in rows(stage))
+        until(lambda: fresh(session, session.scalars(select(Command)).one()).state == "accepted")
+        until(lambda: call.ref in bell.looked)
         assert fresh(session, call).state == CallState.SENDING  # nobody has looked yet
         assert fresh(session, who).state == "assigned"
         (command,) = session.scalars(select(Command)).all()
