@@ -64,6 +64,11 @@ def question(event: RawEvent, waited: float) -> tuple[str, Mapping[str, Any]] | 
     return _SQL, {**_CONSTANTS, **told}
 
 
+def rehearsal() -> tuple[str, Mapping[str, Any]]:
+    """The same question about nobody."""
+    return _SQL, {**_CONSTANTS, "ref": "", "pbx": "", "call_id": "", "leg_id": "", "waited": 0.0}
+
+
 def command_of(row: Sequence[Any]) -> Command:
     """The join that was claimed, ready to be sent. It belongs to no session."""
     given = dict(zip((column.key for column in _RETURNED), row, strict=True))

@@ -67,6 +67,9 @@ class LogFull(NotKept):
 class AtOnce(Protocol):
     """What an event leads to in the very transaction that keeps it. It may fail; the event is kept all the same."""
 
+    def rehearsal(self) -> Question:
+        """Return such a statement that finds nothing: run on a new connection, so that nobody waits for its plan."""
+
     def ask(self, event: RawEvent, waited: float) -> Question | None:
         """Return the statement to run once this event is written, `waited` seconds after it came; mostly None."""
 
@@ -174,6 +177,9 @@ class EventLog:
         await waiting.kept
 
     async def _write_for_ever(self) -> None:
+        if self._at_once is not None:
+            with contextlib.suppress(Exception):  # the first event finds the same trouble, and tells of it
+                await self._connect()
         while True:
             while not self._waiting:
                 if self._closing:
@@ -221,7 +227,7 @@ class EventLog:
     async def _insert(self, batch: Sequence[_Waiting]) -> None:
         began = self._loop.time()
         if self._connection is None:
-            self._connection = await _connect(self._address, self._patience)
+            await self._connect()
         asked = self._asked(batch, began)
         rows: Sequence[Sequence[Any] | None] = [None] * len(asked)
         try:
@@ -306,6 +312,16 @@ class EventLog:
             task.exception()  # looked at, so that nobody warns of it
         if connection is not None:
             connection.pgconn.finish()
+
+    async def _connect(self) -> None:
+        self._connection = await _connect(self._address, self._patience)
+        if self._at_once is None:
+            return
+        sql, values = self._at_once.rehearsal()
+        # Planned once, and without anybody's values: a plan takes ten times as long as the answer.
+        await self._in_time(self._connection.execute("SET plan_cache_mode = force_generic_plan"))
+        with contextlib.suppress(psycopg.Error):  # the question itself will tell
+            await self._in_time(self._connection.execute(sql, values, prepare=True))
 
     async def _disconnect(self) -> None:
         connection, self._connection = self._connection, None

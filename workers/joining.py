@@ -38,6 +38,10 @@ class Joins:
         self._lock = threading.Lock()
         self._busy = 0
 
+    def rehearsal(self) -> Question:
+        """The statement, about nobody."""
+        return assigning_at_once.rehearsal()
+
     def ask(self, event: RawEvent, waited: float) -> Question | None:
         """The statement that gives this customer an agent; None when there is nothing to join, or nobody to send it."""
         question = assigning_at_once.question(event, waited)

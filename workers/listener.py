@@ -9,6 +9,7 @@ import os
 import secrets
 import signal
 import socket
+import sys
 from collections.abc import Sequence
 
 import structlog
@@ -25,6 +26,10 @@ from workers.listening import PbxListener
 from workers.wiring import settle_memory, wire
 
 log = structlog.get_logger(__name__)
+
+# Seconds. A thread that has its answer from the database or the PBX is let in after so long, not after Python's 5 ms:
+# a join passes from thread to thread several times while other events are being read.
+SWITCH = 0.0005
 
 
 class _Unobserved:
@@ -78,6 +83,7 @@ def run_listener(settings: Settings) -> int:
     names = [name for name, pbx in settings.pbx.items() if streams(pbx.kind)]
     with wire(settings, process="listener") as wired:
         settle_memory()
+        sys.setswitchinterval(SWITCH)
         if not names:
             log.warning("no PBX in the settings tells its events by websocket: nothing to listen to")
 

@@ -47,6 +47,9 @@ class Hears:
         self.rows: list[Sequence[Any] | None] = []
         self.left: list[RawEvent] = []
 
+    def rehearsal(self) -> Question:
+        return assigning_at_once.rehearsal()
+
     def ask(self, event: RawEvent, waited: float) -> Question | None:
         return self._ask(event, waited)
 
@@ -322,6 +325,44 @@ def test_the_log_waits_for_no_lock(application: Application, session: Session, c
     assert keep(application, answer(call), hears=hears, patience=2.0) == []
     assert hears.rows == [None]
     assert len(hears.left) == 1
+
+
+def test_the_first_answer_waits_for_no_plan(application: Application, session: Session, campaign: Campaign) -> None:
+    """The statement is prepared, and its plan kept for good, before anybody has answered; and nobody is given away."""
+    who, _ = factories.parked_agent(session, campaign)
+    session.commit()
+    told: list[tuple[int, int]] = []
+
+    async def main() -> None:
+        hears = Hears()
+        log = EventLog(connection_string(application.engine), on_kept=hears.hear, observer=hears, at_once=hears)
+        await log.start()
+        plans = "SELECT generic_plans, custom_plans FROM pg_prepared_statements WHERE statement LIKE '%assignments%'"
+        while not told:
+            await asyncio.sleep(0.01)
+            if log._connection is not None:
+                told.extend(await (await log._connection.execute(plans)).fetchall())
+        await log.stop()
+
+    asyncio.run(asyncio.wait_for(main(), 10))
+    assert told == [(1, 0)]
+    session.refresh(who)
+    assert who.state == "parked"
+
+
+@pytest.mark.parametrize(
+    "rehearsal", [("SELECT nothing FROM nowhere", {}), ("SELECT pg_sleep(60)", {})], ids=["fails", "hangs"]
+)
+def test_a_rehearsal_that_fails_costs_no_event(
+    application: Application, session: Session, campaign: Campaign, rehearsal: Question
+) -> None:
+    factories.parked_agent(session, campaign)
+    call = factories.attempt(session, campaign)
+    session.commit()
+    hears = Hears()
+    hears.rehearsal = lambda: rehearsal  # type: ignore[method-assign]
+    keep(application, answer(call), hears=hears, patience=0.5)
+    assert len(session.scalars(select(LoggedEvent)).all()) == 1
 
 
 def test_a_statement_that_fails_costs_no_event(application: Application, session: Session, campaign: Campaign) -> None:
