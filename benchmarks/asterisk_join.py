@@ -2,20 +2,24 @@
 
 The floor is a loop that does nothing but read the websocket and send the one request of a join. The product writes
 the event down, asks the queue, chooses the agent in the database, claims the command and sends the same request. The
-floor is taken before and after it with the machine to itself, and beside it: on a second Asterisk, while the product's
-processes, the first Asterisk and its telephones share the cores. Needs tests/asterisk/install.sh.
+floor is taken before and after it with the machine to itself, first at an even pace, then with the calls placed when
+the product placed them: several agents become free together, so several customers answer together, and wait for each
+other on any machine. And it is taken beside it: on a second Asterisk, while the product's processes, the first Asterisk
+and its telephones share the cores. Needs tests/asterisk/install.sh.
 
     .venv/bin/python benchmarks/asterisk_join.py [--calls 200] [--agents 10] [--json]
 """
 
 import argparse
 import asyncio
+import itertools
 import json
 import os
 import sys
 import tempfile
 import time
 from collections import deque
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
 from pathlib import Path
@@ -39,6 +43,7 @@ EVENTS = text(
     WHERE t.joined_at IS NOT NULL AND s.agent_free_at < t.answered_at ORDER BY e.id
     """
 )
+PLACED = text("SELECT extract(epoch FROM sent_at - min(sent_at) OVER ()) FROM attempts ORDER BY sent_at")
 STAGES = text(
     """
     SELECT extract(epoch FROM s.assigned_at - t.answered_at) * 1000 AS assigned,
@@ -63,8 +68,11 @@ def figures(waits: list[float]) -> dict[str, float]:
     return {"n": len(waits), **{name: round(percentile(waits, share), 1) for name, share in shares.items()}}
 
 
-async def bare(pbx: AsteriskPbx, calls: int, agents: int, mark: str, per_second: float) -> list[float]:
-    """Join customers to agents with nothing in between; answer -> bridged, in milliseconds."""
+async def bare(pbx: AsteriskPbx, moments: Sequence[float], agents: int, mark: str) -> list[float]:
+    """Join customers to agents with nothing in between; answer -> bridged, in milliseconds.
+
+    `moments`: when to place a call each, in seconds from the first.
+    """
     stream = await pbx.open_stream()
     await asyncio.to_thread(pbx.settle)
     legs = [AgentOrder(f"{mark}-a{n}", f"agent{1000 + n}", str(1000 + n)) for n in range(1, agents + 1)]
@@ -74,8 +82,9 @@ async def bare(pbx: AsteriskPbx, calls: int, agents: int, mark: str, per_second:
     waits: list[float] = []
 
     async def place() -> None:
-        for number in range(calls):
-            await asyncio.sleep(1 / per_second)
+        began = time.monotonic()
+        for number, moment in enumerate(moments):
+            await asyncio.sleep(max(0.0, began + moment - time.monotonic()))
             order = CustomerOrder(f"{mark}-c{number}", f"+49301{number:05}98", "trunk", "+4930555000")
             await asyncio.to_thread(pbx.call_customer, order)
 
@@ -83,7 +92,8 @@ async def bare(pbx: AsteriskPbx, calls: int, agents: int, mark: str, per_second:
         pbx.call_agent(leg)
     placing: asyncio.Task[None] | None = None
     last = time.monotonic()
-    while time.monotonic() - last < max(5.0, 3 / per_second):
+    longest = max((after - before for before, after in itertools.pairwise(moments)), default=0.0)
+    while time.monotonic() - last < 5.0 + longest:
         try:
             event = json.loads(await asyncio.wait_for(stream.receive(), 3))
         except TimeoutError:
@@ -114,18 +124,22 @@ async def bare(pbx: AsteriskPbx, calls: int, agents: int, mark: str, per_second:
     return waits
 
 
+def evenly(calls: int, per_second: float) -> list[float]:
+    return [number / per_second for number in range(calls)]
+
+
 def beside(home: Path, agents: int, calls: int, per_second: float) -> list[float]:
     """The floor on an Asterisk of its own."""
     with RealPbx(home) as real:
         pbx = real.open()
         try:
-            return asyncio.run(bare(pbx, calls, agents, "beside", per_second))
+            return asyncio.run(bare(pbx, evenly(calls, per_second), agents, "beside"))
         finally:
             pbx.close()
 
 
-def product(real: RealPbx, calls: int, agents: int) -> tuple[list[float], dict[str, dict[str, float]]]:
-    """The same with the whole product in between, and where its time goes."""
+def product(real: RealPbx, calls: int, agents: int) -> tuple[list[float], dict[str, dict[str, float]], list[float]]:
+    """The same with the whole product in between, where its time goes, and when it placed its calls."""
     with tempfile.TemporaryDirectory() as folder, kit.dialer(real, Path(folder)) as on:
         names = ",".join(f"agent{1000 + n}" for n in range(1, agents + 1))
         kit.start(on, kit.numbers(calls, endings=("98",)), mode="progressive", agents=names)
@@ -141,8 +155,9 @@ def product(real: RealPbx, calls: int, agents: int) -> tuple[list[float], dict[s
                 elif event["type"] == "ChannelEnteredBridge" and ref in up:
                     waits.append(at(event) - up.pop(ref))
             rows = session.execute(STAGES).mappings().all()
+            placed = [float(after) for after in session.scalars(PLACED) if after is not None]
         stages = {name: figures([float(row[name]) for row in rows]) for name in rows[0]} if rows else {}
-    return waits, stages
+    return waits, stages, placed
 
 
 def main() -> None:
@@ -156,31 +171,32 @@ def main() -> None:
     given = parser.parse_args()
     found: dict[str, object] = {"load": [os.getloadavg()[0]]}
     with RealPbx(usual_home()) as real:
-        floors = []
-        for mark in ("bench1", "bench2"):
+        floors: dict[str, dict[str, float]] = {}
+        moments = evenly(given.calls, given.per_second)
+        for name, mark in (("evenly", "bench1"), ("as the product did", "bench2")):
             pbx = real.open()
-            floors.append(figures(asyncio.run(bare(pbx, given.calls, given.agents, mark, given.per_second))))
+            floors[name] = figures(asyncio.run(bare(pbx, moments, given.agents, mark)))
             pbx.close()
             if mark == "bench1":
                 with ThreadPoolExecutor(1) as another:
                     bare_beside = another.submit(
                         beside, usual_home(), given.beside, given.calls // 2, given.beside_per_second
                     )
-                    waits, stages = product(real, given.calls, given.agents)
+                    waits, stages, moments = product(real, given.calls, given.agents)
                     shared = figures(bare_beside.result())
         ours = figures(waits)
-        floor = max(one["p99"] for one in floors)
         found |= {"floor": floors, "floor_beside": shared, "ours": ours, "stages": stages}
-        found |= {"p99_over_floor": round(ours["p99"] / floor, 1)}
+        found |= {"p99_over_floor": {name: round(ours["p99"] / one["p99"], 1) for name, one in floors.items()}}
         found |= {"p99_over_floor_beside": round(ours["p99"] / shared["p99"], 1)}
     found["load"] = [*found["load"], os.getloadavg()[0]]  # type: ignore[misc]
     if given.json:
         print(json.dumps(found))
         return
     print(f"answer -> bridged, by Asterisk's clock, ms; load {found['load']}")
-    print(f"  bare floor, before and after: {floors}")
-    print(f"  bare floor beside it:         {shared}")
-    print(f"  the product:                  {ours}")
+    for name, floor in floors.items():
+        print(f"  bare floor, placed {name}: {floor}")
+    print(f"  bare floor beside it: {shared}")
+    print(f"  the product: {ours}")
     for name, spread in stages.items():
         print(f"    answer logged -> {name:9} {spread}")
     print(f"  p99 over the floor's p99: {found['p99_over_floor']}; beside: {found['p99_over_floor_beside']}")
