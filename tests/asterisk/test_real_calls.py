@@ -95,7 +95,7 @@ def test_a_websocket_that_is_cut_and_a_listener_that_is_killed_lose_no_call(real
         report("cut", on, took=round(took, 1), **done)
     wire.close()
     assert left == {}
-    _only_what_was_missed(ours, theirs, most=60)
+    kit.only_what_was_missed(ours, theirs, most=60)
     assert done["kills"] > 0
 
 
@@ -119,15 +119,5 @@ def test_a_restart_of_asterisk_ends_its_calls_and_the_campaign_goes_on(real_pbx:
         with on.application.transaction() as session:
             states = Counter(session.scalars(select(Attempt.state)).all())
     assert left == {}
-    _only_what_was_missed(ours, theirs, most=60)
+    kit.only_what_was_missed(ours, theirs, most=60)
     assert states["completed"] > 20  # before and after it
-
-
-def _only_what_was_missed(ours: dict[str, list[str]], theirs: dict[str, list[str]], *, most: int) -> None:
-    """Of calls whose end nobody could tell us, the end is unknown, and not guessed; every other is right."""
-    for number, (said, told) in kit.differences(ours, theirs).items():
-        guessed = [word for word in said if word not in ("failed", "lost", "expired", "refused", *told)]
-        # A phone that rang, and was cut off by the restart, says that it was cancelled.
-        assert guessed in ([], ["no_answer"], ["answered"]), (number, said, told)
-        most -= 1
-    assert most >= 0, "too many calls whose end is unknown"
