@@ -10,6 +10,7 @@ import argparse
 import json
 import tempfile
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 from sqlalchemy import text
@@ -47,9 +48,9 @@ SLOWEST = text(
 OPEN = text("SELECT count(*) FROM attempts WHERE ended_at IS NULL")
 
 
-def contacts(folder: Path, number: int) -> Path:
+def contacts(folder: Path, number: int, *, first: int = 0) -> Path:
     file = folder / "contacts.csv"
-    lines = ["phone,first_name", *(f"+3906311{n:05},Contact {n}" for n in range(number))]
+    lines = ["phone,first_name", *(f"+3906311{n:05},Contact {n}" for n in range(first, first + number))]
     file.write_text("\n".join(lines) + "\n", encoding="utf-8")
     return file
 
@@ -79,9 +80,10 @@ def load(application: Application, seconds: float) -> tuple[object, object, floa
     return began, now(application), sum(seen) / len(seen)
 
 
-def switch(application: Application, verb: str) -> None:
-    with application.transaction() as session:
-        getattr(lifecycle, verb)(session, demo.CAMPAIGN, now=database_now(session), who="benchmark")
+def switch(application: Application, verb: str, names: Sequence[str] = (demo.CAMPAIGN,)) -> None:
+    for name in names:
+        with application.transaction() as session:
+            getattr(lifecycle, verb)(session, name, now=database_now(session), who="benchmark")
 
 
 def figures(values: list[float]) -> dict[str, float]:

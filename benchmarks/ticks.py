@@ -1,8 +1,9 @@
 """One scheduler and one worker carrying many agents at life speed: how late are the ticks, and what does it cost?
 
-    .venv/bin/python benchmarks/ticks.py [--agents 200] [--lines 400] [--minutes 10]
+    .venv/bin/python benchmarks/ticks.py [--agents 200] [--lines 400] [--minutes 10] [--campaigns 1]
 
-Prints the lateness of the ticks (p50, p99, max, in ms), the calls carried, and the CPU each process took.
+With more than one campaign the agents are shared out among them, and each calls its own people. Prints the lateness of
+the ticks (p50, p99, max, in ms), the calls carried, and the CPU each process took.
 """
 
 import argparse
@@ -13,9 +14,12 @@ import time
 from pathlib import Path
 
 from answer_to_join import contacts, figures, now, slowest, switch, waits
-from sqlalchemy import text
+from sqlalchemy import func, select, text
 
+from campaigns import importing, lifecycle, roster
 from campaigns.application import Application
+from campaigns.db import database_now
+from campaigns.models import Import
 from workers import demo
 
 CARRIED = text(
@@ -43,15 +47,47 @@ def beats(application: Application) -> dict[str, tuple[int, dict[str, object]]]:
         return {row.kind: (int(row.name.rsplit(":", 1)[1]), row.details) for row in session.execute(BEATS)}
 
 
+def create(plan: demo.DemoPlan, application: Application, count: int) -> list[str]:
+    """Campaigns with their share of the agents each, and people of their own; returns their names."""
+    pbx = application.pbx(demo.PBX)
+    users = pbx.users()
+    names = [f"campaign {number}" for number in range(count)]
+    for number, name in enumerate(names):
+        with application.transaction() as session:
+            at = database_now(session)
+            campaign = lifecycle.create(
+                session, name=name, pbx=demo.PBX, features=pbx.features, caller_id="+390210001000", country="IT",
+                hours="always", max_attempts=2, number_gap=5.0, retry_delay=10.0, wrap_up_limit=60.0, now=at,
+                who="benchmark",
+            )  # fmt: skip
+            own = ",".join(user.id for user in users[number::count])
+            roster.assign(session, campaign, roster.parse(own), users, now=at, who="benchmark")
+        file = contacts(plan.folder, 20_000 // count, first=number * (20_000 // count))
+        with application.transaction() as session, file.open("rb") as source:
+            submitted = importing.submit_import(
+                session, campaign=lifecycle.get(session, name), source=source, file_name=file.name, kind="contacts",
+                data_dir=application.data_dir, now=database_now(session), who="benchmark",
+            )  # fmt: skip
+            import_id = submitted.id
+        application.doorbell.run_import(import_id)
+    while True:
+        with application.transaction() as session:
+            left = session.scalar(select(func.count()).select_from(Import).where(Import.state != "done"))
+        if not left:
+            return names
+        time.sleep(0.5)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--agents", type=int, default=200)
     parser.add_argument("--lines", type=int, default=400)
     parser.add_argument("--minutes", type=float, default=10)
+    parser.add_argument("--campaigns", type=int, default=1)
     given = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="ticks-") as folder:
         plan = demo.DemoPlan(
-            contacts=contacts(Path(folder), 20_000),
+            contacts=Path(folder) / "none",
             folder=Path(folder),
             agents=given.agents,
             lines=given.lines,
@@ -60,9 +96,9 @@ def main() -> None:
         )
         with demo.stage(plan, demo.unwatched) as stage:
             app = stage.application
-            demo.create(plan, app)
-            demo.import_contacts(plan, app, demo.unwatched)
-            switch(app, "start")
+            names = create(plan, app, given.campaigns)
+            switch(app, "start", names)
+            time.sleep(10)  # until they have agents on the line
             began, before, most = now(app), {kind: cpu_seconds(pid) for kind, (pid, _) in beats(app).items()}, 0
             end = time.monotonic() + given.minutes * 60
             while time.monotonic() < end:
@@ -78,12 +114,13 @@ def main() -> None:
             joins = figures(waits(app, began, now(app)))
             with app.transaction() as session:
                 carried = dict(session.execute(CARRIED).one()._mapping)
-            switch(app, "stop")
+            switch(app, "stop", names)
     scheduler = alive["scheduler"][1]
     print(
         json.dumps(
             {
                 "agents": given.agents,
+                "campaigns": given.campaigns,
                 "lines": given.lines,
                 "minutes": given.minutes,
                 "ticks": scheduler["ticks"],
