@@ -326,8 +326,9 @@ def test_interrupted_between_a_parked_agent_and_a_customer_both_are_let_go(aster
 
     peer._add = slow  # type: ignore[method-assign]
     waiting = _interrupt_when(lambda: joins, signal.SIGINT)
-    live.run(code=130)
+    told = live.run(code=130)
     waiting.join(5)
+    assert told.found["interrupted"]
     until(lambda: (peer.channels, peer.bridges) == ({}, {}))
 
 
