@@ -6,6 +6,7 @@ What the world itself says of the day is the truth to compare with what is read 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from functools import cache
 from typing import Any
 
 from sqlalchemy import insert
@@ -50,16 +51,24 @@ def live(
     memory: Iterable[PaceEvent] = (),
 ) -> tuple[Day, Noted]:
     """Live through a day in the campaign's mode and write its rows; the caller commits them."""
-    noted = Noted(pacer_for(campaign.mode))
-    noted.restore(memory)
     session.commit()  # no transaction stands open while the day goes by
-    day = run_day(world, [noted], seed, goals=goals)
+    day, noted = _gone_by(campaign.mode, world, seed, goals, tuple(memory))
     end = world.begins + timedelta(seconds=world.seconds)
     agents = _agents(session, campaign, noted, world, end, first_user)
     _attempts(session, campaign, noted, world, agents, end)
     _decisions(session, campaign, noted)
     session.flush()
     return day, noted
+
+
+@cache
+def _gone_by(
+    mode: str, world: World, seed: int, goals: Goals | None, memory: tuple[PaceEvent, ...]
+) -> tuple[Day, Noted]:
+    """The day as the world tells it. A seed is a day: many tests write down the same one, and none changes it."""
+    noted = Noted(pacer_for(mode))
+    noted.restore(memory)
+    return run_day(world, [noted], seed, goals=goals), noted
 
 
 def _agents(

@@ -200,7 +200,7 @@ class Site(BaseHTTPRequestHandler):
 def site() -> Iterator[str]:
     Site.files, Site.asked = {}, []
     server = ThreadingHTTPServer(("127.0.0.1", 0), Site)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
+    threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
     yield f"http://127.0.0.1:{server.server_address[1]}"
     server.shutdown()
     server.server_close()

@@ -6,6 +6,7 @@ import httpx
 import pytest
 
 from campaigns.application import Application
+from dialer.conformance import agent_first, bench, customer_first, joining
 from dialer.pbx.simulator.config import AgentConfig, Behaviour, CustomerConfig, Ending, WorldConfig
 from dialer.pbx.simulator.server import RunningPbx, ServerConfig
 from tests.conformance.stage import ALONE, OWN, Live, on_stage
@@ -29,6 +30,21 @@ WORLD = WorldConfig(
     ),
 )
 PEOPLE = {OWN.removeprefix("+"): Person(0.05, talks=60.0), ALONE.removeprefix("+"): Person(answers_after=None)}
+
+LIMITS = {
+    agent_first: ("FIRST_EVENT",),
+    bench: ("END_WITHIN",),
+    customer_first: ("FIRST_EVENT", "RECEPTION_WITHIN", "MESSAGE_WITHIN", "REPORTED_WITHIN"),
+    joining: ("JOINED_WITHIN",),
+}
+
+
+@pytest.fixture
+def hurried(monkeypatch: pytest.MonkeyPatch) -> None:
+    """For what never comes: a peer in this process needs none of the time that people and networks are given."""
+    for module, names in LIMITS.items():
+        for name in names:
+            monkeypatch.setattr(module, name, getattr(module, name) / 5)
 
 
 @pytest.fixture

@@ -67,6 +67,7 @@ def test_a_trunk_that_is_away_is_told_by_the_lines(asterisk: tuple[Live, AriPeer
     assert found["features"]["lines"] == "does not"
 
 
+@pytest.mark.usefixtures("hurried")
 def test_where_no_web_runs_it_says_so_and_that_events_arrive_nowhere(application: Application) -> None:
     with RunningPbx(ServerConfig(port=0, world=WORLD)) as running:
         section = {"kind": "simulator", "url": running.url, "reception_ivr": 17, "waiting_ivr": 18, "abandon_ivr": 19}
@@ -86,6 +87,7 @@ def test_where_no_web_runs_it_says_so_and_that_events_arrive_nowhere(application
 # events -----------------------------------------------------------------------------------------------
 
 
+@pytest.mark.usefixtures("hurried")
 def test_a_reference_that_does_not_come_back_is_told(voispeed: tuple[Live, RunningPbx]) -> None:
     live, running = voispeed
     tell = running.station.world.take_webhooks
@@ -101,6 +103,7 @@ def test_a_reference_that_does_not_come_back_is_told(voispeed: tuple[Live, Runni
     assert running.station.world.exchange.live == {}
 
 
+@pytest.mark.usefixtures("hurried")
 def test_events_that_go_nowhere_are_told_and_the_call_is_ended_by_the_list(voispeed: tuple[Live, RunningPbx]) -> None:
     live, running = voispeed
     steer(running, "webhook", url="")
@@ -111,6 +114,7 @@ def test_events_that_go_nowhere_are_told_and_the_call_is_ended_by_the_list(voisp
     assert running.station.world.exchange.live == {}
 
 
+@pytest.mark.usefixtures("hurried")
 def test_an_end_that_is_not_told_is_told(easyconnect: tuple[Live, EasyConnectPeer]) -> None:
     live, peer = easyconnect
     peer.lost = frozenset({"ended"})
@@ -151,6 +155,7 @@ def test_a_setting_that_says_the_other_is_told(easyconnect: tuple[Live, EasyConn
 # commands ---------------------------------------------------------------------------------------------
 
 
+@pytest.mark.usefixtures("hurried")
 def test_a_join_that_is_taken_and_not_done_is_told_and_costs_the_modes(asterisk: tuple[Live, AriPeer]) -> None:
     live, peer = asterisk
     done = peer._add
@@ -164,6 +169,7 @@ def test_a_join_that_is_taken_and_not_done_is_told_and_costs_the_modes(asterisk:
     assert (peer.channels, peer.bridges) == ({}, {})
 
 
+@pytest.mark.usefixtures("hurried")
 def test_a_message_that_does_not_begin_is_told(asterisk: tuple[Live, AriPeer]) -> None:
     live, peer = asterisk
     peer._continue = lambda channel, query: (204, None)  # type: ignore[method-assign]
@@ -173,6 +179,7 @@ def test_a_message_that_does_not_begin_is_told(asterisk: tuple[Live, AriPeer]) -
     assert peer.channels == {}
 
 
+@pytest.mark.usefixtures("hurried")
 def test_a_phone_that_rings_for_ever_is_told_and_ended_from_here(asterisk: tuple[Live, AriPeer]) -> None:
     live, peer = asterisk
     peer.rings_for = None
@@ -319,8 +326,9 @@ def test_interrupted_between_a_parked_agent_and_a_customer_both_are_let_go(aster
 
     peer._add = slow  # type: ignore[method-assign]
     waiting = _interrupt_when(lambda: joins, signal.SIGINT)
-    live.run(code=130)
+    told = live.run(code=130)
     waiting.join(5)
+    assert told.found["interrupted"]
     until(lambda: (peer.channels, peer.bridges) == ({}, {}))
 
 

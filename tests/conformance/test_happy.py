@@ -72,6 +72,7 @@ def test_an_easyconnect_knows_its_calls_by_their_id(easyconnect: tuple[Live, Eas
     assert [call.customer_rang for call in peer.book] == [True, False, True]
 
 
+@pytest.mark.usefixtures("hurried")
 def test_an_easyconnect_that_rings_at_once_and_names_calls_anew(easyconnect: tuple[Live, EasyConnectPeer]) -> None:
     live, peer = easyconnect
     peer.rings_at_once, peer.by_get = True, True

@@ -308,7 +308,7 @@ class DirectoryContract:
 
     # what it says of itself ---------------------------------------------------------------------------
 
-    def test_its_repr_shows_no_address_and_closing_twice_is_harmless(self, rig: Rig) -> None:
+    def test_its_repr_shows_no_address_and_closing_twice_raises_nothing(self, rig: Rig) -> None:
         assert "http" not in repr(rig.directory)
         rig.directory.close()
         rig.directory.close()

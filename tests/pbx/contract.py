@@ -479,7 +479,7 @@ class PbxContract:
         assert rig.pbx.features <= set(Feature)
         assert "http" not in repr(rig.pbx)
 
-    def test_closing_twice_is_harmless(self, rig: Rig) -> None:
+    def test_closing_twice_raises_nothing(self, rig: Rig) -> None:
         rig.pbx.close()
         rig.pbx.close()
 

@@ -363,6 +363,7 @@ def test_nobody_listening_for_webhooks_stops_nothing(http):
         tell(http, pbx, "numbers", **{"390600000002": {"ending": "rejected"}})
         place(http, pbx, "390600000002", "c2")
         until(lambda: look(http, pbx, "state")["webhooks"]["failed"] >= 4)
+        assert look(http, pbx, "book")["calls"] == 2
 
 
 def test_webhooks_can_be_sent_elsewhere(pbx, http, sink):

@@ -7,13 +7,14 @@ from contextlib import suppress
 from pathlib import Path
 
 import redis
-from sqlalchemy import text
+from sqlalchemy import select, text
 
+from campaigns.models import Contact
 from workers import demo
 from workers.demo import DemoPlan, Progress, Stage
 from workers.demo_results import DemoResults
 
-Mischief = Callable[[Stage, float], None]
+Mischief = Callable[[Stage, float], bool | None]
 
 
 def plan(folder: Path, *, contacts: int = 60, agents: int = 8, faults: str = "", seed: int = 7) -> DemoPlan:
@@ -28,17 +29,27 @@ def plan(folder: Path, *, contacts: int = 60, agents: int = 8, faults: str = "",
 def run(
     chosen: DemoPlan, mischief: Mischief | None = None, on_ready: Callable[[Stage], None] | None = None
 ) -> DemoResults:
-    """A campaign from its list to rest, with `mischief(stage, seconds since the start)` four times a second."""
+    """A campaign from its list to rest, with `mischief(stage, seconds since the start)` four times a second.
+
+    Who was not called yet is left alone when mischief says that there is nothing more to see.
+    """
     with demo.stage(chosen, demo.unwatched) as stage:
         if on_ready is not None:
             on_ready(stage)
         moments = iter(range(1_000_000))
 
         def watch(progress: Progress) -> None:
-            if progress.phase == "calling" and mischief is not None:
-                mischief(stage, next(moments) * 0.25)
+            if progress.phase == "calling" and mischief is not None and mischief(stage, next(moments) * 0.25):
+                _enough(stage)
 
         return demo.run_campaign(chosen, stage, watch)
+
+
+def _enough(stage: Stage) -> None:
+    with stage.application.transaction() as session:
+        left = select(Contact).where(Contact.state == "open").with_for_update(skip_locked=True)
+        for contact in session.scalars(left):
+            contact.state, contact.next_at, contact.closed_because = "closed", None, "seen enough"
 
 
 def pids(stage: Stage, kind: str) -> list[int]:

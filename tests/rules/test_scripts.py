@@ -60,4 +60,4 @@ def test_any_script_is_either_refused_or_can_be_read(text: str) -> None:
         script = checked(text)
     except BadInput:
         return
-    fill(script, {})
+    assert fill(script, {}).isprintable()

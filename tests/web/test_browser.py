@@ -143,6 +143,7 @@ def test_a_sign_in_over_plain_http_as_browsers_send_it(chromium: Any, web: Appli
         page.wait_for_url("**/uploads/**")
         page.click('.actions button[value="throw"]')
         page.wait_for_selector("text=No lists yet")
+        assert "0612345678" not in page.content()
 
 
 @pytest.mark.parametrize("width", WIDTHS.values(), ids=WIDTHS)

@@ -383,7 +383,7 @@ def test_a_database_that_is_away_is_told_in_the_stream(running: Running, monkeyp
 
 
 def test_who_looks_on_is_counted_and_forgotten_when_gone(running: Running) -> None:
-
+    assert running.number("dialer_live_clients") == 0
     connection = http.client.HTTPConnection("127.0.0.1", running.port, timeout=20)
     connection.request("GET", "/api/v1/live")
     reply = connection.getresponse()

@@ -181,6 +181,7 @@ def test_the_doorbell_rings_after_the_commit_for_the_call_of_the_event(running: 
     running.get(f"{HOOK}?extid=d-c7&call_id=9001")
 
     until(lambda: bell.looks == [("main", "d-c7", "9001")])
+    assert [event.ref for event in running.events()] == ["d-c7"]
 
 
 def test_an_event_nobody_waits_for_is_logged_and_does_not_ring(running: Running, bell: Bell) -> None:
