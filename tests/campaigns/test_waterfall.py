@@ -6,7 +6,9 @@
 import os
 import random
 from collections import Counter
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
 from sqlalchemy import text
@@ -255,6 +257,39 @@ def test_a_rule_that_is_not_the_gates_is_noticed(
     monkeypatch.setattr(waterfall, "_FOUND", waterfall._FOUND.replace(words, instead))
     with pytest.raises(AssertionError, match="the waterfall says"):
         [compare(session, kind, seed) for seed in range(SEED, SEED + 9)]
+
+
+@pytest.mark.parametrize("rank", [-1, len(waterfall.RULES)])
+def test_who_is_on_the_do_not_call_list_is_counted_there_unless_an_earlier_rule_holds_them(
+    session: Session, monkeypatch: pytest.MonkeyPatch, rank: int
+) -> None:
+    """Sabotage: with the list first or last of the rules the two disagree."""
+    monkeypatch.setattr(waterfall, "_held", lambda found, listed: dict(_counted_at(rank, found, listed)))
+    with pytest.raises(AssertionError, match="the waterfall says"):
+        [compare(session, "Italy", seed) for seed in range(SEED, SEED + 9)]
+
+
+def _counted_at(rank: int, found: Sequence[Any], listed: int) -> Iterator[tuple[int, tuple[int, datetime | None]]]:
+    """Count as the waterfall does, but with the do-not-call list at another place."""
+    do_not_call = waterfall._RANK["do_not_call"]
+    for one in sorted({row.rank for row in found}):
+        rows = [row for row in found if row.rank == one and not (row.listed and one > rank)]
+        listed -= sum(row.contacts for row in rows if row.listed)
+        if rows:
+            yield one, (sum(row.contacts for row in rows), None)
+    if listed:
+        yield do_not_call, (listed, None)
+
+
+def test_the_do_not_call_numbers_are_hashed_however_often_one_connection_counts(session: Session) -> None:
+    """A plan for any array would compare each contact with every number of it: hours, for a million of them."""
+    campaign = factories.campaign(session, hours="always", mode="progressive")
+    factories.contact(session, campaign, next_at=TUESDAY)
+    session.flush()
+    for _ in range(14):  # five times until a statement is prepared, and five more until it might be planned for good
+        waterfall.waterfall(session, campaign, now=TUESDAY, ring_seconds=RING)
+    kept = "SELECT generic_plans FROM pg_prepared_statements WHERE statement LIKE '%AS listed%'"
+    assert session.scalars(text(kept)).all() == [0]
 
 
 @pytest.mark.parametrize(
