@@ -6,7 +6,7 @@ comes first in the table counts. Nothing here binds anybody: only the gate, on l
 """
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, Literal
@@ -29,12 +29,14 @@ from dialer.retries import NEVER_RANG
 class Rule:
     """A rule of the gate. `found`: SQL of (number or id, until) of what it holds back; empty: asked about groups.
 
+    Who is `listed` is told apart while all are counted: they may be many.
+
     Of the rest after an abandoned call it gives the moment it begins: how long it is, the packs of each contact say.
     """
 
     name: str
     words: str
-    of: Literal["number", "contact", "group"]
+    of: Literal["number", "contact", "group", "listed"]
     found: str = ""
 
 
@@ -57,10 +59,7 @@ RULES = (
         "number_open", "their number is in a call of another contact", "number",
         "SELECT number, NULL FROM attempts WHERE ended_at IS NULL",
     ),
-    Rule(
-        "do_not_call", "on the do-not-call list, or forgotten on request", "number",
-        "SELECT held, NULL FROM unnest(CAST(:forbidden AS text[])) AS f (held)",
-    ),
+    Rule("do_not_call", "on the do-not-call list, or forgotten on request", "listed"),
     Rule(
         "attempts", "all attempts used up", "contact",
         # Who was tried so often is found by what the gate keeps of it, in an index; a promise begins the count anew.
@@ -104,6 +103,7 @@ RULES = (
     ),
 )  # fmt: skip
 _RANK = {rule.name: rank for rank, rule in enumerate(RULES)}
+_LISTED = _RANK["do_not_call"]
 # Caps have names of their own in the gate, whoever set them.
 _BY_A_CAP = ": called as often as the caps allow"
 _PUT_OFF = {rule.name: f": {rule.words}" for rule in RULES}
@@ -213,15 +213,43 @@ class _Alike:
 
 
 def _alike(rows: Sequence[Any]) -> list[_Alike]:
-    held: dict[tuple[Any, ...], dict[int, tuple[int, datetime | None]]] = defaultdict(dict)
+    due: dict[tuple[Any, ...], list[Any]] = defaultdict(list)
+    held: dict[tuple[Any, ...], list[Any]] = defaultdict(list)
     for row in rows:
-        if row.stands == "held":
-            held[row[1:5]][row.rank] = (row.contacts, row.until)
+        if row.stands == "due":
+            due[row[1:5]].append(row)
+        elif row.stands == "held":
+            held[row[1:5]].append(row)
     return [
-        _Alike(row[1:4], row.consent, row.consent_at, row.example, row.contacts, held[row[1:5]])
-        for row in rows
-        if row.stands == "due"
+        _Alike(
+            key[:3],
+            key[3],
+            _first(row.consent_at for row in parts),
+            min(row.example for row in parts),
+            sum(row.contacts for row in parts),
+            _held(held[key], sum(row.contacts for row in parts if row.listed)),
+        )
+        for key, parts in due.items()
     ]
+
+
+def _held(found: Sequence[Any], listed: int) -> dict[int, tuple[int, datetime | None]]:
+    """Count those held in one group by rank; `listed` of them are on the do-not-call list, whatever else holds them."""
+    held: dict[int, tuple[int, datetime | None]] = {}
+    for row in found:
+        if row.listed and row.rank > _LISTED:
+            continue
+        contacts, until = held.get(row.rank, (0, None))
+        held[row.rank] = (contacts + row.contacts, _first((until, row.until)))
+        if row.listed:
+            listed -= row.contacts
+    if listed:
+        held[_LISTED] = (listed, None)
+    return held
+
+
+def _first(moments: Iterable[datetime | None]) -> datetime | None:
+    return min((moment for moment in moments if moment is not None), default=None)
 
 
 def _examples(session: Session, ids: Sequence[int]) -> dict[int, Any]:
@@ -243,7 +271,7 @@ def _lists(session: Session, campaign: Campaign, only: ContactList | None) -> li
 
 _DUE = """
     due AS NOT MATERIALIZED (
-        SELECT k.id, k.phone, k.next_number, k.kept_until, k.due_date,
+        SELECT k.id, k.phone, k.next_number, coalesce(k.next_number, k.phone) AS number, k.kept_until, k.due_date,
                (CASE WHEN {with_agent} THEN CAST(:rests_with_agent AS float[]) ELSE CAST(:rests AS float[]) END)
                    [1 + {keys[pack]}] AS rest,
                {keys[pack]} AS pack, {keys[head]} AS head, {keys[address]} AS address, {keys[consent]} AS consent
@@ -253,30 +281,35 @@ _DUE = """
 # Choosing passes over those never tried of a list at its cap: no rule is asked about them, and they may be a million.
 _PASSED_OVER = "(k.tried = 0 AND k.due_date IS NULL AND k.list_id = ANY(:full))"
 # Whoever is held is counted in both parts, so that the million need not be joined with the few: each join takes as long
-# as reading half of them. The keys are made before they are grouped by (OFFSET 0): in a GROUP BY the server compares
-# each head of a number with all of a hundred, here it hashes. A text among the keys costs a tenth of the whole: who is
-# not due has in `head` why: closed, live, later, or passed over for the list.
+# as reading half of them. Who is on the do-not-call list is told apart in the first part, by an array that the server
+# hashes; it hashes none in a GROUP BY, and compares each head of a number with all of a hundred there: keys are made
+# in a query of their own. A volatile column nobody reads keeps the two apart as OFFSET 0 would, and lets several
+# processes share the reading, which OFFSET does not. A text among the keys costs a tenth of the whole: who is not due
+# has in `head` why: closed, live, later, or passed over for the list.
 _COUNTED = """
     WITH {due}, {found}, first AS MATERIALIZED (
-        SELECT DISTINCT ON (id) * FROM found ORDER BY id, rank)
-    SELECT CASE WHEN due THEN 'due' ELSE 'not due' END AS stands, pack, head, address, consent, 0 AS rank,
+        SELECT DISTINCT ON (id) * FROM found ORDER BY id, rank
+    ), held AS MATERIALIZED (
+        SELECT *, number = ANY(CAST(:forbidden AS text[])) AS listed FROM first)
+    SELECT CASE stands WHEN 0 THEN 'not due' ELSE 'due' END AS stands, pack, head, address, consent, 0 AS rank,
            count(*) AS contacts, min(next_at) AS next_at, CAST(NULL AS timestamptz) AS until, min(id) AS example,
-           min(consent_at) AS consent_at
+           min(consent_at) AS consent_at, stands = 2 AS listed
     FROM (
-        SELECT k.state = 'open' AND k.next_at <= :now AND NOT {passed_over} AS due,
+        SELECT CASE WHEN k.state = 'open' AND k.next_at <= :now AND NOT {passed_over}
+                    THEN CASE WHEN coalesce(k.next_number, k.phone) = ANY(CAST(:forbidden AS text[])) THEN 2 ELSE 1 END
+                    ELSE 0 END AS stands,
                CASE WHEN k.state = 'open' AND k.next_at <= :now
                          THEN CASE WHEN {passed_over} THEN 'full ' || k.list_id ELSE {keys[head]} END
                     WHEN k.state = 'open' THEN CASE WHEN k.put_off_until = k.next_at THEN 'later ' || k.put_off_by
                                                     ELSE 'later' END
                     WHEN k.state = 'closed' THEN 'closed ' || k.closed_because ELSE k.state END AS head,
                {keys[pack]} AS pack, {keys[address]} AS address, {keys[consent]} AS consent,
-               k.id, k.next_at, {keys[consent_at]} AS consent_at
-        FROM contacts k WHERE k.list_id = ANY(:lists)
-        OFFSET 0) AS keyed
-    GROUP BY due, 2, 3, 4, 5
+               k.id, k.next_at, {keys[consent_at]} AS consent_at, CASE WHEN k.id < 0 THEN clock_timestamp() END AS apart
+        FROM contacts k WHERE k.list_id = ANY(:lists)) AS keyed
+    GROUP BY keyed.stands, 2, 3, 4, 5
     UNION ALL
-    SELECT 'held', pack, head, address, consent, rank, count(*), NULL, min(until), NULL, NULL
-    FROM first GROUP BY 1, 2, 3, 4, 5, 6
+    SELECT 'held', pack, head, address, consent, rank, count(*), NULL, min(until), NULL, NULL, listed
+    FROM held GROUP BY 1, 2, 3, 4, 5, 6, listed
 """
 # When the first consent holds of those that nothing else holds.
 _OF_THE_FREE = """
@@ -285,7 +318,8 @@ _OF_THE_FREE = """
     FROM contacts k
     WHERE k.campaign_id = :campaign_id AND k.list_id = ANY(:lists) AND k.state = 'open' AND k.next_at <= :now
       AND NOT {passed_over}
-      AND k.consent AND k.consent_at > :now AND k.id NOT IN (SELECT id FROM found WHERE rank < {consent})
+      AND k.consent AND k.consent_at > :now AND coalesce(k.next_number, k.phone) <> ALL(CAST(:forbidden AS text[]))
+      AND k.id NOT IN (SELECT id FROM found WHERE rank < {consent})
     GROUP BY 1, 2, 3
 """
 _OF_RULE = "SELECT held, {rank} AS rank, CAST(until AS timestamptz) AS until FROM ({found}) AS of_rule (held, until)"
@@ -306,10 +340,11 @@ _FOUND_BY_RULE = """
             SELECT * FROM due WHERE due.next_number = s.held AND due.next_number <> due.phone OFFSET 0) d
     ), found AS (
         SELECT id, rank, CASE WHEN rank = {rest} THEN begins + make_interval(secs => rest) ELSE begins END AS until,
-               pack, head, address, consent
+               pack, head, address, consent, number
         FROM met WHERE rank <> {rest} OR begins + make_interval(secs => rest) > :now
         UNION ALL
-        SELECT d.id, b.rank, b.until, d.pack, d.head, d.address, d.consent FROM barred b JOIN due d ON d.id = b.held)
+        SELECT d.id, b.rank, b.until, d.pack, d.head, d.address, d.consent, d.number
+        FROM barred b JOIN due d ON d.id = b.held)
 """
 _AGREE = _OF_THE_FREE.replace("{consent}", str(_RANK["consent"]))
 _FOUND = _FOUND_BY_RULE.format(stop=_of_rules("number"), barred=_of_rules("contact"), rest=_RANK["rest"])
@@ -354,8 +389,7 @@ class _Counting:
 
     def _add(self, rank: int, rule: str, words: str, contacts: int, until: datetime | None) -> None:
         before, first = self._steps.get((rank, rule, words), (0, None))
-        known = [moment for moment in (first, until) if moment is not None]
-        self._steps[rank, rule, words] = (before + contacts, min(known, default=None))
+        self._steps[rank, rule, words] = (before + contacts, _first((first, until)))
 
     def waterfall(self) -> Waterfall:
         """Return the steps; of one rule, those that take most come first."""

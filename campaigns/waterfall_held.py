@@ -83,9 +83,9 @@ _SHARED = """
 # Contacts who said no lately, or whose numbers somebody said no on, in whatever campaign.
 _REFUSED = """
     WITH refused AS MATERIALIZED (
-        SELECT t.contact_id, t.number FROM campaigns c CROSS JOIN LATERAL (
-            SELECT * FROM attempts t WHERE t.campaign_id = c.id AND t.ordered_at > :refused_since
-              AND t.disposition_id IN (SELECT id FROM dispositions WHERE meaning = ANY(:refuses))) t)
+        SELECT t.contact_id, t.number FROM dispositions d CROSS JOIN LATERAL (
+            SELECT * FROM attempts WHERE disposition_id = d.id AND ordered_at > :refused_since OFFSET 0) AS t
+        WHERE d.meaning = ANY(:refuses))
     SELECT contact_id FROM refused
     UNION SELECT k.id FROM refused r JOIN contacts k ON k.phone = r.number WHERE k.campaign_id = :campaign_id
     UNION SELECT k.id FROM refused r JOIN contacts k ON k.phone2 = r.number WHERE k.campaign_id = :campaign_id

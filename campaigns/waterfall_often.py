@@ -29,14 +29,20 @@ _WHOSE = """
 _DUE = "k.campaign_id = :campaign_id AND k.state = 'open' AND k.next_at <= :now"
 # Those that count: in the index of the numbers are also calls that never rang, and in which nobody spoke.
 _COUNTS = "t.ordered_at > :since AND t.state <> ALL(:never_rang) AND (NOT :talks OR t.joined_at IS NOT NULL)"
+# One reading of the numbers serves all kinds of caps: each has its own days, and calls enough for one of them will do.
+_OF_A_KIND = "count(*) FILTER (WHERE ordered_at > :since_{n}) >= :least_{n}"
+_THAT_COUNT = """count(*) FILTER (
+    WHERE t.ordered_at > :since_{n} AND t.state <> ALL(:never_rang) AND (NOT :talks_{n} OR t.joined_at IS NOT NULL)
+) >= :least_{n}"""
 _ONE_NUMBER = f"""
     WITH often AS MATERIALIZED (
         SELECT number FROM attempts WHERE ordered_at > :since AND number BETWEEN :low AND :high
-        GROUP BY number HAVING count(*) >= :least
+        GROUP BY number HAVING {{of_a_kind}}
     ), called AS MATERIALIZED (
         SELECT often.number FROM often CROSS JOIN LATERAL (
-            SELECT count(*) AS times FROM attempts t WHERE t.number = often.number AND {_COUNTS} OFFSET 0) AS n
-        WHERE n.times >= :least)
+            SELECT {{that_count}} AS enough FROM attempts t
+            WHERE t.number = often.number AND t.ordered_at > :since OFFSET 0) AS n
+        WHERE n.enough)
     SELECT k.id FROM called {_WHOSE.format(due=_DUE)}
 """  # noqa: S608 (text of our own)
 # Of somebody with more numbers than one the calls to all of them count, and those to numbers they no longer have.
@@ -92,22 +98,34 @@ def called_often(session: Session, caps: Sequence[Cap], values: Mapping[str, Any
     bounds = session.execute(text(_BOUNDS), values).one_or_none() if caps else None
     if bounds is None or bounds.low is None:
         return set()
-    found: set[int] = set()
-    for per, counts in product(("number", "contact"), ("calls", "talks")):
-        asked = [cap for cap in caps if (cap.per, cap.counts) == (per, counts)]
-        if not asked:
+    searches = [
+        (per, {"since": now - cap_rules.reach(asked) - A_CALL, "least": min(cap.count for cap in asked),
+               "talks": counts == "talks"})
+        for per, counts in product(("number", "contact"), ("calls", "talks"))
+        if (asked := [cap for cap in caps if (cap.per, cap.counts) == (per, counts)])
+    ]  # fmt: skip
+    given = {**values, "low": bounds.low, "high": bounds.high}
+    found = _by_one_number(session, [more for _, more in searches], given)
+    for per, more in searches:
+        if per == "number":
             continue
-        since = now - cap_rules.reach(asked) - A_CALL
-        more = {"since": since, "least": min(cap.count for cap in asked), "talks": counts == "talks"}
-        given = {**values, **more, "low": bounds.low, "high": bounds.high}
-        with waterfall_plan.in_order(session):
-            found.update(session.scalars(text(_ONE_NUMBER), given))
+        given |= more
         with waterfall_plan.counting(session):
-            if per == "contact":
-                found.update(session.scalars(text(_ANOTHER), given))
-            if per == "contact" and bounds.three:
+            found.update(session.scalars(text(_ANOTHER), given))
+            if bounds.three:
                 found.update(session.scalars(text(_MORE), given))
-        if per == "contact" and bounds.low2 is not None:
+        if bounds.low2 is not None:
             with waterfall_plan.side_by_side(session):
                 found.update(session.scalars(text(_SECOND), {**given, "low": bounds.low2, "high": bounds.high2}))
     return found
+
+
+def _by_one_number(session: Session, searches: Sequence[Mapping[str, Any]], given: Mapping[str, Any]) -> set[int]:
+    """Return those one of whose numbers alone was called often enough for one of the searches."""
+    query = _ONE_NUMBER.format(
+        of_a_kind=" OR ".join(_OF_A_KIND.format(n=n) for n in range(len(searches))),
+        that_count=" OR ".join(_THAT_COUNT.format(n=n) for n in range(len(searches))),
+    )
+    of_each = {f"{name}_{n}": value for n, more in enumerate(searches) for name, value in more.items()}
+    with waterfall_plan.in_order(session):
+        return set(session.scalars(text(query), {**given, **of_each, "since": min(more["since"] for more in searches)}))

@@ -71,6 +71,13 @@ class Attempt(PlacedCall, Base):
             postgresql_include=["number", "ended_at"],
             postgresql_where=text("state = 'abandoned'"),
         ),
+        # Who said no lately, of all who were called.
+        Index(
+            "ix_attempts_disposition",
+            "disposition_id",
+            "ordered_at",
+            postgresql_where=text("disposition_id IS NOT NULL"),
+        ),
         Index("ix_attempts_waiting", "answered_at", postgresql_where=text("state IN ('answered','held')")),
         CheckConstraint(f"(ended_at IS NULL) = ({OPEN_SQL})", name="final_is_ended"),
     )

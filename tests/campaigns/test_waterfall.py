@@ -6,7 +6,9 @@
 import os
 import random
 from collections import Counter
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
 from sqlalchemy import text
@@ -15,7 +17,7 @@ from sqlalchemy.orm import Session
 from campaigns import dispositions, forgotten, gate, list_caps, waterfall
 from campaigns.due_contacts import Which
 from campaigns.gate import Claim
-from campaigns.models import Callback, Contact, DoNotCall, Installation
+from campaigns.models import Callback, Campaign, Contact, DoNotCall, Installation
 from campaigns.prospects import ALIKE_FROM
 from dialer.calls import CallState
 from dialer.modes import AUTOMATIC
@@ -255,6 +257,79 @@ def test_a_rule_that_is_not_the_gates_is_noticed(
     monkeypatch.setattr(waterfall, "_FOUND", waterfall._FOUND.replace(words, instead))
     with pytest.raises(AssertionError, match="the waterfall says"):
         [compare(session, kind, seed) for seed in range(SEED, SEED + 9)]
+
+
+@pytest.mark.parametrize("rank", [-1, len(waterfall.RULES)])
+def test_who_is_on_the_do_not_call_list_is_counted_there_unless_an_earlier_rule_holds_them(
+    session: Session, monkeypatch: pytest.MonkeyPatch, rank: int
+) -> None:
+    """Sabotage: with the list first or last of the rules the two disagree."""
+    monkeypatch.setattr(waterfall, "_held", lambda found, listed: dict(_counted_at(rank, found, listed)))
+    with pytest.raises(AssertionError, match="the waterfall says"):
+        [compare(session, "Italy", seed) for seed in range(SEED, SEED + 9)]
+
+
+def _counted_at(rank: int, found: Sequence[Any], listed: int) -> Iterator[tuple[int, tuple[int, datetime | None]]]:
+    """Count as the waterfall does, but with the do-not-call list at another place."""
+    do_not_call = waterfall._RANK["do_not_call"]
+    for one in sorted({row.rank for row in found}):
+        rows = [row for row in found if row.rank == one and not (row.listed and one > rank)]
+        listed -= sum(row.contacts for row in rows if row.listed)
+        if rows:
+            yield one, (sum(row.contacts for row in rows), None)
+    if listed:
+        yield do_not_call, (listed, None)
+
+
+def test_the_do_not_call_numbers_are_hashed_however_often_one_connection_counts(session: Session) -> None:
+    """A plan for any array would compare each contact with every number of it: hours, for a million of them."""
+    campaign = factories.campaign(session, hours="always", mode="progressive")
+    factories.contact(session, campaign, next_at=TUESDAY)
+    session.flush()
+    for _ in range(14):  # five times until a statement is prepared, and five more until it might be planned for good
+        waterfall.waterfall(session, campaign, now=TUESDAY, ring_seconds=RING)
+    kept = "SELECT generic_plans FROM pg_prepared_statements WHERE statement LIKE '%AS listed%'"
+    assert session.scalars(text(kept)).all() == [0]
+
+
+@pytest.mark.parametrize("apart", ["", "OFFSET 0"])
+def test_several_processes_may_share_the_one_pass(
+    session: Session, monkeypatch: pytest.MonkeyPatch, apart: str
+) -> None:
+    """OFFSET 0 in it forbids that, as the second turn shows."""
+    campaign = factories.campaign(session, hours="always", mode="progressive")
+    for _ in range(2_000):
+        factories.contact(session, campaign, next_at=TUESDAY)
+    session.flush()
+    for setting in ("min_parallel_table_scan_size = 0", "enable_indexscan = off"):  # as with a million of them
+        session.execute(text(f"SET LOCAL {setting}"))
+    session.execute(text("ANALYZE contacts"))
+    words = "FROM contacts k WHERE k.list_id = ANY(:lists)) AS keyed"
+    assert words in waterfall._COUNTED
+    asked = waterfall._COUNTED.replace(words, f"{words.removesuffix(') AS keyed')} {apart}) AS keyed")
+    monkeypatch.setattr(waterfall, "_COUNTED", f"EXPLAIN (FORMAT TEXT) {asked}")
+    plan = _plan(session, campaign)
+    assert ("Partial HashAggregate" in plan) == (not apart), plan
+
+
+def _plan(session: Session, campaign: Campaign) -> str:
+    plans: list[str] = []
+    real = session.execute
+
+    def kept(query: Any, *given: Any, **more: Any) -> Any:
+        if not str(query).startswith("EXPLAIN (FORMAT TEXT)"):
+            return real(query, *given, **more)
+        plans.append("\n".join(row[0] for row in real(query, *given, **more)))
+        raise _Explained
+
+    session.execute = kept  # type: ignore[method-assign]
+    with pytest.raises(_Explained):
+        waterfall.waterfall(session, campaign, now=TUESDAY, ring_seconds=RING)
+    return plans[0]
+
+
+class _Explained(Exception):
+    """The plan is known: there is nothing to count."""
 
 
 @pytest.mark.parametrize(
