@@ -1,8 +1,8 @@
 """The scheduler process: leases, pacing ticks, and the calendar.
 
-One live leader per campaign; the others stand by and take over when its lease runs out. The ticks run on a loop
-of their own, which skips what it is late for; polls and sweeps repeat by the stopwatch, and APScheduler runs what
-follows the calendar.
+One live leader per campaign. Schedulers that live share the campaigns out among them, and take over those of one
+whose leases run out. The ticks run on a loop of their own, which skips what it is late for; polls and sweeps repeat by
+the stopwatch, and APScheduler runs what follows the calendar.
 """
 
 import logging
@@ -92,17 +92,21 @@ class Scheduler:
     # leases ------------------------------------------------------------------------------------------
 
     def renew(self) -> None:
-        """Claim what runs and what we hold; forget campaigns we lost."""
+        """Claim our part of what runs; forget campaigns we lost, or left to a scheduler that has come."""
         now = self._application.clock.monotonic()
         with self._application.transaction() as session:
             # One that was stopped still has agents on the line to let go.
             parked = select(AgentLeg.campaign_id).where(AgentLeg.ended_at.is_(None))
             running = session.scalars(
-                select(Campaign.id).where(Campaign.state.in_(("running", "paused")) | Campaign.id.in_(parked))
+                select(Campaign.id)
+                .where(Campaign.state.in_(("running", "paused")) | Campaign.id.in_(parked))
+                .order_by(Campaign.id)
             )
             names = {f"campaign:{campaign_id}": campaign_id for campaign_id in running}
             pbx_names = {f"pbx:{name}": name for name in self._application.pbxes}
-            held = leases.claim(session, [*names, *pbx_names, "calendar"], self.holder, self._timing.lease)
+            present = leases.take_part(session, self.holder, self._timing.lease)
+            ours = leases.fair_share(session, list(names), self.holder, present)
+            held = leases.claim(session, [*ours, *pbx_names, "calendar"], self.holder, self._timing.lease)
         self._claimed_at = now
         self._pbx_claims = {pbx_names[name] for name in held if name in pbx_names}
         claims = {names[name]: Claim(name, self.holder, fence) for name, fence in held.items() if name in names}
@@ -110,6 +114,9 @@ class Scheduler:
             if self._claims.get(campaign_id) != claim:
                 log.info("leading", campaign=campaign_id, fence=claim.fence)
                 self._pacing.pop(campaign_id, None)  # what it learnt is read anew from the rows
+        left = {campaign for campaign, claim in self._claims.items() if claim.name in names} - {*claims}
+        if left:
+            log.info("no longer leading", campaigns=sorted(left), schedulers=present)
         self._claims = claims
 
     @property

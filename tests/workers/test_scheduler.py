@@ -58,6 +58,82 @@ def test_one_leads_and_the_other_stands_by_until_the_lease_runs_out(
     assert first._claims == {}
 
 
+def campaigns(session: Session, count: int) -> list[int]:
+    made = [factories.campaign(session, name=f"campaign {number}").id for number in range(count)]
+    session.commit()
+    return made
+
+
+def led(*schedulers: Scheduler) -> list[list[int]]:
+    return [sorted(one._claims) for one in schedulers]
+
+
+def test_schedulers_share_the_campaigns_out(application: Application, session: Session, pbx: FakePbx) -> None:
+    ids = campaigns(session, 5)
+    first = leading(application, "one")
+    assert led(first) == [ids]
+    second = leading(application, "two")
+    assert led(first, second) == [ids, []], "nothing is taken from who leads"
+    first.renew()
+    assert led(first, second) == [ids[:3], []], "it is left to who has come"
+    second.renew()
+    assert led(first, second) == [ids[:3], ids[3:]]
+    assert {second._claims[one].fence for one in ids[3:]} == {2}, "under a fence of its own"
+    third = leading(application, "three")
+    for _ in range(2):
+        for one in (first, second, third):
+            one.renew()
+            every = [campaign for claims in led(first, second, third) for campaign in claims]
+            assert len(every) == len(set(every)), "nobody leads what another leads"
+    assert led(first, second, third) == [ids[:2], ids[3:], [ids[2]]]
+    for one in (first, second, third):
+        one.renew()
+    assert led(first, second, third) == [ids[:2], ids[3:], [ids[2]]], "and nothing changes hands any more"
+
+
+def test_who_goes_leaves_all_to_the_others(application: Application, session: Session, pbx: FakePbx) -> None:
+    ids = campaigns(session, 4)
+    first, second = leading(application, "one"), leading(application, "two")
+    first.renew()
+    second.renew()
+    assert led(first, second) == [ids[:2], ids[2:]]
+    first.release()
+    second.renew()
+    assert led(second) == [ids]
+    assert session.scalars(text("SELECT name FROM leases WHERE name LIKE 'present:%' ORDER BY name")).all() == [
+        "present:one",
+        "present:two",
+    ]
+    session.execute(text("UPDATE leases SET expires_at = expires_at - interval '1 hour' WHERE holder = 'one'"))
+    session.commit()
+    second.renew()
+    assert session.scalars(text("SELECT name FROM leases WHERE name LIKE 'present:%'")).all() == ["present:two"]
+
+
+def test_what_was_given_back_can_be_ordered_for_no_more(
+    application: Application, session: Session, pbx: FakePbx, running: Campaign
+) -> None:
+    """The scheduler that gave it back does not tick it; with the claim it had, the gate refuses it."""
+    before = factories.campaign(session, name="before")
+    session.execute(text("UPDATE campaigns SET id = 0 WHERE id = :id"), {"id": before.id})
+    session.commit()
+    factories.parked_agent(session, running)
+    factories.contact(session, running)
+    session.commit()
+    first = leading(application, "one")
+    old = first._claims[running.id]
+    second = leading(application, "two")
+    first.renew()
+    assert led(first) == [[0]]
+    first._claims[running.id] = old
+    first._tick(running.id)
+    assert session.scalars(select(Attempt)).all() == []
+    assert running.id not in first._claims
+    second.renew()
+    second._tick(running.id)
+    assert len(session.scalars(select(Attempt)).all()) == 1, "whoever has it now orders"
+
+
 def test_a_scheduler_that_was_asleep_orders_nothing_under_its_old_claim(
     application: Application, session: Session, pbx: FakePbx, running: Campaign
 ) -> None:
