@@ -33,8 +33,11 @@ def test_an_agentless_campaign_plays_the_message_to_everybody_and_abandons_nobod
     assert (results.joined, results.abandoned) == (0, 0)
     assert results.outcomes["played"] > 10
     assert "abandoned" not in results.outcomes
-    # Who hung up before anything was played is in neither; everybody else heard it.
-    assert results.book["heard_message"] == results.outcomes["played"]
+    # Everybody heard it but who hung up before: within the limit they are in neither, after it (a message that came
+    # late, on a busy machine) they count as played to, without proof.
+    heard, left = results.book["heard_message"], results.book["hung_up_waiting"]
+    assert heard <= results.outcomes["played"] <= heard + left
+    assert heard + left == results.book["answered"]
     assert results.book["joined"] == 0
 
 
