@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
-from sqlalchemy import case, func, select
+from sqlalchemy import BindParameter, bindparam, case, func, select
 from sqlalchemy.orm import Session
 
 from campaigns import callbacks, gate, listed_place, reserving
@@ -27,6 +27,23 @@ from dialer.settings import TimingSettings
 # Kept a little longer than the lead, so that a tick that comes late still finds its agent.
 SLACK = timedelta(seconds=5)
 _MOST_AT_ONCE = 50
+
+_NOW: BindParameter[datetime] = bindparam("now")
+_KEPT = (Contact.kept_until > _NOW) & (Contact.kept_until > Contact.next_at)
+# Asked at every tick of every campaign, so built once.
+_PROMISED = (
+    select(Contact.next_at, case((_KEPT, Contact.kept_for)).label("owner"))
+    .where(
+        Contact.campaign_id == bindparam("campaign_id"),
+        Contact.state == "open",
+        Contact.due_date.is_not(None),
+        Contact.next_at <= bindparam("ahead"),
+        func.coalesce(~(_KEPT & (Contact.kept_as == callbacks.TAKEN)), True),
+        listed_place.callable_on(bindparam("pbx")),
+    )
+    .order_by(Contact.next_at)
+    .limit(_MOST_AT_ONCE)
+)
 
 
 @dataclass(slots=True)
@@ -67,21 +84,8 @@ def promised(session: Session, campaign: Campaign, pbx: str, *, now: datetime, t
     if campaign.mode not in AUTOMATIC:
         return Promised()
     ahead = now + timedelta(seconds=timing.callback_lead)
-    kept = (Contact.kept_until > now) & (Contact.kept_until > Contact.next_at)
-    query = (
-        select(Contact.next_at, case((kept, Contact.kept_for)).label("owner"))
-        .where(
-            Contact.campaign_id == campaign.id,
-            Contact.state == "open",
-            Contact.due_date.is_not(None),
-            Contact.next_at <= ahead,
-            func.coalesce(~(kept & (Contact.kept_as == callbacks.TAKEN)), True),
-            listed_place.callable_on(pbx),
-        )
-        .order_by(Contact.next_at)
-        .limit(_MOST_AT_ONCE)
-    )
-    rows = session.execute(query).all()
+    asked = {"campaign_id": campaign.id, "pbx": pbx, "now": now, "ahead": ahead}
+    rows = session.execute(_PROMISED, asked).all()
     free = [row.next_at for row in rows if row.owner is None]
     return Promised(
         due=sum(at <= now for at in free),

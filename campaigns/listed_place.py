@@ -3,14 +3,14 @@ ticket. On the campaign's other PBXs such a contact is passed over; it waits for
 
 from collections.abc import Collection
 
-from sqlalchemy import ColumnElement, exists, select
+from sqlalchemy import BindParameter, ColumnElement, exists, select
 from sqlalchemy.orm import Session
 
 from campaigns.models import Contact, ListedRequest
 from dialer.gate import Verdict
 
 
-def callable_on(pbx: str) -> ColumnElement[bool]:
+def callable_on(pbx: str | BindParameter[str]) -> ColumnElement[bool]:
     """Say of a contact that no other PBX keeps the request it stands for. Only promises stand for one."""
     return ~exists().where(
         ListedRequest.contact_id == Contact.id, ListedRequest.gone_at.is_(None), ListedRequest.pbx != pbx

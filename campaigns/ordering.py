@@ -6,6 +6,7 @@ One transaction. What the pacer learnt lives in the leader's memory and is read 
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
+from sqlalchemy import bindparam, select
 from sqlalchemy.orm import Session
 
 from campaigns import (
@@ -77,6 +78,11 @@ class Pacing:
     pbxes: dict[str, OnPbx] = field(default_factory=dict)
 
 
+_CAMPAIGN = (
+    select(Campaign).where(Campaign.id == bindparam("campaign_id")).execution_options(populate_existing=True)
+)  # built once: asked at every tick
+
+
 @dataclass(frozen=True, slots=True)
 class Ordered:
     """What one tick asks for, once it is committed."""
@@ -137,7 +143,7 @@ def _act(
             # Ordered here and sent by the second look: a slow PBX must not hold up the ticks of other campaigns.
             parking.let_go(session, pacing.campaign_id, now=now, reason=f"campaign {view.state}", pbx=view.pbx)
         return Ordered([], [], view.pbx)
-    campaign = session.get_one(Campaign, pacing.campaign_id, populate_existing=True)
+    campaign = session.scalars(_CAMPAIGN, {"campaign_id": pacing.campaign_id}).one()
     callbacks = callbacks_ahead.promised(session, campaign, view.pbx, now=now, timing=timing)
     unused = _why_unused(view, now, timing)
     due = view.mode in PARKS_AHEAD and (view.due or callbacks.any) and not first and not unused

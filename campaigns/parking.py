@@ -6,7 +6,7 @@ An agent who is parked ahead of the answer is joined by one PBX command and not 
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 
-from sqlalchemy import select, text, true
+from sqlalchemy import BindParameter, Text, bindparam, cast, select, text
 from sqlalchemy.orm import Session
 
 from campaigns import agents, pbx_commands, reserving, staying
@@ -34,6 +34,61 @@ _WANTED_BY = text(
     """
 )
 
+# Asked at every tick of every campaign, so built once: building one takes as long as asking it.
+_CAMPAIGN: BindParameter[int] = bindparam("campaign_id")
+_PBX: BindParameter[str] = bindparam("pbx")
+_NOW: BindParameter[datetime] = bindparam("now")
+_READY = (
+    select(Agent)
+    .join(CampaignAgent, CampaignAgent.agent_id == Agent.id)
+    .where(
+        CampaignAgent.campaign_id == _CAMPAIGN,
+        Agent.pbx == _PBX,
+        Agent.state == "ready",
+        (Agent.not_before.is_(None)) | (Agent.not_before <= _NOW),
+        ~select(AgentLeg.id).where(AgentLeg.agent_id == Agent.id, AgentLeg.ended_at.is_(None)).exists(),
+    )
+    .order_by(Agent.idle_since.nulls_first(), Agent.id)
+    .limit(MOST_AT_ONCE)
+    .with_for_update(**ROW_LOCK_OR_SKIP, of=Agent)
+    .execution_options(populate_existing=True)
+)
+_ON_LINE = (
+    select(Agent, AgentLeg)
+    .join(CampaignAgent, CampaignAgent.agent_id == Agent.id)
+    .join(AgentLeg, (AgentLeg.agent_id == Agent.id) & AgentLeg.ended_at.is_(None))
+    .where(CampaignAgent.campaign_id == _CAMPAIGN, Agent.pbx == _PBX, Agent.state == "ready")
+    .where(
+        AgentLeg.pbx == _PBX,
+        AgentLeg.state == CallState.HELD,
+        ~select(Command.id).where(Command.ref == AgentLeg.ref, Command.kind == "hang_up").exists(),
+    )
+    .order_by(AgentLeg.id)
+    .with_for_update(**ROW_LOCK_OR_SKIP, of=(AgentLeg, Agent))
+    .execution_options(populate_existing=True)
+)
+_STRANGER = (
+    ~select(CampaignAgent.agent_id)
+    .where(CampaignAgent.campaign_id == _CAMPAIGN, CampaignAgent.agent_id == AgentLeg.agent_id)
+    .exists()
+)
+_PARKED = (
+    select(AgentLeg)
+    .join(Agent, Agent.id == AgentLeg.agent_id)
+    .where(
+        AgentLeg.campaign_id == _CAMPAIGN,
+        AgentLeg.ended_at.is_(None),
+        AgentLeg.state == CallState.HELD,
+        Agent.state == "parked",
+        Agent.reserved_for.not_in((reserving.CALL, reserving.OFFER)),
+        cast(_PBX, Text).is_(None) | (AgentLeg.pbx == _PBX),
+    )
+    .order_by(AgentLeg.id)
+    .with_for_update(**ROW_LOCK_OR_SKIP, of=AgentLeg)
+    .execution_options(populate_existing=True)
+)
+_STRANGERS = _PARKED.where(_STRANGER)
+
 
 def park(
     session: Session, campaign: Campaign, *, now: datetime, timing: TimingSettings, pbx: str | None = None
@@ -44,42 +99,14 @@ def park(
     """
     pbx = pbx or campaign.pbx
     keep(session, campaign, now=now, pbx=pbx)
-    ready = session.scalars(
-        select(Agent)
-        .join(CampaignAgent, CampaignAgent.agent_id == Agent.id)
-        .where(
-            CampaignAgent.campaign_id == campaign.id,
-            Agent.pbx == pbx,
-            Agent.state == "ready",
-            (Agent.not_before.is_(None)) | (Agent.not_before <= now),
-            ~select(AgentLeg.id).where(AgentLeg.agent_id == Agent.id, AgentLeg.ended_at.is_(None)).exists(),
-        )
-        .order_by(Agent.idle_since.nulls_first(), Agent.id)
-        .limit(MOST_AT_ONCE)
-        .with_for_update(**ROW_LOCK_OR_SKIP, of=Agent)
-        .execution_options(populate_existing=True)
-    ).all()
+    ready = session.scalars(_READY, {"campaign_id": campaign.id, "pbx": pbx, "now": now}).all()
     return order_legs(session, campaign, ready, now=now, timing=timing)
 
 
 def keep(session: Session, campaign: Campaign, *, now: datetime, pbx: str, only: Agent | None = None) -> None:
     """Park the ready agents on `pbx`, or `only` this one, whose leg still stands and whose end nobody has ordered."""
-    ending = select(Command.id).where(Command.ref == AgentLeg.ref, Command.kind == "hang_up")
-    on_line = session.execute(
-        select(Agent, AgentLeg)
-        .join(CampaignAgent, CampaignAgent.agent_id == Agent.id)
-        .join(AgentLeg, (AgentLeg.agent_id == Agent.id) & AgentLeg.ended_at.is_(None))
-        .where(CampaignAgent.campaign_id == campaign.id, Agent.pbx == pbx, Agent.state == "ready")
-        .where(
-            AgentLeg.pbx == pbx,
-            AgentLeg.state == CallState.HELD,
-            ~ending.exists(),
-            true() if only is None else Agent.id == only.id,
-        )
-        .order_by(AgentLeg.id)
-        .with_for_update(**ROW_LOCK_OR_SKIP, of=(AgentLeg, Agent))
-        .execution_options(populate_existing=True)
-    ).all()
+    query = _ON_LINE if only is None else _ON_LINE.where(Agent.id == only.id)
+    on_line = session.execute(query, {"campaign_id": campaign.id, "pbx": pbx}).all()
     for agent, leg in on_line:
         leg.campaign_id = agent.campaign_id = campaign.id
         agent.idle_since = agent.idle_since or now
@@ -135,24 +162,8 @@ def let_go(
     to ring them again a moment later. `pbx`: only those on the line there. Returns the commands ordered; the second
     look sends them.
     """
-    member = (CampaignAgent.campaign_id == campaign_id) & (CampaignAgent.agent_id == AgentLeg.agent_id)
-    stranger = ~select(CampaignAgent.agent_id).where(member).exists()
-    legs = session.scalars(
-        select(AgentLeg)
-        .join(Agent, Agent.id == AgentLeg.agent_id)
-        .where(
-            AgentLeg.campaign_id == campaign_id,
-            AgentLeg.ended_at.is_(None),
-            AgentLeg.state == CallState.HELD,
-            Agent.state == "parked",
-            Agent.reserved_for.not_in((reserving.CALL, reserving.OFFER)),
-            stranger if strangers_only else true(),
-            true() if pbx is None else AgentLeg.pbx == pbx,
-        )
-        .order_by(AgentLeg.id)
-        .with_for_update(**ROW_LOCK_OR_SKIP, of=AgentLeg)
-        .execution_options(populate_existing=True)
-    ).all()
+    query = _STRANGERS if strangers_only else _PARKED
+    legs = session.scalars(query, {"campaign_id": campaign_id, "pbx": pbx}).all()
     if not strangers_only and legs:
         legs = _beyond_the_calls(session, campaign_id, legs)
     commands = []
