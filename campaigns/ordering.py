@@ -48,6 +48,8 @@ MOST_AT_ONCE = 25
 # A campaign paused for longer lets its parked agents off the line.
 PAUSE_GRACE = timedelta(seconds=5)
 IDLE_SECONDS = parking.IDLE_LINE.total_seconds()
+# Built once: asked at every tick.
+_CAMPAIGN = select(Campaign).where(Campaign.id == bindparam("campaign_id")).execution_options(populate_existing=True)
 
 
 @dataclass
@@ -76,11 +78,6 @@ class Pacing:
     looked_at: datetime | None = None
     counted_at: datetime | None = None
     pbxes: dict[str, OnPbx] = field(default_factory=dict)
-
-
-_CAMPAIGN = (
-    select(Campaign).where(Campaign.id == bindparam("campaign_id")).execution_options(populate_existing=True)
-)  # built once: asked at every tick
 
 
 @dataclass(frozen=True, slots=True)

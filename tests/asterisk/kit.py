@@ -212,6 +212,7 @@ def start(
     users = pbx.users()
     others = {name: application.pbx(name).users() for name in beside}
     with application.transaction() as session:
+        now = database_now(session)
         made = lifecycle.create(
             session,
             name=demo.CAMPAIGN,
@@ -225,10 +226,9 @@ def start(
             retry_delay=600.0,
             wrap_up_limit=wrap_up,
             more_pbxes=list(beside),
-            now=database_now(session),
+            now=now,
             who="test",
         )
-        now = database_now(session)
         roster.assign(session, made, roster.parse(agents), users, others=others, now=now, who="test")
     file = on.folder / "contacts.csv"
     rows = [f"{number},Contact {at}" for at, number in enumerate(called)]
