@@ -27,6 +27,7 @@ log = logging.getLogger(__name__)
 MAX_KEY = 200
 MAX_CONTENT_TYPE = 200
 _RETRY_PAUSES = (0.0, 0.05, 0.1, 0.2, 0.4)
+_REHEARSED = 4  # a rehearsal may take this part of the events' patience: a quarter
 
 _INSERT = """
 INSERT INTO logged_events (pbx, received_at, ref, call_id, can_wait, method, query, body, content_type)
@@ -318,10 +319,17 @@ class EventLog:
         if self._at_once is None:
             return
         sql, values = self._at_once.rehearsal()
-        # Planned once, and without anybody's values: a plan takes ten times as long as the answer.
-        await self._in_time(self._connection.execute("SET plan_cache_mode = force_generic_plan"))
+        # Planned once, and without anybody's values: a plan takes ten times as long as the answer. Events wait
+        # meanwhile, so a rehearsal that hangs may take no more than a part of their patience.
+        whole = int(self._patience * 1000)
+        await self._set(f"SET plan_cache_mode = force_generic_plan; SET statement_timeout = {whole // _REHEARSED}")
         with contextlib.suppress(psycopg.Error):  # the question itself will tell
             await self._in_time(self._connection.execute(sql, values, prepare=True))
+        await self._set(f"SET statement_timeout = {whole}")
+
+    async def _set(self, settings: str) -> None:
+        assert self._connection is not None
+        await self._in_time(self._connection.execute(settings))
 
     async def _disconnect(self) -> None:
         connection, self._connection = self._connection, None

@@ -361,7 +361,7 @@ def test_a_rehearsal_that_fails_costs_no_event(
     session.commit()
     hears = Hears()
     hears.rehearsal = lambda: rehearsal  # type: ignore[method-assign]
-    keep(application, answer(call), hears=hears, patience=0.5)
+    keep(application, answer(call), hears=hears, patience=4.0)
     assert len(session.scalars(select(LoggedEvent)).all()) == 1
 
 
