@@ -17,7 +17,7 @@ demo: setup ## run a sample campaign against the simulated PBX (ARGS="--agents 1
 
 test: export PYTHONDONTWRITEBYTECODE =# empty: the many processes of the tests need not compile everything anew
 test: setup ## pass the tests (ARGS="tests/rules -k windows" JOBS=4)
-	$(BIN)/python -m pytest -n $(JOBS) --dist loadgroup -m "not soak and not browser" $(ARGS)
+	$(BIN)/python -m pytest -n $(JOBS) --dist loadgroup -m "not soak and not browser" --reruns 1 -r R $(ARGS)
 
 test-asterisk: setup ## a thousand SIP calls through a real Asterisk, which is installed into a folder (Debian; PBX_HOME=...)
 	DIALER_ASTERISK=long $(BIN)/python -m pytest -s tests/asterisk $(ARGS)
