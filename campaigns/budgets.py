@@ -91,6 +91,19 @@ def count(session: Session, spans: Collection[Span]) -> list[Figures]:
     return [Figures(row.abandoned, row.met, 0, row.hung_up) for row in session.execute(_COUNT, values)]
 
 
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """A campaign whose windows are to be counted.
+
+    `sharing`: campaigns whose agents it shares; what they spend together counts against the same ceilings, because
+    the agents one of them keeps busy are missing in the other.
+    """
+
+    campaign: Campaign
+    sharing: Collection[int] = ()
+    settled: Settled | None = None
+
+
 def in_force(
     session: Session,
     campaign: Campaign,
@@ -99,20 +112,30 @@ def in_force(
     sharing: Collection[int] = (),
     settled: Settled | None = None,
 ) -> Spent:
-    """Return the window that leaves the campaign least.
+    """Return the window that leaves the campaign least. NotFound for a rule pack this release does not know."""
+    (spent,) = all_in_force(session, [Asked(campaign, sharing, settled)], now)
+    return spent
 
-    `sharing`: campaigns whose agents it shares; what they spend together counts against the same ceilings, because
-    the agents one of them keeps busy are missing in the other. NotFound for a rule pack this release does not know.
-    """
+
+def all_in_force(session: Session, asked: Sequence[Asked], now: datetime) -> list[Spent]:
+    """Return the same of many campaigns, in turn, counted in as few questions as of one."""
+    opened = _opened(session, asked, now)
+    figures = _counted(session, opened, now)
+    return [_strictest(one.campaign, windows, figures) for one, windows in opened]
+
+
+# The windows of one campaign's pack, each with its spans: of the campaign and of those it shares agents with.
+_Windows = Sequence[tuple[WindowRule, list[Span]]]
+
+
+def _strictest(campaign: Campaign, windows: _Windows, figures: Mapping[tuple[int, WindowRule, Span], Figures]) -> Spent:
     pack = rule_pack(campaign.rule_pack)
-    opened = _opened(session, campaign, pack, now, {campaign.id, *sharing})
-    figures = _counted(session, opened, settled, now)
     spent: list[Spent] = []
-    for rule, spans in opened:
+    for rule, spans in windows:
         own = next(span for span in spans if span.campaign_id == campaign.id)
-        spent.append(Spent(pack.budget(rule, figures[rule, own], campaign.max_abandonment), own.since))
+        spent.append(Spent(pack.budget(rule, figures[campaign.id, rule, own], campaign.max_abandonment), own.since))
         if len(spans) > 1:
-            together = sum((figures[rule, span] for span in spans), Figures())
+            together = sum((figures[campaign.id, rule, span] for span in spans), Figures())
             budget = pack.budget(rule, together, campaign.max_abandonment, ", shared")
             spent.append(Spent(budget, min(span.since for span in spans)))
     least = strictest(one.budget for one in spent)
@@ -146,24 +169,24 @@ def shares_with(session: Session, campaign_id: int) -> list[int]:
     return list(session.scalars(_SHARES_WITH, {"campaign_id": campaign_id}))
 
 
-def _opened(
-    session: Session, campaign: Campaign, pack: RulePack, now: datetime, campaigns: Collection[int]
-) -> list[tuple[WindowRule, list[Span]]]:
-    """When each window of the pack opened, for the campaign and for those it shares agents with."""
-    first_calls = _first_calls(session, campaigns)
-    others = set(campaigns) - {campaign.id}
-    zones = {campaign.id: usual_zone(campaign.country, campaign.time_zone)}
+def _opened(session: Session, asked: Sequence[Asked], now: datetime) -> list[tuple[Asked, _Windows]]:
+    """When each window of each campaign's pack opened, for the campaign and for those it shares agents with."""
+    packs = [rule_pack(one.campaign.rule_pack) for one in asked]
+    zones = {one.campaign.id: usual_zone(one.campaign.country, one.campaign.time_zone) for one in asked}
+    others = {other for one in asked for other in one.sharing} - {*zones}
     if others:
         query = select(Campaign.id, Campaign.country, Campaign.time_zone).where(Campaign.id.in_(others))
         zones |= {row.id: usual_zone(row.country, row.time_zone) for row in session.execute(query)}
-    return [
-        (rule, [Span(one, rule.opens(now, first_calls.get(one), zone)) for one, zone in sorted(zones.items(), key=_id)])
-        for rule in pack.windows
-    ]
+    first_calls = _first_calls(session, [*zones])
 
+    def windows(one: Asked, pack: RulePack) -> _Windows:
+        these = sorted({one.campaign.id, *one.sharing} & {*zones})
+        return [
+            (rule, [Span(this, rule.opens(now, first_calls.get(this), zones[this])) for this in these])
+            for rule in pack.windows
+        ]
 
-def _id(item: tuple[int, object]) -> int:
-    return item[0]
+    return [(one, windows(one, pack)) for one, pack in zip(asked, packs, strict=True)]
 
 
 def _first_calls(session: Session, campaigns: Collection[int]) -> Mapping[int, datetime]:
@@ -188,27 +211,30 @@ _OLDEST_OPEN = text(
 
 
 def _counted(
-    session: Session, opened: Sequence[tuple[WindowRule, list[Span]]], settled: Settled | None, now: datetime
-) -> dict[tuple[WindowRule, Span], Figures]:
+    session: Session, opened: Sequence[tuple[Asked, _Windows]], now: datetime
+) -> dict[tuple[int, WindowRule, Span], Figures]:
     """Count every span: what is kept of it, less what fell out, more what settled since, and the unsettled rest."""
-    if settled is None:
-        wanted = [(rule, span) for rule, spans in opened for span in spans]
-        return dict(zip(wanted, count(session, [span for _, span in wanted]), strict=True))
-    campaigns = sorted({span.campaign_id for _, spans in opened for span in spans})
-    oldest = {row.campaign_id: row.at for row in session.execute(_OLDEST_OPEN, {"campaigns": campaigns})}
+    kept = {
+        span.campaign_id for one, windows in opened if one.settled is not None for _, spans in windows for span in spans
+    }
+    rows = session.execute(_OLDEST_OPEN, {"campaigns": sorted(kept)}) if kept else ()
+    oldest = {row.campaign_id: row.at for row in rows}
     plans = [
-        _Plan.of(rule, span, settled, min(now - UNSEEN, oldest.get(span.campaign_id, now)))
-        for rule, spans in opened
+        (one, _Plan.of(rule, span, one.settled, min(now - UNSEEN, oldest.get(span.campaign_id, now))))
+        for one, windows in opened
+        for rule, spans in windows
         for span in spans
     ]
-    figures = iter(count(session, [part for plan in plans for part in (plan.gone, plan.grown, plan.rest)]))
-    if len(settled.kept) > MOST_KEPT:
-        settled.kept.clear()  # of campaigns no longer shared with
-    told: dict[tuple[WindowRule, Span], Figures] = {}
-    for plan in plans:
+    figures = iter(count(session, [part for _, plan in plans for part in (plan.gone, plan.grown, plan.rest)]))
+    for one, _ in opened:
+        if one.settled is not None and len(one.settled.kept) > MOST_KEPT:
+            one.settled.kept.clear()  # of campaigns no longer shared with
+    told: dict[tuple[int, WindowRule, Span], Figures] = {}
+    for one, plan in plans:
         done = plan.figures - next(figures) + next(figures)
-        told[plan.rule, plan.span] = done + next(figures)
-        settled.kept[plan.span.campaign_id, plan.rule] = (plan.settled, done)
+        told[one.campaign.id, plan.rule, plan.span] = done + next(figures)
+        if one.settled is not None:
+            one.settled.kept[plan.span.campaign_id, plan.rule] = (plan.settled, done)
     return told
 
 
@@ -225,8 +251,11 @@ class _Plan:
     settled: Span  # what is kept afterwards
 
     @classmethod
-    def of(cls, rule: WindowRule, span: Span, settled: Settled, until: datetime) -> "_Plan":
+    def of(cls, rule: WindowRule, span: Span, settled: Settled | None, until: datetime) -> "_Plan":
+        """`until`: what was answered before is settled. Without `settled` nothing is kept, and all of it counted."""
         campaign, since = span.campaign_id, span.since
+        if settled is None:
+            settled, until = Settled(), since
         until = max(since, until)
         kept, figures = settled.kept.get((campaign, rule), (Span(campaign, since, since), Figures()))
         end = kept.until or kept.since

@@ -5,7 +5,7 @@ from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import select, update
+from sqlalchemy import select, text, update
 from sqlalchemy.orm import Session
 
 from campaigns import budgets
@@ -17,6 +17,12 @@ from dialer.pacing import Pace, Snapshot
 
 # Equal decisions in a row are one row, brought up to date this often.
 WRITE_EVERY = timedelta(seconds=1)
+_LENGTHEN = text(
+    """
+    UPDATE pace_decisions d SET until_at = :now, ticks = l.ticks
+    FROM unnest(CAST(:ids AS bigint[]), CAST(:ticks AS integer[])) AS l(id, ticks) WHERE d.id = l.id
+    """
+)
 
 
 def write_down(
@@ -36,8 +42,7 @@ def write_down(
 
     `pbx`: what was decided on, where the campaign has several.
     """
-    quiet = pace.calls == 0 and not given_up
-    if last is not None and quiet and last.calls == 0 and pace.why == last.why and last.fence == claim.fence:
+    if last is not None and not given_up and _repeats(last, pace, claim):
         last.ticks += 1
         if now - last.until_at >= WRITE_EVERY:
             last.until_at = now
@@ -49,25 +54,76 @@ def write_down(
     limits: dict[str, Any] = {"bound_by": bound_by, "refused": dict(passed.refused), "mode": mode}
     if given_up:
         limits["given_up"] = len(given_up)
-    decision = PaceDecision(
+    decision = _row(campaign_id, pace, snapshot, claim, now, limits, pbx)
+    decision.ordered, decision.why = passed.through, _told(pace, passed, given_up)
+    session.add(decision)
+    session.flush()
+    session.expunge(decision)
+    decision.why = pace.why
+    return decision
+
+
+@dataclass(frozen=True, slots=True)
+class Quiet:
+    """A decision after which nothing was ordered, about a campaign that has one PBX."""
+
+    campaign_id: int
+    last: PaceDecision | None
+    pace: Pace
+    snapshot: Snapshot
+    claim: Claim
+    mode: str
+
+
+def write_quiet(session: Session, decided: Sequence[Quiet], now: datetime) -> list[PaceDecision]:
+    """Store decisions about many campaigns as `write_down` does, in as few statements as one; returns them in turn."""
+    rows: list[PaceDecision] = []
+    lengthened: list[PaceDecision] = []
+    fresh: list[PaceDecision] = []
+    for one in decided:
+        last = one.last
+        if last is not None and _repeats(last, one.pace, one.claim):
+            last.ticks += 1
+            if now - last.until_at >= WRITE_EVERY:
+                last.until_at = now
+                lengthened.append(last)
+        else:
+            limits = {"bound_by": [*one.pace.limits], "refused": {}, "mode": one.mode}
+            last = _row(one.campaign_id, one.pace, one.snapshot, one.claim, now, limits)
+            fresh.append(last)
+        rows.append(last)
+    if lengthened:
+        given = {"ids": [row.id for row in lengthened], "ticks": [row.ticks for row in lengthened], "now": now}
+        session.execute(_LENGTHEN, given)
+    session.add_all(fresh)
+    session.flush()
+    for row in fresh:
+        session.expunge(row)
+    return rows
+
+
+def _repeats(last: PaceDecision, pace: Pace, claim: Claim) -> bool:
+    """Whether a decision only lengthens the last: nothing to be called then and now, for the same reason."""
+    return pace.calls == last.calls == 0 and pace.why == last.why and last.fence == claim.fence
+
+
+def _row(
+    campaign_id: int, pace: Pace, snapshot: Snapshot, claim: Claim, now: datetime, limits: dict[str, Any], pbx: str = ""
+) -> PaceDecision:
+    return PaceDecision(
         campaign_id=campaign_id,
         decided_at=now,
         until_at=now,
         ticks=1,
         calls=pace.calls,
-        ordered=passed.through,
-        why=_told(pace, passed, given_up),
+        ordered=0,
+        why=pace.why,
         snapshot=snapshot.as_json(),
         limits=limits,
         reckoned=dict(pace.reckoned),
         fence=claim.fence,
         pbx=pbx,
     )
-    session.add(decision)
-    session.flush()
-    session.expunge(decision)
-    decision.why = pace.why
-    return decision
 
 
 def _told(pace: Pace, passed: Passed, given_up: Sequence[str]) -> str:

@@ -1,11 +1,11 @@
-"""What the pacer is shown of a campaign, read from rows in one query."""
+"""What the pacer is shown of a campaign, or of many, read from rows in one query."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import text
+from sqlalchemy import Row, text
 from sqlalchemy.orm import Session
 
 from campaigns import lanes, list_caps, sharing, stored_gateways
@@ -24,7 +24,17 @@ RECENT = timedelta(seconds=15)
 
 _VIEW = text(
     """
-    SELECT c.state, c.mode, c.max_lines, c.state_at, here.pbx, c.weight,
+    -- What many campaigns need of a PBX they share is read once for all of them.
+    WITH uncounted AS MATERIALIZED (
+        SELECT t.pbx, t.campaign_id, t.gateway, t.sent_at
+          FROM attempts t LEFT JOIN pbx_status s ON s.pbx = t.pbx
+         WHERE t.ended_at IS NULL
+           AND (t.sent_at IS NULL OR s.read_at IS NULL OR t.sent_at > s.read_at - CAST(:lag AS interval))
+    ), unread AS MATERIALIZED (
+        SELECT e.pbx, min(e.received_at) AS since FROM logged_events e
+         WHERE e.handled_at IS NULL AND NOT e.can_wait GROUP BY e.pbx
+    )
+    SELECT c.id, c.state, c.mode, c.max_lines, c.state_at, here.pbx, c.weight,
            c.ratio, c.desired_wait, c.min_ring, c.inbound_first,
       (SELECT json_agg(json_build_array(
                 a.id, a.state, extract(epoch FROM CAST(:now AS timestamptz) - a.since), a.wanted <> '',
@@ -70,8 +80,8 @@ _VIEW = text(
           WHERE x.campaign_id = c.id AND y.pbx <> here.pbx AND y.state NOT IN ('out', 'paused')
             AND NOT EXISTS (SELECT FROM pbx_status s WHERE s.pbx = y.pbx AND s.out_since IS NOT NULL)) END
         AS at_work_on_others,
-      (SELECT json_agg(json_build_array(t.gateway, t.campaign_id, t.sent_at)) FROM attempts t
-        WHERE t.ended_at IS NULL AND t.pbx = here.pbx AND t.campaign_id <> c.id) AS others,
+      (SELECT json_agg(json_build_array(t.gateway, t.sent_at)) FROM uncounted t
+        WHERE t.pbx = here.pbx AND t.campaign_id <> c.id) AS others,
       (SELECT json_agg(json_build_array(
                 b.id, b.weight, s.shared,
                 (SELECT count(*) FROM campaign_agents x JOIN agents y ON y.id = x.agent_id
@@ -97,20 +107,23 @@ _VIEW = text(
                  JOIN campaign_agents o ON o.agent_id = m.agent_id AND o.campaign_id <> m.campaign_id
                 WHERE m.campaign_id = c.id GROUP BY o.campaign_id) s
          JOIN campaigns b ON b.id = s.campaign_id AND b.state = 'running' AND b.mode <> 'agentless') AS sharing,
-      (SELECT extract(epoch FROM CAST(:now AS timestamptz) - min(e.received_at)) FROM logged_events e
-        WHERE e.handled_at IS NULL AND NOT e.can_wait AND e.pbx = here.pbx) AS events_age,
+      (SELECT extract(epoch FROM CAST(:now AS timestamptz) - e.since) FROM unread e
+        WHERE e.pbx = here.pbx) AS events_age,
       -- The least of them by the index: asked whether there is any, the planner reads a table where none is due.
       coalesce((SELECT min(k.next_at) FROM contacts k WHERE k.campaign_id = c.id AND k.state = 'open')
                <= CAST(:now AS timestamptz) + interval '3 seconds', false) AS due,
       {lists_of_c} AS capped
-    FROM campaigns c CROSS JOIN LATERAL (SELECT coalesce(CAST(:pbx AS text), c.pbx) AS pbx) AS here
-    WHERE c.id = :campaign_id
+    FROM unnest(CAST(:campaigns AS bigint[]), CAST(:pbxes AS text[])) AS asked(campaign_id, pbx)
+    JOIN campaigns c ON c.id = asked.campaign_id
+    CROSS JOIN LATERAL (SELECT coalesce(asked.pbx, c.pbx) AS pbx) AS here
     """.replace("{lists_of_b}", list_caps.AS_JSON.format(campaign="b.id")).replace(
         "{lists_of_c}", list_caps.AS_JSON.format(campaign="c.id")
     )
 )
 # A contact that is due so soon is due for the pacer: its call is ordered when it is.
 _SOON = timedelta(seconds=3)
+# The PBX carries an order out a little after it was sent; what is younger than that is not in its count.
+_LAG = timedelta(seconds=0.5)
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,7 +180,7 @@ class View:
     trouble: str
     events_age: float
     due: bool
-    others: list[Sequence[Any]] = field(default_factory=list)  # open calls on the same PBX
+    others: list[Sequence[Any]] = field(default_factory=list)  # calls of others there that it has not counted yet
     sharing: list[Other] = field(default_factory=list)  # campaigns with agents in common
     places: list[tuple[str, str, Outage]] = field(default_factory=list)  # PBX, role, outage; empty: this one alone
     elsewhere: Elsewhere = field(default_factory=Elsewhere)
@@ -204,12 +217,11 @@ class View:
     def _ours(self) -> Iterator[tuple[str, datetime | None]]:
         for call in self.open:
             yield call.gateway, call.sent_at
-        for gateway, _, sent_at in self.others:
+        for gateway, sent_at in self.others:
             yield gateway, datetime.fromisoformat(sent_at) if sent_at else None
 
     def _uncounted(self, _gateway: str, sent_at: datetime | None) -> bool:
-        # The PBX carries an order out a little after it was sent; what is younger than that is not in its count.
-        return sent_at is None or self.read_at is None or sent_at > self.read_at - timedelta(seconds=0.5)
+        return sent_at is None or self.read_at is None or sent_at > self.read_at - _LAG
 
     def snapshot(
         self,
@@ -300,11 +312,19 @@ class View:
 
 def read(session: Session, campaign_id: int, now: datetime, pbx: str | None = None) -> View | None:
     """Read a campaign's view on `pbx`, or on its first; None when there is no such campaign."""
-    given = {"campaign_id": campaign_id, "now": now, "recent": now - RECENT, "pbx": pbx}
+    return read_many(session, [campaign_id], now, pbx).get(campaign_id)
+
+
+def read_many(session: Session, campaigns: Sequence[int], now: datetime, pbx: str | None = None) -> dict[int, View]:
+    """Read the views of many campaigns in one question: of each on `pbx`, or on its own first. Those there are."""
+    given = {"campaigns": list(campaigns), "pbxes": [pbx] * len(campaigns), "now": now, "recent": now - RECENT}
     states = {"on_the_way": [str(state) for state in ON_THE_WAY], "served": [str(state) for state in LIVE_ANSWERED]}
-    row = session.execute(_VIEW, {**given, **states}).one_or_none()
-    if row is None:
-        return None
+    rows = session.execute(_VIEW, {**given, **states, "lag": _LAG}).all()
+    return {row.id: _view(session, row, now) for row in rows}
+
+
+def _view(session: Session, row: Row[Any], now: datetime) -> View:
+    campaign_id: int = row.id
     read_at, gateways, trouble, trouble_at = row.status or (None, [], "", None)
     read_time = datetime.fromisoformat(read_at) if read_at else None
     full = list_caps.full_of_json(row.capped, now)

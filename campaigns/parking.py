@@ -88,6 +88,15 @@ _PARKED = (
     .execution_options(populate_existing=True)
 )
 _STRANGERS = _PARKED.where(_STRANGER)
+_ON_THE_LINE = text(
+    """
+    SELECT l.campaign_id, bool_or(NOT EXISTS (SELECT FROM campaign_agents m
+                                              WHERE m.campaign_id = l.campaign_id AND m.agent_id = a.id)) AS strangers
+    FROM agent_legs l JOIN agents a ON a.id = l.agent_id AND a.state = 'parked'
+    WHERE l.campaign_id = ANY(:campaigns) AND l.ended_at IS NULL
+    GROUP BY l.campaign_id
+    """
+)
 
 
 def park(
@@ -182,6 +191,13 @@ def let_go(
             agents.move(session, agent, "ready", now=now, who="dialer", reason=reason)
             commands.append(command)
     return commands
+
+
+def on_the_line(session: Session, campaigns: Sequence[int]) -> dict[int, bool]:
+    """Return the campaigns with agents parked for them, and of each whether some of them work for it no more: those of
+    whom `let_go` may have somebody to let go."""
+    rows = session.execute(_ON_THE_LINE, {"campaigns": list(campaigns)})
+    return {row.campaign_id: row.strangers for row in rows}
 
 
 def _beyond_the_calls(session: Session, campaign_id: int, legs: Sequence[AgentLeg]) -> list[AgentLeg]:

@@ -13,5 +13,5 @@ def of(application: Application, view: View) -> Room | None:
         return None
     found = known.room()
     unsent = sum(call.state is CallState.ORDERED for call in view.open)
-    unsent += sum(sent_at is None for _, _, sent_at in view.others)
+    unsent += sum(sent_at is None for _, sent_at in view.others)
     return Room(max(0, found.calls - unsent), found.why)

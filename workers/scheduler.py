@@ -1,8 +1,9 @@
 """The scheduler process: leases, pacing ticks, and the calendar.
 
 One live leader per campaign. Schedulers that live share the campaigns out among them, and take over those of one
-whose leases run out. The ticks run on a loop of their own, which skips what it is late for; polls and sweeps repeat by
-the stopwatch, and APScheduler runs what follows the calendar.
+whose leases run out. The rounds run on a loop of their own, which skips what it is late for: one look at all campaigns
+led, and a tick for each that has something to do. Polls and sweeps repeat by the stopwatch, and APScheduler runs what
+follows the calendar.
 """
 
 import logging
@@ -39,12 +40,14 @@ from campaigns import (
     pulling,
     reserving,
     retention,
+    rounds,
 )
 from campaigns.application import Application
 from campaigns.db import database_now
+from campaigns.deciding import Pacing
 from campaigns.gate import Claim, LeaseLost
 from campaigns.models import AgentLeg, Campaign, ProcessBeat
-from campaigns.ordering import Pacing, tick
+from campaigns.ordering import tick
 from campaigns.pbx_status import poll, watch_wrap_ups
 from campaigns.sweeping import sweep
 from dialer.numbers import mask
@@ -83,7 +86,8 @@ class Scheduler:
         self._readable: dict[str, bool] = {}
         self._poll_due: dict[str, float] = {}
         self._tellers: dict[str, set[int]] = {}
-        self._due: dict[int, float] = {}
+        self._ordered: set[int] = set()  # campaigns whose last tick ordered something
+        self._renewal_due = -1e9
         self._mend_due = -1e9
         self._list_troubles: dict[tuple[str, str], str] = {}
         self.late: list[float] = []
@@ -127,36 +131,66 @@ class Scheduler:
     # ticks -------------------------------------------------------------------------------------------
 
     def run(self, stop: Event) -> None:
-        """Tick until told to stop."""
+        """Look and tick until told to stop. Late rounds are skipped, not caught up with: the next decision is about
+        the next moment."""
         clock = self._application.clock
-        next_renewal = 0.0
+        due = clock.monotonic()
         while not stop.is_set():
             now = clock.monotonic()
-            if now >= next_renewal:
-                next_renewal = now + self._timing.lease / 3
-                self._guard("renew", self.renew)
-            self._tick_due(clock.monotonic())
-            soonest = min([next_renewal, *self._due.values()])
-            stop.wait(max(0.005, min(soonest - clock.monotonic(), 0.25)))
+            self._renew_when_due(now)
+            if now >= due:
+                self.round(now - due)
+                due = max(due + self._timing.tick, clock.monotonic())
+            stop.wait(max(0.005, min(due, self._renewal_due) - clock.monotonic()))
 
-    def _tick_due(self, now: float) -> None:
-        self._due = {campaign: self._due.get(campaign, now) for campaign in self._claims}
-        for campaign_id, due in sorted(self._due.items(), key=lambda item: item[1]):
-            now = self._application.clock.monotonic()
-            if due > now or not self.confident:
-                continue
-            self.late.append(now - due)
-            self.ticks += 1
-            # Late ticks are skipped, not caught up with: the next decision is about the next moment.
-            self._due[campaign_id] = max(due + self._timing.tick, now)
-            self._guard("tick", partial(self._tick, campaign_id))
+    def _renew_when_due(self, now: float) -> None:
+        if now >= self._renewal_due:
+            self._renewal_due = now + self._timing.lease / 3
+            self._guard("renew", self.renew)
+
+    def round(self, late: float = 0.0) -> None:
+        """Look at every campaign we lead, and tick those that have something to do. `late`: seconds, already."""
+        clock = self._application.clock
+        began = clock.monotonic()
+        if not self.confident:
+            return
+        for campaign_id in self._look(late):
+            self._renew_when_due(clock.monotonic())
+            if campaign_id in self._claims and self.confident:
+                self._count(late + clock.monotonic() - began)
+                self._guard("tick", partial(self._tick, campaign_id))
+
+    def _look(self, late: float) -> list[int]:
+        """Return the campaigns that need a tick of their own: whoever ordered last time is not looked at first."""
+        led = [(self._kept(campaign_id), claim) for campaign_id, claim in self._claims.items()]
+        busy = [pacing.campaign_id for pacing, _ in led if pacing.campaign_id in self._ordered]
+        quiet = [(pacing, claim) for pacing, claim in led if pacing.campaign_id not in self._ordered]
+        if not quiet:
+            return busy
+        needed = [pacing.campaign_id for pacing, _ in quiet]  # each by itself, if they cannot be looked at together
+
+        def look() -> None:
+            needed[:] = rounds.look(self._application, quiet)
+
+        self._guard("look", look)
+        for _ in range(len(quiet) - len(needed)):
+            self._count(late)
+        return [*busy, *needed]
+
+    def _count(self, late: float) -> None:
+        self.ticks += 1
+        self.late.append(late)
         del self.late[:-4000]
+
+    def _kept(self, campaign_id: int) -> Pacing:
+        return self._pacing.setdefault(campaign_id, Pacing(campaign_id))
 
     def _tick(self, campaign_id: int) -> None:
         claim = self._claims[campaign_id]
-        pacing = self._pacing.setdefault(campaign_id, Pacing(campaign_id))
+        self._ordered.discard(campaign_id)
         try:
-            tick(self._application, pacing, claim)
+            if tick(self._application, self._kept(campaign_id), claim):
+                self._ordered.add(campaign_id)
         except LeaseLost:
             log.warning("lease lost", campaign=campaign_id, fence=claim.fence)
             self._claims.pop(campaign_id, None)

@@ -13,9 +13,9 @@ from sqlalchemy.orm import Session
 from campaigns import gate, gateway_rates, ordering, prospects
 from campaigns.application import Application
 from campaigns.db import database_now, session_factory
+from campaigns.deciding import Pacing
 from campaigns.gate import Claim, Lines
 from campaigns.models import Attempt, Campaign, Contact, DoNotCall, PaceDecision
-from campaigns.ordering import Pacing
 from dialer.calls import CallState
 from dialer.settings import TimingSettings
 from tests import factories

@@ -9,10 +9,10 @@ from sqlalchemy.orm import Session
 from campaigns import best_times, ordering, pace_calls, pace_records
 from campaigns.application import Application
 from campaigns.db import database_now
+from campaigns.deciding import Pacing
 from campaigns.expecting import Coming, Expecting
 from campaigns.gate import Claim
 from campaigns.models import Attempt, Campaign, Contact, PaceDecision
-from campaigns.ordering import Pacing
 from dialer.best_times import BestTimes, Seen, Who, hour_of_week
 from dialer.pacing import Happened, Snapshot
 from tests import factories

@@ -13,9 +13,9 @@ from sqlalchemy.orm import Session
 from campaigns import giving_up, limits, looking, ordering, pbx_commands, reactions
 from campaigns.application import Application
 from campaigns.db import database_now
+from campaigns.deciding import Pacing
 from campaigns.gate import Claim, LeaseLost
 from campaigns.models import Attempt, Campaign, Command, Contact, Ledger, PaceDecision
-from campaigns.ordering import Pacing
 from dialer.calls import CallState
 from dialer.pacing import Pace, PaceEvent, Snapshot
 from dialer.pbx.base import CallEvent, CallOutcome, Heard, Role

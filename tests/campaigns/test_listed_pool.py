@@ -67,7 +67,7 @@ class Pool:
             self.session.execute(gateways, {"n": free, "pbx": name})
         self.session.commit()
         self.scheduler.renew()
-        self.scheduler._tick(self.campaign.id)
+        self.scheduler.round()
         self.session.expire_all()
         rows = self.session.execute(
             select(ListedRequest.pbx, Attempt.pbx.label("called_on")).join(

@@ -150,7 +150,7 @@ def test_prospects_are_the_due_contacts_by_list_and_attempt(session: Session, ru
     factories.contact(session, running, list_id=one.id, next_at=factories.NOW + timedelta(seconds=1))
     factories.contact(session, running, list_id=one.id, state="closed", next_at=None)
     session.flush()
-    assert dict(prospects.by_group(session, running.id, factories.NOW)) == {
+    assert dict(prospects.by_groups(session, [running.id], factories.NOW)[running.id]) == {
         f"{one.id}/1": 2, f"{one.id}/2": 1, f"{two.id}/3": 2,
     }  # fmt: skip
 
@@ -165,12 +165,13 @@ def test_only_so_many_contacts_are_looked_at(session: Session, running: Campaign
         ),
         {"c": running.id, "l": of.id, "now": factories.NOW},
     )
-    assert prospects.by_group(session, running.id, factories.NOW) == ((f"{of.id}/1", prospects.LOOKED_AT),)
+    assert prospects.by_groups(session, [running.id], factories.NOW)[running.id] == (
+        (f"{of.id}/1", prospects.LOOKED_AT),
+    )
     session.execute(text("ANALYZE contacts"))
     plan = "\n".join(
         session.scalars(
-            text("EXPLAIN " + prospects._BY_GROUP.format(found=prospects._FIRST_DUE)),
-            {"campaign_id": running.id, "now": factories.NOW},
+            text(f"EXPLAIN {prospects._BY_GROUP_OF_DUE.text}"), {"campaigns": [running.id], "now": factories.NOW}
         )
     )
     assert "ix_attempts_contact" in plan

@@ -53,7 +53,7 @@ class House:
     def tick(self) -> None:
         self.session.commit()
         self.scheduler.renew()
-        self.scheduler._tick(self.campaign.id)
+        self.scheduler.round()
         self.session.expire_all()
 
     def ordered(self) -> dict[str, int]:

@@ -109,7 +109,6 @@ def run(app: Application, scheduler: Scheduler, peer: AgentFirstPeer, numbers: l
         for agent in session.scalars(select(Agent)):
             agents.login(session, agent.id, now=now, who="test")
         lifecycle.start(session, "spring", now=now, who="test")
-        campaign_id = made.id
     look = SecondLook(app)
     end, poll = time.monotonic() + seconds, 0.0
     while time.monotonic() < end and _left(app):
@@ -119,7 +118,7 @@ def run(app: Application, scheduler: Scheduler, peer: AgentFirstPeer, numbers: l
             scheduler.poll("main")
             scheduler.sweep("main")
             scheduler.people()
-        scheduler._tick(campaign_id)
+        scheduler.round()
         _dispose_all(app)
         look.once()
         time.sleep(0.05)

@@ -64,11 +64,11 @@ def working(application: Application, peer: XucPeer, attempts: int = 1) -> Itera
             for agent in session.scalars(select(Agent)):
                 agents.login(session, agent.id, now=now, who="test")
             lifecycle.start(session, "spring", now=now, who="test")
-        yield app, lambda done, seconds=60.0: _work(app, scheduler, made.id, done, seconds)
+        yield app, lambda done, seconds=60.0: _work(app, scheduler, done, seconds)
     pbx.close()
 
 
-def _work(app: Application, scheduler: Scheduler, campaign: int, done: Callable[[], bool], seconds: float) -> None:
+def _work(app: Application, scheduler: Scheduler, done: Callable[[], bool], seconds: float) -> None:
     look, end, slow = SecondLook(app), time.monotonic() + seconds, 0.0
     while not done():
         assert time.monotonic() < end, f"it is not done in time: {_state(app)}"
@@ -79,7 +79,7 @@ def _work(app: Application, scheduler: Scheduler, campaign: int, done: Callable[
             scheduler.read_lists("main")
             scheduler.write_tickets("main")
             scheduler.people()
-        scheduler._tick(campaign)
+        scheduler.round()
         look.once()
         time.sleep(0.05)
     look.finish()
