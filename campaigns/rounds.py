@@ -116,7 +116,7 @@ def _known(campaign: Campaign) -> bool:
 def _nothing_but_to_think(application: Application, one: _Seen, now: datetime) -> bool:
     """Whether a tick could do nothing for this campaign but what its pacer decides."""
     pacing, view, moment = one.pacing, one.view, one.moment
-    if view.state != "running" or view.places or pacing.mode != view.mode:
+    if view.state != "running" or view.places:
         return False
     if one.strangers or (view.mode == AGENTLESS and one.on_the_line):
         return False

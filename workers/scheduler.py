@@ -11,6 +11,7 @@ import os
 import secrets
 import signal
 import socket
+from collections import Counter
 from collections.abc import Callable
 from datetime import timedelta
 from functools import partial
@@ -66,6 +67,8 @@ WRITE_TICKETS = 2.0
 LOOK_AT_BEST_TIMES = timedelta(minutes=1)
 # Most lists have no cap: then this look finds nothing to count (`list_counts.COUNT_EVERY`).
 LOOK_AT_LIST_COUNTS = timedelta(seconds=5)
+# So many ticks in a row that ordered something make the next likely: it is not looked at first.
+BUSY = 2
 # Whether a caller id shall rest is no question of seconds; its cap is the gate's.
 LOOK_AT_CALLER_IDS = timedelta(minutes=5)
 log = structlog.get_logger(__name__)
@@ -86,7 +89,7 @@ class Scheduler:
         self._readable: dict[str, bool] = {}
         self._poll_due: dict[str, float] = {}
         self._tellers: dict[str, set[int]] = {}
-        self._ordered: set[int] = set()  # campaigns whose last tick ordered something
+        self._in_a_row: Counter[int] = Counter()  # campaign -> its last ticks that ordered something
         self._renewal_due = -1e9
         self._mend_due = -1e9
         self._list_troubles: dict[tuple[str, str], str] = {}
@@ -161,10 +164,10 @@ class Scheduler:
                 self._guard("tick", partial(self._tick, campaign_id))
 
     def _look(self, late: float) -> list[int]:
-        """Return the campaigns that need a tick of their own: whoever ordered last time is not looked at first."""
-        led = [(self._kept(campaign_id), claim) for campaign_id, claim in self._claims.items()]
-        busy = [pacing.campaign_id for pacing, _ in led if pacing.campaign_id in self._ordered]
-        quiet = [(pacing, claim) for pacing, claim in led if pacing.campaign_id not in self._ordered]
+        """Return the campaigns that need a tick of their own. A large team that orders at every tick is not looked at
+        first."""
+        busy = [campaign_id for campaign_id in self._claims if self._in_a_row[campaign_id] >= BUSY]
+        quiet = [(self._kept(one), claim) for one, claim in self._claims.items() if one not in busy]
         if not quiet:
             return busy
         needed = [pacing.campaign_id for pacing, _ in quiet]  # each by itself, if they cannot be looked at together
@@ -173,6 +176,9 @@ class Scheduler:
             needed[:] = rounds.look(self._application, quiet)
 
         self._guard("look", look)
+        for pacing, _ in quiet:
+            if pacing.campaign_id not in needed:
+                self._in_a_row[pacing.campaign_id] = 0
         for _ in range(len(quiet) - len(needed)):
             self._count(late)
         return [*busy, *needed]
@@ -187,10 +193,10 @@ class Scheduler:
 
     def _tick(self, campaign_id: int) -> None:
         claim = self._claims[campaign_id]
-        self._ordered.discard(campaign_id)
+        before, self._in_a_row[campaign_id] = self._in_a_row[campaign_id], 0
         try:
             if tick(self._application, self._kept(campaign_id), claim):
-                self._ordered.add(campaign_id)
+                self._in_a_row[campaign_id] = before + 1
         except LeaseLost:
             log.warning("lease lost", campaign=campaign_id, fence=claim.fence)
             self._claims.pop(campaign_id, None)

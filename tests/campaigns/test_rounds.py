@@ -25,6 +25,8 @@ from campaigns.models import (
     PaceDecision,
 )
 from dialer.calls import CallState
+from dialer.pacing.progressive import Progressive
+from dialer.pacing.stepping import Stepping
 from tests import factories
 from tests.fakes import FakePbx
 
@@ -96,10 +98,6 @@ def a_stop(session: Session, of: Campaign) -> None:
     of.state, of.state_at = "stopped", database_now(session) - timedelta(seconds=6)
 
 
-def a_new_mode(session: Session, of: Campaign) -> None:
-    of.mode = "power"
-
-
 def an_offer_to_make(session: Session, of: Campaign) -> None:
     a_contact_and_an_agent(session, of)
     of.mode = "preview"
@@ -124,7 +122,6 @@ def a_rule_pack_of_tomorrow(session: Session, of: Campaign) -> None:
         an_agent_kept_for_nothing,
         an_agent_who_works_elsewhere,
         a_stop,
-        a_new_mode,
         an_offer_to_make,
         a_call_that_rings_too_long,
         a_rule_pack_of_tomorrow,
@@ -165,8 +162,24 @@ def test_a_run_without_agents_lets_go_whoever_is_on_the_line(
     assert rounds.look(application, [(pacing, claim(running))]) == [running.id]
 
 
-def test_a_new_leader_learns_from_the_rows_first(application: Application, session: Session, running: Campaign) -> None:
-    assert rounds.look(application, [(Pacing(running.id), claim(running))]) == [running.id]
+def test_a_new_leader_and_a_new_mode_learn_from_the_rows_in_a_look(
+    application: Application, session: Session, running: Campaign
+) -> None:
+    for _ in range(3):
+        at = database_now(session) - timedelta(minutes=5)
+        factories.attempt(session, running, state=CallState.NO_ANSWER, ordered_at=at, sent_at=at, ringing_at=at,
+                          ended_at=at + timedelta(seconds=25))  # fmt: skip
+    running.mode = "predictive"
+    session.commit()
+    pacing = Pacing(running.id)
+    assert rounds.look(application, [(pacing, claim(running))]) == []
+    assert isinstance(pacing.pacer, Stepping)
+    assert pacing.pacer.fast._history.answers.seen == 3  # type: ignore[attr-defined]
+    running.mode = "progressive"
+    session.commit()
+    assert rounds.look(application, [(pacing, claim(running))]) == []
+    assert pacing.mode == "progressive"
+    assert isinstance(pacing.pacer, Progressive)
 
 
 def nobody_due(session: Session, of: Campaign) -> None:

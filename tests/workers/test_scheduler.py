@@ -4,7 +4,10 @@ import pytest
 from sqlalchemy import select, text
 from sqlalchemy.orm import Session
 
+from campaigns import rounds
 from campaigns.application import Application
+from campaigns.deciding import Pacing
+from campaigns.gate import Claim
 from campaigns.models import Agent, AgentLeg, Attempt, Campaign, Command, PaceDecision
 from campaigns.pbx_status import note_trouble
 from dialer.calls import CallState
@@ -325,3 +328,84 @@ def test_who_works_for_the_campaign_no_more_is_let_off_the_line(
     tick(leading(application), running)
     session.expire_all()
     assert (agent.state, stays.state) == ("ready", "parked")
+
+
+def rounds_of(scheduler: Scheduler, monkeypatch: pytest.MonkeyPatch) -> tuple[list[int], list[int]]:
+    """Note which campaigns are looked at, and which are ticked."""
+    looked: list[int] = []
+    ticked: list[int] = []
+    look, tick = rounds.look, scheduler._tick
+
+    def note_look(application: Application, led: list[tuple[Pacing, Claim]]) -> list[int]:
+        looked.extend(pacing.campaign_id for pacing, _ in led)
+        return look(application, led)
+
+    def note_tick(campaign_id: int) -> None:
+        ticked.append(campaign_id)
+        tick(campaign_id)
+
+    monkeypatch.setattr(rounds, "look", note_look)
+    monkeypatch.setattr(scheduler, "_tick", note_tick)
+    return looked, ticked
+
+
+def test_a_round_ticks_only_whom_there_is_something_to_do_for(
+    application: Application, session: Session, pbx: FakePbx, running: Campaign, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    idle, *_ = campaigns(session, 3)
+    factories.parked_agent(session, running)
+    factories.contact(session, running)
+    session.commit()
+    scheduler = leading(application)
+    looked, ticked = rounds_of(scheduler, monkeypatch)
+    scheduler.round()
+    assert sorted(looked) == sorted(scheduler._claims)
+    assert idle in looked
+    assert ticked == [running.id]
+    assert scheduler.ticks == len(scheduler.late) == 4
+    assert len(session.scalars(select(Attempt)).all()) == 1
+
+
+def test_who_orders_in_every_round_is_not_looked_at_first_until_one_orders_nothing(
+    application: Application, session: Session, pbx: FakePbx, running: Campaign, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scheduler = leading(application)
+    looked, ticked = rounds_of(scheduler, monkeypatch)
+    for orders in (True, True, True, False, False):
+        if orders:
+            factories.parked_agent(session, running)
+            factories.contact(session, running)
+            session.commit()
+        scheduler.round()
+    assert len(session.scalars(select(Attempt)).all()) == 3
+    assert looked == [running.id] * 3, "at the first, the second, and the last"
+    assert ticked == [running.id] * 4
+
+
+def test_when_campaigns_cannot_be_looked_at_together_each_is_ticked_by_itself(
+    application: Application, session: Session, pbx: FakePbx, running: Campaign, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    factories.parked_agent(session, running)
+    factories.contact(session, running)
+    session.commit()
+    other = campaigns(session, 1)
+    scheduler = leading(application)
+    _, ticked = rounds_of(scheduler, monkeypatch)
+
+    def fails(*_: object) -> list[int]:
+        raise RuntimeError("one of them cannot be read")
+
+    monkeypatch.setattr(rounds, "look", fails)
+    scheduler.round()
+    assert sorted(ticked) == sorted([running.id, *other])
+    assert len(session.scalars(select(Attempt)).all()) == 1
+
+
+def test_nothing_is_looked_at_under_leases_that_were_not_renewed_for_too_long(
+    application: Application, session: Session, pbx: FakePbx, running: Campaign, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scheduler = leading(application)
+    looked, ticked = rounds_of(scheduler, monkeypatch)
+    scheduler._claimed_at -= scheduler._timing.lease
+    scheduler.round()
+    assert looked == ticked == []
