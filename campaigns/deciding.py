@@ -16,6 +16,7 @@ from campaigns.callbacks_ahead import Promised
 from campaigns.expecting import LOOK_EVERY, Coming
 from campaigns.gate import Lines
 from campaigns.models import Campaign, PaceDecision
+from campaigns.pace_calls import Call
 from campaigns.pace_view import View
 from campaigns.parking import IDLE_LINE
 from dialer.abandonment import Budget
@@ -36,6 +37,7 @@ class OnPbx:
 
     taught: Pacer | None = None  # who has learnt what `told` says
     told: dict[int, int] = field(default_factory=dict)  # call -> how many of its events the pacer has heard
+    seen: dict[int, Call] = field(default_factory=dict)  # calls as they were when it last heard of them
     agents: dict[int, str] = field(default_factory=dict)
     last: PaceDecision | None = None
     idle_since: datetime | None = None
@@ -131,8 +133,8 @@ def think(
         expected=pacing.coming.expected,
         agent_first=moment.first,
     )
-    # As near to a customer as anybody who is being parked.
-    snapshot = replace(snapshot, idle=snapshot.idle + legs, waits=(*snapshot.waits, *(0.0 for _ in range(legs))))
+    if legs:  # as near to a customer as anybody who is being parked
+        snapshot = replace(snapshot, idle=snapshot.idle + legs, waits=(*snapshot.waits, *(0.0 for _ in range(legs))))
     pace = _decide(pacing, view, snapshot, now, moment.unused)
     room = request_room.of(application, view)
     if room is not None:
@@ -192,13 +194,15 @@ def learn(application: Application, session: Session, pacing: Pacing, here: OnPb
         told = expecting.told if expecting is not None else None
         pacing.pacer.restore(pace_calls.remembered(session, pacing.campaign_id, told))
     if here.taught is not pacing.pacer:
-        here.taught = pacing.pacer
+        here.taught, here.seen = pacing.pacer, {}
         here.told = {call.id: len(pace_calls.events_of(call)) for call in view.calls if call.ended_at}
     fresh = _agents_heard(here, view, now)
     for call in view.calls:
-        events = pace_calls.events_of(call)
-        fresh += events[here.told.get(call.id, 0) :]
-        here.told[call.id] = len(events)
+        if here.seen.get(call.id) != call:  # most have not changed since the last look
+            events = pace_calls.events_of(call)
+            fresh += events[here.told.get(call.id, 0) :]
+            here.told[call.id] = len(events)
+    here.seen = {call.id: call for call in view.calls}
     for event in sorted(fresh, key=lambda event: event.at):
         pacing.pacer.observe(event)
     if len(here.told) > 4 * (len(view.calls) + 100):

@@ -270,7 +270,8 @@ class View:
             presence_age=(now - self.read_at).total_seconds() if self.read_at else None,
             events_age=self.events_age,
             budget=budget,
-            goals=replace(self.goals, min_ring=least_ring),  # none where the PBX cannot end a ringing call
+            # None where the PBX cannot end a ringing call.
+            goals=self.goals if self.goals.min_ring == least_ring else replace(self.goals, min_ring=least_ring),
             prospects=prospects,
             in_order=in_order,
             expected=expected,
