@@ -105,7 +105,8 @@ def _act(
     if view.mode == AGENTLESS:
         parking.let_go(session, campaign.id, now=now, reason="the campaign needs no agents", pbx=view.pbx)
     if moment.agents_wanted:
-        legs = parking.park(session, campaign, now=now, timing=timing, pbx=view.pbx)
+        if any(agent.state == "ready" for agent in view.agents):
+            legs = parking.park(session, campaign, now=now, timing=timing, pbx=view.pbx)
     elif idle:
         parking.let_go(session, campaign.id, now=now, reason="nobody to call", pbx=view.pbx)
     deciding.look_ahead(session, pacing, view, campaign, now)
