@@ -9,6 +9,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import date, timedelta
 from fractions import Fraction
+from functools import lru_cache
 
 from dialer import calling_rules
 from dialer.calling_rules import CallingRules
@@ -111,8 +112,8 @@ class Budget:
         limit = _exact(self.ceiling)
         if limit >= 1:
             return None
-        # (D + D') / (D + D' + L) <= c  <=>  D' <= c L / (1 - c) - D
-        return max(0, limit * self.met // (1 - limit) - self.abandoned)
+        # (D + D') / (D + D' + L) <= c  <=>  D' <= c L / (1 - c) - D, in whole numbers: it is asked often
+        return max(0, limit.numerator * self.met // (limit.denominator - limit.numerator) - self.abandoned)
 
     @property
     def spent(self) -> bool:
@@ -139,6 +140,7 @@ def strictest(budgets: Iterable[Budget]) -> Budget | None:
     return min(budgets, key=lambda budget: (budget.left is None, budget.left or 0, -budget.rate), default=None)
 
 
+@lru_cache(maxsize=64)
 def _exact(ceiling: float) -> Fraction:
     """Read 0.03 as three hundredths, which the float is not."""
     return Fraction(repr(float(ceiling)))
