@@ -25,7 +25,8 @@ from workers import embedded_place, embedded_postgres
 from workers.embedded import EmbeddedServices, services_for
 from workers.embedded_files import SERVICES, DataFolder, wait_for
 from workers.embedded_place import Place
-from workers.embedded_service import Site, free_port
+from workers.embedded_service import Site
+from workers.ports import free_port
 
 USER = """
 import sys
