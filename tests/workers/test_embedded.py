@@ -250,6 +250,10 @@ def test_a_port_somebody_else_has_taken_is_exchanged_for_another(folder: Path) -
                 assert connection.execute("SELECT value FROM kept").fetchone() == ("kept",)
 
 
+def test_a_port_is_chosen_that_systems_give_to_no_outgoing_connection() -> None:
+    assert all(20_000 <= free_port() < 32_000 for _ in range(50))
+
+
 def test_no_free_port_is_said_in_a_sentence() -> None:
     with pytest.raises(ServiceUnreachable, match=r"no free port on 192\.0\.2\.1 .*database\.url"):
         free_port(None, host="192.0.2.1")  # not an address of this machine
