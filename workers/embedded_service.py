@@ -3,7 +3,6 @@
 import contextlib
 import os
 import signal
-import socket
 import subprocess
 import time
 from collections.abc import Callable
@@ -14,8 +13,8 @@ from typing import Protocol
 from dialer.errors import DialerError, ServiceUnreachable
 from workers.embedded_files import DataFolder, wait_for
 from workers.embedded_place import Place
+from workers.ports import free_port
 
-HOST = "127.0.0.1"
 READY_WITHIN = 90.0  # seconds; a database that was killed replays its log first
 STOP_WITHIN = 8.0
 PORT_TRIES = 5
@@ -186,25 +185,6 @@ class Server:
             with contextlib.suppress(subprocess.TimeoutExpired):
                 self._process.wait(STOP_WITHIN)
                 return
-
-
-def free_port(wanted: int | None, host: str = HOST) -> int:
-    """Return `wanted` when nobody listens there, else any free port."""
-    why: str | None = ""
-    for port in dict.fromkeys((wanted or 0, 0)):
-        with socket.socket() as probe:
-            # As the servers do: what lingers from closed connections is no obstacle.
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            try:
-                probe.bind((host, port))
-            except OSError as exc:
-                why = exc.strerror
-            else:
-                return int(probe.getsockname()[1])
-    raise ServiceUnreachable(
-        f"no free port on {host} for an embedded server: {why}; "
-        "end what holds so many ports, or set database.url and redis.url"
-    )
 
 
 def process_name(pid: int) -> str:

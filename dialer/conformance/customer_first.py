@@ -65,7 +65,7 @@ def split(lines: Iterator[Line | Probe]) -> tuple[list[Line], Probe | None]:
 
 def waiting(bench: Bench, probe: Probe, check: str) -> tuple[list[Line], WaitingLeg | None]:
     """Wait until the number answers and waits at the reception; what was seen, and the leg a join would need."""
-    if not bench.wait(lambda: probe.answered() or probe.ended, bench.patience) or probe.answered() is None:
+    if not bench.wait_for_answer(probe, bench.patience):
         over = "the call ended before anybody answered" if probe.ended else "nobody answered"
         ended = f" ({probe.outcome()[0]})" if probe.ended and probe.outcome()[0] else ""
         line = untold(check, f"{over}{ended}", "run it again and answer the phone when it rings")

@@ -98,6 +98,7 @@ class Answers:
         self._hours: dict[int, Factor] = {}
         self._day = Level(3000.0)  # what the hours are compared with
         self._hour: int | None = None
+        self._believed: Level | None = None  # found when it is asked for, and again after what changes a level
         self.seen = 0
 
     def observe(self, answered: float, group: str = "", hour: int | None = None) -> None:
@@ -113,6 +114,7 @@ class Answers:
             self._own(group).observe(answered, self.level * self._expected.get(group, 1.0))
         for level in self._levels:
             level.observe(answered, factor)
+        self._believed = None
 
     def expect(self, group: str, chance: Chance) -> None:
         """Hear how likely this group answers by what was learnt elsewhere: of calls that begin from now on."""
@@ -141,12 +143,13 @@ class Answers:
             if before is not None:
                 for level in self._levels:
                     level.move(then.value / before.value)
+                self._believed = None
             self._hour = hour
 
     @property
     def level(self) -> float:
         """The chance of a contact of no known group."""
-        return self._believed.mean
+        return self._level().mean
 
     @property
     def usual(self) -> float:
@@ -161,15 +164,17 @@ class Answers:
     @property
     def sd(self) -> float:
         """How unsure the level is."""
-        return self._believed.sd
+        return self._level().sd
 
-    @property
-    def _believed(self) -> Level:
+    def _level(self) -> Level:
         """The slowest that no quicker one contradicts."""
-        for n, slow in enumerate(self._levels):
-            if all(abs(quick.mean - slow.mean) <= self._contradiction * quick.sd for quick in self._levels[n + 1 :]):
-                return slow
-        raise AssertionError("nothing is quicker than the quickest")
+        if self._believed is None:
+            self._believed = next(slow for n, slow in enumerate(self._levels) if not self._contradicted(n))
+        return self._believed
+
+    def _contradicted(self, n: int) -> bool:
+        slow = self._levels[n]
+        return any(abs(quick.mean - slow.mean) > self._contradiction * quick.sd for quick in self._levels[n + 1 :])
 
     def groups(self) -> dict[str, float]:
         """Return each group's chance, as far as it is known."""

@@ -159,9 +159,8 @@ class Predictive:
         others = now.others_chances or (level,) * len(now.others_ringing)
         likely = [*(c for n, c in enumerate(chances) if n not in given_up), *others]
         calling_in = history.callers.per_second(moment) if now.inbound_waiting or now.goals.inbound_first else 0.0
-        weight, patience = ahead.weight(now.goals.min_ring), history.patience(self._tuning.patience)
         return Outlook(
-            [ahead.moment(now, rung, likely, seconds, patience, weight, calling_in) for seconds in ahead.moments],
+            ahead.look(now, rung, likely, history.patience(self._tuning.patience), calling_in),
             now.free - len(resting(now)),
             now.waiting + now.others_waiting + now.inbound_waiting,
         )

@@ -23,6 +23,7 @@ from dialer.settings import Settings
 from dialer.settings_reading import load_settings
 from tests.asterisk.real_pbx import PASSWORD, RealPbx
 from workers import demo
+from workers.ports import free_port
 from workers.wiring import wire
 
 PATIENCE = 240.0  # seconds; five processes that start beside a dozen others on two cores took more than one minute
@@ -133,7 +134,7 @@ def dialer(
     """Start everything against `pbx`, or through a wire on `port`; it ends with the block."""
     folder.mkdir(parents=True, exist_ok=True)
     with ExitStack() as stack:
-        web_port = web_port or demo._free_port()
+        web_port = web_port or free_port()
         os.environ[PASSWORD] = pbx.password
         written = settings(folder, web_port, port or pbx.http_port, extra, timing)
         wired = stack.enter_context(wire(written, process="demo"))

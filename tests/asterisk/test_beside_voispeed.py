@@ -22,6 +22,7 @@ from tests.asterisk.kit import Between
 from tests.asterisk.real_pbx import RealPbx
 from tests.asterisk.test_real_calls import long_form
 from workers import demo
+from workers.ports import free_port
 
 pytestmark = [pytest.mark.asterisk, pytest.mark.timeout(400), pytest.mark.xdist_group("asterisk")]
 
@@ -63,7 +64,7 @@ def beside(
     given = {"DEMO_PBX_TOKEN": secrets.token_hex(16), "DEMO_WEBHOOK_SECRET": secrets.token_hex(16)}
     for name, value in given.items():
         monkeypatch.setenv(name, value)
-    voispeed = demo._free_port()
+    voispeed = free_port()
     extra = f"""
 [pbx.second]
 kind = "voispeed"
@@ -76,7 +77,7 @@ abandon_ivr = {demo.ABANDON}
 timeout = 2.0
 """
     plan = demo.DemoPlan(contacts=folder / "none", folder=folder, agents=4, speed=30.0, answer_probability=0.6)
-    web = demo._free_port()
+    web = free_port()
     webhook = f"http://127.0.0.1:{web}/webhooks/second/{given['DEMO_WEBHOOK_SECRET']}"
     address = f"http://127.0.0.1:{voispeed}"
     with ExitStack() as stack:

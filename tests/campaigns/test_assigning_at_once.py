@@ -73,7 +73,11 @@ def keep(application: Application, *events: RawEvent, hears: Hears | None = None
 
     async def main() -> None:
         log = EventLog(
-            connection_string(application.engine), on_kept=hears.hear, observer=hears, at_once=hears, **options
+            connection_string(application.engine),
+            on_kept=hears.hear,
+            observer=hears,
+            at_once=hears,
+            **{"patience": 30.0, **options},
         )
         await log.start()
         await asyncio.gather(*(log.keep(event) for event in events))
@@ -322,7 +326,7 @@ def test_the_log_waits_for_no_lock(application: Application, session: Session, c
     session.commit()
     session.execute(text(f"SELECT id FROM {locked} FOR UPDATE"))
     hears = Hears()
-    assert keep(application, answer(call), hears=hears, patience=2.0) == []
+    assert keep(application, answer(call), hears=hears, patience=5.0) == []
     assert hears.rows == [None]
     assert len(hears.left) == 1
 
@@ -344,7 +348,7 @@ def test_the_first_answer_waits_for_no_plan(application: Application, session: S
                 told.extend(await (await log._connection.execute(plans)).fetchall())
         await log.stop()
 
-    asyncio.run(asyncio.wait_for(main(), 10))
+    asyncio.run(asyncio.wait_for(main(), 30))
     assert told == [(1, 0)]
     session.refresh(who)
     assert who.state == "parked"
@@ -361,7 +365,7 @@ def test_a_rehearsal_that_fails_costs_no_event(
     session.commit()
     hears = Hears()
     hears.rehearsal = lambda: rehearsal  # type: ignore[method-assign]
-    keep(application, answer(call), hears=hears, patience=4.0)
+    keep(application, answer(call), hears=hears, patience=8.0)
     assert len(session.scalars(select(LoggedEvent)).all()) == 1
 
 

@@ -9,14 +9,17 @@ from datetime import UTC, datetime
 from typing import Any
 
 import pytest
-from sqlalchemy import Engine, event, text
+from sqlalchemy import Engine, event, text, update
+from sqlalchemy.engine import make_url
 from sqlalchemy.orm import Session
 
 from campaigns import forgotten, gate
+from campaigns.db import engine_for, session_factory
 from campaigns.gate import Claim
 from campaigns.models import Campaign
 from dialer.settings import TimingSettings
 from tests import factories
+from tests.databases import Databases
 from tests.factories import NOW
 
 ROWS = 20_000
@@ -37,8 +40,36 @@ FILL = (
 )
 
 
+# Filled once, and for all of them.
+pytestmark = pytest.mark.xdist_group("gate plans")
+
+
+@pytest.fixture(scope="module")
+def filled(services: tuple[str, str], databases: Databases) -> Iterator[tuple[str, int]]:
+    """The address of a database with large tables, and its campaign."""
+    with databases.lent() as name:
+        url = make_url(services[0]).set(database=name).render_as_string(hide_password=False)
+        engine = engine_for(url)
+        with session_factory(engine)() as session:
+            of = _fill(session)
+        engine.dispose()
+        yield url, of
+
+
 @pytest.fixture
-def large(session: Session) -> Iterator[Campaign]:
+def database_url(filled: tuple[str, int]) -> str:
+    return filled[0]
+
+
+@pytest.fixture
+def large(session: Session, filled: tuple[str, int]) -> Iterator[Campaign]:
+    yield session.get_one(Campaign, filled[1])
+    session.rollback()
+    session.execute(update(Campaign).values(contact_order="", number_gap=600.0))
+    session.commit()
+
+
+def _fill(session: Session) -> int:
     made = factories.campaign(
         session, rule_pack="fr-2026", number_caps="3/day, 7/7d", contact_caps="9/7d", number_gap=600.0, max_attempts=9,
         contact_filter=[], mode="progressive",
@@ -52,8 +83,7 @@ def large(session: Session) -> Iterator[Campaign]:
     session.commit()
     session.execute(text("ANALYZE " + ", ".join(LARGE)))
     session.commit()
-    yield made
-    session.rollback()
+    return made.id
 
 
 def read_whole(session: Session) -> dict[str, int]:

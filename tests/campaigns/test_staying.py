@@ -167,7 +167,7 @@ def test_nobody_leaves_on_the_word_of_another_who_is_leaving(session: Session, e
         with pytest.raises(TimeoutError):  # it waits for the first to be done
             leaving.result(timeout=0.5)
         one.commit()
-        leaving.result(timeout=10)
+        leaving.result(timeout=30)
     session.expire_all()
     assert [session.get_one(Agent, agent.id).state for agent in (first, second)] == ["out", "parked"]
 

@@ -33,7 +33,7 @@ PEOPLE = {OWN.removeprefix("+"): Person(0.05, talks=60.0), ALONE.removeprefix("+
 
 LIMITS = {
     agent_first: ("FIRST_EVENT",),
-    bench: ("END_WITHIN",),
+    bench: ("END_WITHIN", "LATE_EVENTS"),
     customer_first: ("FIRST_EVENT", "RECEPTION_WITHIN", "MESSAGE_WITHIN", "REPORTED_WITHIN"),
     joining: ("JOINED_WITHIN",),
 }

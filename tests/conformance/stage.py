@@ -83,7 +83,7 @@ def on_stage(
     for name, value in {**environ, "hook": HOOK}.items():
         (folder / name).write_text(value)
     section = {**section, "token_file": str(folder / "TOKEN"), "webhook_secret_file": str(folder / "hook")}
-    told: dict[str, Any] = {"data_dir": folder, "pbx": {"main": section}, "timing": {"lease": 0.6, **timing}}
+    told: dict[str, Any] = {"data_dir": folder, "pbx": {"main": section}, "timing": {"lease": 5, **timing}}
     settings = Settings.model_validate(told)
     pbx = open_pbx("main", settings.pbx["main"])
     app = replace(application, settings=settings, pbxes={"main": pbx}, clock=SystemClock())

@@ -3,6 +3,7 @@
 import os
 import signal
 import threading
+import time
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
@@ -19,7 +20,7 @@ from dialer.pbx.simulator.server import RunningPbx, ServerConfig
 from tests import factories
 from tests.conformance.conftest import WORLD
 from tests.conformance.stage import OWN, Live, on_stage
-from tests.pbx.agent_first_peer import Person
+from tests.pbx.agent_first_peer import Call, Person
 from tests.pbx.ari_peer import AriPeer
 from tests.pbx.easyconnect_peer import EasyConnectPeer
 from tests.pbx.voipline_peer import VoiplinePeer
@@ -125,6 +126,7 @@ def test_an_end_that_is_not_told_is_told(easyconnect: tuple[Live, EasyConnectPee
     until(lambda: all(call.ended for call in peer.book))
 
 
+@pytest.mark.usefixtures("hurried")
 def test_an_answer_that_is_not_told_is_told(easyconnect: tuple[Live, EasyConnectPeer]) -> None:
     live, peer = easyconnect
     peer.lost = frozenset({"answered"})
@@ -137,7 +139,13 @@ def test_an_answer_that_is_not_told_is_told(easyconnect: tuple[Live, EasyConnect
 
 def test_events_in_the_wrong_order_are_taken_all_the_same(voipline: tuple[Live, VoiplinePeer]) -> None:
     live, peer = voipline
-    peer.swap = True
+    peer.swap, tell = True, peer._tell
+
+    def slowly(step: str, call: Call) -> None:
+        tell(step, call)
+        time.sleep(0.3)  # the end is looked at before the answer comes
+
+    peer._tell = slowly  # type: ignore[method-assign]
     assert live.run().found["modes"]["seen"] == ["progressive", "preview", "manual"]
 
 

@@ -3,7 +3,6 @@
 import json
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -15,6 +14,7 @@ import httpx
 import pytest
 
 from tests.conformance.stage import HOOK
+from workers.ports import free_port
 
 pytestmark = pytest.mark.timeout(600)
 RUN = (sys.executable, "-m", "workers.command")
@@ -26,11 +26,6 @@ PEOPLE = {
     ALONE: {"ending": "no_answer"},
     WRONG: {"ending": "unavailable"},
 }
-
-
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as one:
-        return int(one.getsockname()[1])
 
 
 @contextmanager

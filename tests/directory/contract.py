@@ -25,7 +25,7 @@ from dialer.directory.base import (
 from dialer.errors import PbxError
 from tests.pbx.contract import Fault as PbxFault
 
-SLACK = 5.0  # seconds a busy machine may take on top
+SLACK = 10.0  # seconds a busy machine may take on top
 READS = ("accounts", "numbers", "free_numbers", "groups")
 
 

@@ -145,7 +145,7 @@ NEEDS: Mapping[str, Feature] = {
 }
 Look = Callable[[], None]
 
-SLACK = 5.0  # seconds a busy machine may take on top
+SLACK = 10.0  # seconds a busy machine may take on top
 NEVER_SENT = (Fault.NOT_LISTENING,)
 REFUSED = (Fault.REFUSES, Fault.NOT_FOUND, Fault.REDIRECT)
 UNKNOWN = (

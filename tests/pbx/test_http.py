@@ -143,7 +143,7 @@ def test_a_dripping_pbx_holds_a_worker_no_longer_than_the_time_out(server: Scrip
     with pytest.raises(OutcomeUnknown, match=r"within 0\.6 s"):
         hurried.command({}, letters)
     # The whole answer would take sixteen seconds.
-    assert time.monotonic() - began < 5
+    assert time.monotonic() - began < 12
 
 
 def test_a_slow_pbx_is_not_asked_again(server: ScriptedServer, hurried: PbxHttp) -> None:
@@ -177,7 +177,7 @@ def test_an_idle_connection_is_used_again(server: ScriptedServer, client: PbxHtt
 
 def test_forty_threads_share_at_most_thirty_two_connections(server: ScriptedServer, pbx_settings: PbxSettings) -> None:
     client = PbxHttp("main", pbx_settings, environ={"TOKEN": "t"})
-    everybody = threading.Barrier(32, timeout=10)
+    everybody = threading.Barrier(32, timeout=30)
     late: list[int] = []
 
     def all_at_once(line: scripted.Line, request: scripted.Received) -> None:
@@ -191,7 +191,7 @@ def test_forty_threads_share_at_most_thirty_two_connections(server: ScriptedServ
     for thread in threads:
         thread.start()
     for thread in threads:
-        thread.join(15)
+        thread.join(60)
     assert len(late) == 40
     assert server.connections == 32
 
@@ -335,7 +335,7 @@ def test_the_last_look_comes_after_the_connection_stands(server: ScriptedServer,
     seen: list[tuple[int, int]] = []
 
     def look() -> None:
-        until = time.monotonic() + 5
+        until = time.monotonic() + 20
         while server.connections == 0 and time.monotonic() < until:
             time.sleep(0.001)
         seen.append((server.connections, len(server.requests)))

@@ -21,6 +21,7 @@ from dialer.settings_reading import load_settings
 from tests.rig import kit
 from workers import demo
 from workers.demo import Book, DemoPlan
+from workers.ports import free_port
 from workers.wiring import wire
 
 NAMES = ("main", "second")
@@ -108,8 +109,8 @@ class Seen:
 def house(plan: DemoPlan, timing: str = "") -> Iterator[House]:
     """Start everything; both PBXs have the same users, as two of one company would."""
     plan.folder.mkdir(parents=True, exist_ok=True)
-    web = demo._free_port()
-    ports = {name: demo._free_port() for name in NAMES}
+    web = free_port()
+    ports = {name: free_port() for name in NAMES}
     given = {"DEMO_PBX_TOKEN": secrets.token_hex(16), "DEMO_WEBHOOK_SECRET": secrets.token_hex(16)}
     demo._settings(plan, web, ports["main"])
     file = plan.folder / "demo.toml"

@@ -21,7 +21,7 @@ from campaigns.models import LoggedEvent
 from campaigns.web.app import create_app
 from campaigns.web.protocol import uvicorn_options
 from dialer.pbx.base import EventKeys, Feature, Payload
-from dialer.settings import PbxSettings, Settings, WebSettings
+from dialer.settings import PbxSettings, WebSettings
 from tests.waiting import until
 
 SECRET = "the-secret-of-the-main-pbx-000000"
@@ -91,7 +91,7 @@ def web(
 ) -> Application:
     """The application with three PBXs: one here, one far away, and one that sends no events."""
     monkeypatch.setenv("TEST_PREVIOUS_SECRET", PREVIOUS)
-    settings = Settings(data_dir=application.data_dir, pbx=pbx_settings)
+    settings = application.settings.model_copy(update={"pbx": pbx_settings})
     pbxes = {name: Reader() for name in pbx_settings}
     return dataclasses.replace(application, settings=settings, pbxes=pbxes, doorbell=bell)  # type: ignore[arg-type]
 

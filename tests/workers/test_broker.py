@@ -41,7 +41,7 @@ def worker(broker: WakeUpBroker, heard: list[tuple[float, object]]) -> Iterator[
     running.stop(timeout=5_000)
 
 
-def eventually(condition: object, within: float = 10.0) -> None:
+def eventually(condition: object, within: float = 30.0) -> None:
     end = time.perf_counter() + within
     pause = threading.Event()
     while not condition():  # type: ignore[operator]
@@ -71,7 +71,7 @@ def test_an_idle_worker_is_woken_not_polled(
         bell.look("main", str(number), None)
         eventually(lambda number=number: len(heard) == number + 1)
         delays.append(heard[-1][0] - sent)
-    assert sorted(delays)[4] < 0.1
+    assert sorted(delays)[4] < 0.25
 
 
 def test_a_worker_takes_no_more_than_it_has_threads_for(broker: WakeUpBroker, redis_url: str) -> None:
@@ -80,7 +80,7 @@ def test_a_worker_takes_no_more_than_it_has_threads_for(broker: WakeUpBroker, re
     @dramatiq.actor(broker=broker, actor_name="look", queue_name=CALLS)
     def look(*_: object) -> None:
         started.append(1)
-        gate.wait(10)
+        gate.wait(60)
 
     bell = QueueDoorbell(broker, complain=lambda why: pytest.fail(why))
     for number in range(6):

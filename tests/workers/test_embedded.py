@@ -20,11 +20,13 @@ import redis
 
 from dialer.errors import ServiceUnreachable, SettingsError, TryAgainLater
 from dialer.settings import DatabaseSettings, RedisSettings, Settings
+from tests.waiting import once_within
 from workers import embedded_place, embedded_postgres
 from workers.embedded import EmbeddedServices, services_for
 from workers.embedded_files import SERVICES, DataFolder, wait_for
 from workers.embedded_place import Place
-from workers.embedded_service import Site, free_port
+from workers.embedded_service import Site
+from workers.ports import free_port
 
 USER = """
 import sys
@@ -109,15 +111,11 @@ def test_what_was_written_is_found_again_at_the_next_start(folder: Path) -> None
 
 
 def test_a_warm_start_and_a_stop_are_quick(folder: Path) -> None:
-    with EmbeddedServices(folder, durable=False):
-        pass
-    began = time.perf_counter()
-    running = EmbeddedServices(folder, durable=False).start()
-    started = time.perf_counter()
-    running.stop()
-    stopped = time.perf_counter()
-    assert started - began < 3  # 0.2 s and 0.1 s on an idle machine; a fixed wait would show
-    assert stopped - started < 3
+    def start_and_stop() -> None:
+        EmbeddedServices(folder, durable=False).start().stop()
+
+    start_and_stop()
+    once_within(3, start_and_stop)  # 0.3 s on an idle machine; a fixed wait would show
 
 
 def test_the_role_may_create_databases_and_the_servers_are_set_up_for_us(folder: Path) -> None:
@@ -167,15 +165,20 @@ def test_the_first_to_leave_stops_nothing_and_the_last_stops_everything(folder: 
         with psycopg.connect(url) as connection:
             assert connection.execute("SELECT value FROM kept").fetchone() == ("still here",)
         other.communicate("")
-    assert wait_for(lambda: not anything_runs(DataFolder(folder)), 3)
+    assert wait_for(lambda: not anything_runs(DataFolder(folder)), 30)
 
 
 def test_the_kill_of_the_only_user_stops_the_servers_within_three_seconds(folder: Path) -> None:
-    with another_user(folder) as user:
-        assert anything_runs(DataFolder(folder))
-        user.kill()
-        user.wait()
-        assert wait_for(lambda: not anything_runs(DataFolder(folder)), 3)
+    def stopped() -> float:
+        with another_user(folder) as user:
+            assert anything_runs(DataFolder(folder))
+            user.kill()
+            user.wait()
+            killed = time.monotonic()
+            assert wait_for(lambda: not anything_runs(DataFolder(folder)), 30)
+            return time.monotonic() - killed
+
+    assert any(stopped() < 3 for _ in range(4))  # a busy machine may be slow
 
 
 def test_a_forked_child_does_not_keep_the_services_alive(folder: Path) -> None:
@@ -213,7 +216,7 @@ def test_servers_that_outlived_their_guardian_are_ended_before_others_start(fold
     write(running, "before")
     orphans = set(data.read_state().pids.values())
     os.kill(data.guardian_pid() or 0, signal.SIGKILL)
-    assert wait_for(lambda: not data.is_held("guardian"), 3)
+    assert wait_for(lambda: not data.is_held("guardian"), 30)
     assert data.is_held("postgres")
 
     with EmbeddedServices(folder) as again:
@@ -245,6 +248,10 @@ def test_a_port_somebody_else_has_taken_is_exchanged_for_another(folder: Path) -
             assert f":{taken}/" not in running.database_url
             with psycopg.connect(running.database_url) as connection:
                 assert connection.execute("SELECT value FROM kept").fetchone() == ("kept",)
+
+
+def test_a_port_is_chosen_that_systems_give_to_no_outgoing_connection() -> None:
+    assert all(20_000 <= free_port() < 32_000 for _ in range(50))
 
 
 def test_no_free_port_is_said_in_a_sentence() -> None:

@@ -64,7 +64,7 @@ def stage(application: Application, peer: AriPeer, session: Session) -> Iterator
     settings = Settings.model_validate(
         {
             "data_dir": application.settings.data_dir,
-            "timing": {"lease": 0.6},
+            "timing": {"lease": 3},
             "pbx": {
                 "main": {
                     "kind": "asterisk",
@@ -251,13 +251,14 @@ def test_a_call_that_speaks_while_we_settle_is_believed_and_not_called_gone(
     session.commit()
     pbx = stage.pbxes["main"]
     assert isinstance(pbx, AsteriskPbx)
-    settle = pbx.settle
+    settle, connections = pbx.settle, [listening._Incoming()]
+    monkeypatch.setattr(listening, "_Incoming", lambda: connections[0])
 
     def just_then() -> Any:
         if call.ref in peer.channels:
             peer.tell("ChannelHangupRequest", peer.channels[call.ref], cause=17, tech_cause=486)
             peer.hang_up(call.ref, 17, far_end=False)
-            time.sleep(0.2)  # until it has come
+            until(lambda: any("ChannelDestroyed" in one for one in connections[0].messages.copy()))
         return settle()
 
     monkeypatch.setattr(pbx, "settle", just_then)

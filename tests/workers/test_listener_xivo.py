@@ -40,7 +40,7 @@ def stage(application: Application, peer: XucPeer, session: Session) -> Iterator
     settings = Settings.model_validate(
         {
             "data_dir": application.settings.data_dir,
-            "timing": {"lease": 0.6},
+            "timing": {"lease": 3},
             "pbx": {"main": {**section, "extra": {"agents": "1015=agent15, 1016=agent16"}}},
         }
     )

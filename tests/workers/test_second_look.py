@@ -222,7 +222,7 @@ def test_a_row_somebody_holds_stops_no_other_customers_clock(
     session.execute(text("SELECT 1 FROM attempts WHERE id = :id FOR UPDATE"), {"id": held.id})
     begun = time.monotonic()
     look_once(application)
-    assert time.monotonic() - begun < 2.0
+    assert time.monotonic() - begun < 4.5  # a lock is waited for, if it is, for five
     assert [what.call_id for what in pbx.commands("play_message")] == ["2"]  # type: ignore[attr-defined]
     session.rollback()
     session.refresh(due)

@@ -20,6 +20,7 @@ START = "import os, sys, time; open(sys.argv[1], 'a').write(f'{os.getpid()}\\n')
 WAIT = START + "time.sleep(300)"
 DEFIANT = "import signal; signal.signal(signal.SIGTERM, signal.SIG_IGN); " + WAIT
 PARENT = "import subprocess, sys; subprocess.Popen([sys.executable, '-c', sys.argv[2], sys.argv[1]]); " + WAIT
+FAILS = "while len(open(sys.argv[1]).readlines()) < 2: time.sleep(0.01)\n"  # only once the other one is there as well
 DEPENDENT = "from workers.supervisor import die_with_parent; die_with_parent(); " + WAIT
 STUBBORN = "from workers.supervisor import die_with_parent; die_with_parent(0.2); " + DEFIANT
 
@@ -118,7 +119,7 @@ def test_children_die_with_a_supervisor_that_is_killed(book: Path) -> None:
     with supervisor(book, DEPENDENT, STUBBORN) as process:
         process.kill()
         process.wait()
-        assert wait_for(lambda: all(gone(pid) for pid in pids(book)), 5)
+        assert wait_for(lambda: all(gone(pid) for pid in pids(book)), 30)
 
 
 def test_without_a_supervisor_nothing_watches(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -132,8 +133,8 @@ def test_without_a_supervisor_nothing_watches(monkeypatch: pytest.MonkeyPatch, t
 
 @pytest.mark.parametrize(("code", "why"), [(2, "wrong settings"), (6, "a service cannot be reached")])
 def test_one_that_cannot_run_three_times_over_stops_everything_with_its_code(book: Path, code: int, why: str) -> None:
-    with supervisor(book, WAIT, f"{START}sys.exit({code})") as process:
-        _, said = process.communicate(timeout=30)
+    with supervisor(book, WAIT, f"{START}\n{FAILS}sys.exit({code})") as process:
+        _, said = process.communicate(timeout=60)
     assert process.returncode == code
     assert why in said
     assert "child-1" in said
