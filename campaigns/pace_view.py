@@ -8,7 +8,7 @@ from typing import Any
 from sqlalchemy import text
 from sqlalchemy.orm import Session
 
-from campaigns import lanes, list_caps, sharing, stored_gateways
+from campaigns import lanes, list_caps, sharing, stored_gateways, unseen_calls
 from campaigns.gate import Lines
 from campaigns.pace_calls import ON_THE_WAY, Call
 from campaigns.sharing import Other
@@ -58,13 +58,14 @@ _VIEW = text(
       (SELECT json_agg(json_build_array(m.pbx, m.role, s.out_since, s.back_since, s.out_why) ORDER BY m.position)
          FROM campaign_pbxes m LEFT JOIN pbx_status s ON s.pbx = m.pbx WHERE m.campaign_id = c.id) AS members,
       CASE WHEN EXISTS (SELECT FROM campaign_pbxes m WHERE m.campaign_id = c.id) THEN
-        (SELECT json_build_array(count(*), count(*) FILTER (
+        (SELECT json_build_array(count(*) FILTER (WHERE {counts}), count(*) FILTER (
                                    -- An order of which a lost PBX tells no end: nobody is rung so long.
                                    WHERE t.state = ANY(:on_the_way) AND NOT t.agent_first
                                      AND t.ordered_at > CAST(:now AS timestamptz) - interval '1 minute'),
                                  count(*) FILTER (WHERE t.state = ANY(:served) AND NOT EXISTS (
                                    SELECT FROM assignments g WHERE g.attempt_id = t.id AND g.ended_at IS NULL)))
-           FROM attempts t WHERE t.campaign_id = c.id AND t.ended_at IS NULL AND t.pbx <> here.pbx) END AS on_others,
+           FROM attempts t LEFT JOIN pbx_status s ON s.pbx = t.pbx
+          WHERE t.campaign_id = c.id AND t.ended_at IS NULL AND t.pbx <> here.pbx) END AS on_others,
       CASE WHEN EXISTS (SELECT FROM campaign_pbxes m WHERE m.campaign_id = c.id) THEN
         (SELECT count(*) FROM campaign_agents x JOIN agents y ON y.id = x.agent_id
           WHERE x.campaign_id = c.id AND y.pbx <> here.pbx AND y.state NOT IN ('out', 'paused')
@@ -105,9 +106,9 @@ _VIEW = text(
       {lists_of_c} AS capped
     FROM campaigns c CROSS JOIN LATERAL (SELECT coalesce(CAST(:pbx AS text), c.pbx) AS pbx) AS here
     WHERE c.id = :campaign_id
-    """.replace("{lists_of_b}", list_caps.AS_JSON.format(campaign="b.id")).replace(
-        "{lists_of_c}", list_caps.AS_JSON.format(campaign="c.id")
-    )
+    """.replace("{lists_of_b}", list_caps.AS_JSON.format(campaign="b.id"))
+    .replace("{lists_of_c}", list_caps.AS_JSON.format(campaign="c.id"))
+    .replace("{counts}", unseen_calls.COUNTS)
 )
 # A contact that is due so soon is due for the pacer: its call is ordered when it is.
 _SOON = timedelta(seconds=3)
@@ -140,10 +141,10 @@ class AtWork:
 
 @dataclass(frozen=True, slots=True)
 class Elsewhere:
-    """What a campaign has at work on its other PBXs: agents, and open calls, of them in the air or without an agent."""
+    """What a campaign has at work on its other PBXs: agents, and calls, of them in the air or without an agent."""
 
     agents: int = 0
-    calls: int = 0
+    calls: int = 0  # that count against its limit of lines
     ringing: int = 0
     waiting: int = 0
 
