@@ -78,6 +78,7 @@ class Pacing:
     looked_at: datetime | None = None
     counted_at: datetime | None = None
     pbxes: dict[str, OnPbx] = field(default_factory=dict)
+    first: str | None = None  # of its PBXs, the one looked at first next time; None: the campaign's first
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,9 +93,11 @@ class Ordered:
 def tick(application: Application, pacing: Pacing, claim: Claim) -> list[str]:
     """Order the calls this moment asks for; returns their references. LeaseLost when another leads.
 
-    A campaign of several PBXs is looked at for each in turn, each in a transaction of its own.
+    A campaign of several PBXs is looked at for each in turn, each in a transaction of its own, and each time another
+    comes first: where the campaign's limit of lines is less than its agents could use, the first takes what is free.
     """
-    placed, view = _tick(application, pacing, claim, None)
+    placed, view = _tick(application, pacing, claim, pacing.first)
+    pacing.first = view.next_pbx if view else None
     for pbx in view.other_pbxes if view else []:
         more, _ = _tick(application, pacing, claim, pbx)
         placed += more
@@ -309,5 +312,7 @@ def _decide(pacing: Pacing, view: View, snapshot: Snapshot, now: datetime, unuse
         # Those that ring on can still be given up.
         at_cap = ", ".join(one.name for one in view.full)
         but = f" but the untried of lists at their cap: {at_cap}" if at_cap else ""
+        if view.kept_elsewhere:
+            but = " but requests that another PBX keeps, and calls itself"
         return Pace(0, f"0: no contact is due{but}", ("contacts",), pace.give_up)
     return pace

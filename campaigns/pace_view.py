@@ -8,7 +8,7 @@ from typing import Any
 from sqlalchemy import text
 from sqlalchemy.orm import Session
 
-from campaigns import lanes, list_caps, sharing, stored_gateways, unseen_calls
+from campaigns import lanes, list_caps, listed_place, sharing, stored_gateways, unseen_calls
 from campaigns.gate import Lines
 from campaigns.pace_calls import ON_THE_WAY, Call
 from campaigns.sharing import Other
@@ -173,6 +173,7 @@ class View:
     places: list[tuple[str, str, Outage]] = field(default_factory=list)  # PBX, role, outage; empty: this one alone
     elsewhere: Elsewhere = field(default_factory=Elsewhere)
     full: list[Standing] = field(default_factory=list)  # lists of which nobody new is called now
+    kept_elsewhere: bool = False  # whoever is due is a request that another PBX keeps
 
     @property
     def open(self) -> list[Call]:
@@ -191,6 +192,12 @@ class View:
     def other_pbxes(self) -> list[str]:
         """The campaign's other PBXs, those it was taken from among them."""
         return [name for name, _role, _outage in self.places if name != self.pbx]
+
+    @property
+    def next_pbx(self) -> str | None:
+        """The PBX that comes after this one, in a ring; None where there is no other, or this one is none of them."""
+        names = [name for name, _role, _outage in self.places]
+        return names[(names.index(self.pbx) + 1) % len(names)] if self.pbx in names else None
 
     @property
     def most_lines(self) -> int | None:
@@ -310,6 +317,9 @@ def read(session: Session, campaign_id: int, now: datetime, pbx: str | None = No
     read_time = datetime.fromisoformat(read_at) if read_at else None
     full = list_caps.full_of_json(row.capped, now)
     troubled = bool(trouble) and (read_time is None or (trouble_at and datetime.fromisoformat(trouble_at) > read_time))
+    kept_elsewhere = bool(
+        row.due and row.members and listed_place.nobody_else(session, campaign_id, row.pbx, now + _SOON)
+    )
     return View(
         id=campaign_id,
         state=row.state,
@@ -328,7 +338,7 @@ def read(session: Session, campaign_id: int, now: datetime, pbx: str | None = No
         gateways=gateways or [],
         trouble=trouble if troubled else "",
         events_age=max(0.0, float(row.events_age or 0.0)),
-        due=row.due and _somebody_left(session, campaign_id, full, now),
+        due=row.due and _somebody_left(session, campaign_id, full, now) and not kept_elsewhere,
         others=row.others or [],
         sharing=[_sharing(session, one, now) for one in row.sharing or []],
         places=[
@@ -336,6 +346,7 @@ def read(session: Session, campaign_id: int, now: datetime, pbx: str | None = No
         ],
         elsewhere=Elsewhere(row.at_work_on_others or 0, *(row.on_others or ())),
         full=full,
+        kept_elsewhere=kept_elsewhere,
     )
 
 

@@ -32,4 +32,4 @@ _LINES = text(
 
 def lines_taken(session: Session, campaign_id: int, now: datetime) -> int:
     """Return how many of its limit of lines a campaign uses, over all its PBXs."""
-    return session.execute(_LINES, {"campaign_id": campaign_id, "now": now}).scalar_one()
+    return session.scalar(_LINES, {"campaign_id": campaign_id, "now": now}) or 0
