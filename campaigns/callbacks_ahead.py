@@ -13,11 +13,11 @@ from datetime import datetime, timedelta
 from sqlalchemy import BindParameter, bindparam, case, func, select, text
 from sqlalchemy.orm import Session
 
-from campaigns import callbacks, gate, listed_place, reserving
+from campaigns import callbacks, gate, listed_place, reserving, unseen_calls
 from campaigns.db import ROW_LOCK_OR_SKIP
 from campaigns.due_contacts import Which
 from campaigns.gate import Allowed, Author, Claim, Lines
-from campaigns.models import Agent, Attempt, Campaign, Contact
+from campaigns.models import Agent, Campaign, Contact
 from campaigns.pace_view import View
 from dialer.callbacks import pair
 from dialer.calls import LIVE_ANSWERED
@@ -187,9 +187,7 @@ def _call(
 ) -> None:
     wanted = min(len(owners) + len(others), lines.total)
     if campaign.max_lines is not None:
-        open_calls = select(func.count()).select_from(Attempt)
-        open_calls = open_calls.where(Attempt.campaign_id == campaign.id, Attempt.ended_at.is_(None))
-        wanted = max(0, min(wanted, campaign.max_lines - (session.scalar(open_calls) or 0)))
+        wanted = max(0, min(wanted, campaign.max_lines - unseen_calls.lines_taken(session, campaign.id, now)))
     wanted = gate.keep_to_rate(session, campaign.id, lines, wanted, now)
     own = {agent.id: agent for agent in owners}
     for which, agents in ((Which.OWNED, owners), (Which.PROMISED, others)):

@@ -58,6 +58,7 @@ class Pacing:
     looked_at: datetime | None = None
     counted_at: datetime | None = None
     pbxes: dict[str, OnPbx] = field(default_factory=dict)
+    first: str | None = None  # of its PBXs, the one looked at first next time; None: the campaign's first
 
     def on(self, pbx: str) -> OnPbx:
         """Return what is kept of the campaign on one PBX."""
@@ -254,5 +255,7 @@ def _decide(pacing: Pacing, view: View, snapshot: Snapshot, now: datetime, unuse
         # Those that ring on can still be given up.
         at_cap = ", ".join(one.name for one in view.full)
         but = f" but the untried of lists at their cap: {at_cap}" if at_cap else ""
+        if view.kept_elsewhere:
+            but = " but requests that another PBX keeps, and calls itself"
         return Pace(0, f"0: no contact is due{but}", ("contacts",), pace.give_up)
     return pace

@@ -9,12 +9,10 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from campaigns import roster
-from campaigns.db import ROW_LOCK
-from campaigns.models import Agent, Campaign, CampaignAgent
+from campaigns import pools, roster
+from campaigns.models import Agent, Campaign
 from campaigns.roster import AgentsSpec
 from dialer.directory.base import Account
 from dialer.errors import BadInput, SettingsError
@@ -56,14 +54,16 @@ def pbx_of(settings: Settings, name: str) -> str:
     raise SettingsError(f"directory.{name}.pbx must say on which PBX its accounts' phones ring ({known})")
 
 
-def same_pbx(settings: Settings, name: str, campaign: Campaign) -> None:
-    """Refuse a campaign of another PBX: extensions there are other people's."""
-    pbx = pbx_of(settings, name)
-    if campaign.pbx != pbx:
+def pbx_in_common(session: Session, settings: Settings, name: str, campaign: Campaign) -> str:
+    """Return the directory's PBX, which is one of the campaign's; BadInput when it is none of them: extensions there
+    are other people's."""
+    pbx, known = pbx_of(settings, name), pools.names(session, campaign)
+    if pbx not in known:
         raise BadInput(
-            f"campaign {campaign.name} calls through PBX {campaign.pbx}, and directory {name} is PBX {pbx}'s: "
+            f"campaign {campaign.name} calls through PBX {' and '.join(known)}, and directory {name} is PBX {pbx}'s: "
             "extensions there are other people's"
         )
+    return pbx
 
 
 def match(accounts: Sequence[Account], users: Sequence[PbxUser]) -> list[Person]:
@@ -98,13 +98,17 @@ def _person(
     return Person(account, why=f"no user of the PBX has {told if account.extension else 'its name'}")
 
 
-def compare(session: Session, campaign: Campaign, people: Sequence[Person]) -> Comparison:
-    """Compare the campaign's agents with those of the directory who can work; agents who might go are locked."""
+def compare(session: Session, campaign: Campaign, people: Sequence[Person], pbx: str) -> Comparison:
+    """Compare the campaign's agents on a PBX with those of its directory who can work; agents who might go are locked.
+
+    Its agents on other PBXs are no part of it, whatever their user ids and extensions.
+    """
     spec = roster.parse(campaign.agents_spec) if campaign.agents_spec else AgentsSpec()
-    if spec.follows_the_pbx:
+    if spec.everybody or spec.groups or spec.of(pbx).follows_the_pbx:
+        several = len(pools.names(session, campaign)) > 1
         raise BadInput(
             f"campaign {campaign.name} takes its agents from {spec}, which the PBX keeps up to date; give it a list "
-            f"first: `dialer agent assign {campaign.name} 101,102`"
+            f"first: `dialer agent assign {campaign.name} {f'{pbx}/101,{pbx}/102' if several else '101,102'}`"
         )
     users = [one.user for one in people if one.user is not None and one.account.enabled is not False]
     if not users:
@@ -113,39 +117,39 @@ def compare(session: Session, campaign: Campaign, people: Sequence[Person]) -> C
             "`dialer directory agents NAME` says why for each"
         )
     wanted = {user.id: user for user in users}
-    query = select(Agent).join(CampaignAgent, CampaignAgent.agent_id == Agent.id)
-    query = query.where(CampaignAgent.campaign_id == campaign.id).order_by(Agent.id)
-    locked = query.with_for_update(of=Agent, **ROW_LOCK).execution_options(populate_existing=True)
-    members = {agent.user_id: agent for agent in session.scalars(locked)}
-    going = [agent for agent in members.values() if agent.user_id not in wanted]
-    at_work = tuple(agent for agent in going if agent.state != "out")
-    stay = [PbxUser(one.user_id, one.name, one.extension, Presence.UNKNOWN) for one in at_work]
+    members = {phone.user_id: (agent, phone) for agent, phone in roster.at_home(session, campaign, pbx, lock=True)}
+    going = [(agent, phone) for agent, phone in members.values() if phone.user_id not in wanted]
+    at_work = [(agent, phone) for agent, phone in going if agent.state != "out"]
+    stay = [PbxUser(phone.user_id, phone.name, phone.extension, Presence.UNKNOWN) for _, phone in at_work]
     return Comparison(
         chosen=(*wanted.values(), *stay),
         added=tuple(user for user in wanted.values() if user.id not in members),
         changed=tuple(
             (f"{was.name or 'no name'} ({was.extension or 'no extension'})", user)
             for user in wanted.values()
-            if (was := members.get(user.id)) and (was.name, was.extension) != (user.name, user.extension)
+            if user.id in members and ((was := members[user.id][1]).name, was.extension) != (user.name, user.extension)
         ),
-        removed=tuple(agent for agent in going if agent.state == "out"),
-        at_work=at_work,
+        removed=tuple(agent for agent, _ in going if agent.state == "out"),
+        at_work=tuple(agent for agent, _ in at_work),
     )
 
 
-def bring(session: Session, campaign: Campaign, people: Sequence[Person], *, now: datetime, who: str) -> Comparison:
+def bring(
+    session: Session, campaign: Campaign, people: Sequence[Person], pbx: str, *, now: datetime, who: str
+) -> Comparison:
     """Give the campaign the directory's agents, in the transaction in which they were compared."""
-    compared = compare(session, campaign, people)
-    spec = AgentsSpec(tuple(user.id for user in compared.chosen))
-    roster.assign(session, campaign, spec, compared.chosen, now=now, who=who)
+    compared = compare(session, campaign, people, pbx)
+    roster.assign_on(session, campaign, pbx, compared.chosen, now=now, who=who)
     return compared
 
 
-def accounts_of(session: Session, campaign: Campaign, accounts: Sequence[Account]) -> tuple[list[str], list[Agent]]:
-    """Return the account names of a campaign's agents, and the agents who have none."""
-    members = roster.members(session, campaign)
-    users = [PbxUser(one.user_id, one.name, one.extension, Presence.UNKNOWN) for one in members]
+def accounts_of(
+    session: Session, campaign: Campaign, accounts: Sequence[Account], pbx: str
+) -> tuple[list[str], list[Agent]]:
+    """Return the account names of a campaign's agents on a PBX, and those of them who have none."""
+    members = roster.at_home(session, campaign, pbx)
+    users = [PbxUser(phone.user_id, phone.name, phone.extension, Presence.UNKNOWN) for _, phone in members]
     named = {one.user.id: one.account.name for one in match(accounts, users) if one.user is not None}
-    return [named[one.user_id] for one in members if one.user_id in named], [
-        one for one in members if one.user_id not in named
+    return [named[phone.user_id] for _, phone in members if phone.user_id in named], [
+        agent for agent, phone in members if phone.user_id not in named
     ]

@@ -16,7 +16,17 @@ from zoneinfo import ZoneInfo
 from sqlalchemy import func, select, text
 from sqlalchemy.orm import Session
 
-from campaigns import capping, dispositions, pace_in_force, pace_records, planning, pools, stored_gateways
+from campaigns import (
+    capping,
+    cut_off,
+    dispositions,
+    pace_in_force,
+    pace_records,
+    pbx_health,
+    planning,
+    pools,
+    stored_gateways,
+)
 from campaigns.calling_hours import FAR, open_spans, opens
 from campaigns.campaign_values import usual_time_zone
 from campaigns.models import Agent, Campaign, CampaignAgent, PbxStatus
@@ -27,6 +37,7 @@ from dialer.calls import CallState
 from dialer.errors import BadInput, NotFound
 from dialer.modes import BY_HAND
 from dialer.pacing import Goals, PaceEvent
+from dialer.pools import Member, in_use
 from dialer.retries import RULED
 from dialer.simulation import Campaigning, Curve, World
 from dialer.simulation.coming_back import ComingBack, Spans
@@ -136,7 +147,7 @@ def gather(
         rules=rules,
         memory=pace_records.heard([call for call in made if call.ended_at], told),
         inputs=_inputs(team, whence, contacts, lessons, rules, world, hours),
-        notes=_notes(lessons, campaign, starts, now, zone),
+        notes=(*_notes(lessons, campaign, starts, now, zone), *_of_several(session, campaign)),
     )
 
 
@@ -149,7 +160,8 @@ def _team(session: Session, campaign: Campaign, agents: int | None) -> tuple[int
         .join(Agent, Agent.id == CampaignAgent.agent_id)
         .where(CampaignAgent.campaign_id == campaign.id)
     )
-    at_work = session.scalar(count.where(Agent.state.not_in(pace_records.AWAY))) or 0
+    cut_off_now = Agent.pbx.in_(_out_of_use(session, campaign)) & Agent.state.in_(cut_off.WAITING)
+    at_work = session.scalar(count.where(Agent.state.not_in(pace_records.AWAY), ~cut_off_now)) or 0
     if at_work:
         return at_work, "at work now"
     assigned = session.scalar(count) or 0
@@ -237,8 +249,17 @@ def _goals(campaign: Campaign) -> Goals:
     return Goals(**{name: value for name, value in chosen.items() if value})
 
 
+def _out_of_use(session: Session, campaign: Campaign) -> list[str]:
+    """The PBXs of a campaign of several that cannot be called on now."""
+    places = pools.of(session, campaign)
+    lost = pbx_health.out_of_use(session) if len(places) > 1 else {}
+    return [place.pbx for place in places if place.pbx in lost]
+
+
 def _lines(session: Session, campaign: Campaign) -> int | None:
-    called_on = pools.in_the_pool(session, campaign)
+    """The lines of the PBXs that get its calls now: of several, those of one out of use are its standby's."""
+    lost = _out_of_use(session, campaign)
+    called_on = in_use([Member(place.pbx, place.role, place.pbx in lost) for place in pools.of(session, campaign)])
     gateways = [
         one for kept in session.scalars(select(PbxStatus).where(PbxStatus.pbx.in_(called_on))) for one in kept.gateways
     ]
@@ -277,6 +298,17 @@ def _inputs(
         "lines": world.lines,
         "hours": hours,
     }
+
+
+def _of_several(session: Session, campaign: Campaign) -> tuple[str, ...]:
+    names = pools.in_the_pool(session, campaign)
+    if len(names) < 2:
+        return ()
+    lost = _out_of_use(session, campaign)
+    told = [f"PBXs {', '.join(names)} are reckoned as one team and one bundle of lines: {pools.AS_ONE}"]
+    if lost:
+        told.append(f"PBX {' and '.join(lost)} out of use now: reckoned without its lines and whoever waits there")
+    return tuple(told)
 
 
 def _mean(values: Sequence[float]) -> float | None:

@@ -50,9 +50,11 @@ class Ordered:
 def tick(application: Application, pacing: Pacing, claim: Claim) -> list[str]:
     """Order the calls this moment asks for; returns their references. LeaseLost when another leads.
 
-    A campaign of several PBXs is looked at for each in turn, each in a transaction of its own.
+    A campaign of several PBXs is looked at for each in turn, each in a transaction of its own, and each time another
+    comes first: where the campaign's limit of lines is less than its agents could use, the first takes what is free.
     """
-    placed, view = _tick(application, pacing, claim, None)
+    placed, view = _tick(application, pacing, claim, pacing.first)
+    pacing.first = view.next_pbx if view else None
     for pbx in view.other_pbxes if view else []:
         more, _ = _tick(application, pacing, claim, pbx)
         placed += more

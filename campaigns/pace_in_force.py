@@ -18,7 +18,8 @@ from dialer.simulation.world import Curve
 
 _DECISIONS = text(
     """
-    SELECT decided_at, until_at, ticks, limits ->> 'mode' AS mode, CAST(snapshot ->> 'ceiling' AS float) AS ceiling,
+    SELECT pbx, decided_at, until_at, ticks, limits ->> 'mode' AS mode,
+           CAST(snapshot ->> 'ceiling' AS float) AS ceiling,
            snapshot -> 'goals' AS goals, CAST(snapshot ->> 'max_lines' AS int) AS max_lines,
            coalesce(limits -> 'bound_by', '[]'::jsonb) ?| ARRAY['contacts', 'pbx'] AS shut,
            CAST(snapshot ->> 'free_lines' AS int) + coalesce(CAST(snapshot ->> 'waiting' AS int), 0)
@@ -39,6 +40,8 @@ class Rules:
     ceiling: float
     goals: Goals
     max_lines: int | None
+    shared_lines: int | None = None  # the same as it was, where several PBXs share it and a snapshot has what is left
+    several: bool = False  # PBXs, some of which cannot end a ringing call
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,12 +77,13 @@ class InForce:
     def decide(self, now: datetime, snapshot: Snapshot) -> Pace:
         """Decide by the rules of this moment."""
         rule = self._rules[max(0, bisect_right(self._since, now) - 1)]
-        seen = replace(
-            snapshot,
-            budget=replace(snapshot.budget, ceiling=rule.ceiling),
-            goals=rule.goals,
-            max_lines=rule.max_lines,
-        )
+        goals, max_lines = rule.goals, rule.max_lines
+        if rule.several and snapshot.goals.min_ring is None:
+            goals = replace(goals, min_ring=None)
+        if max_lines is not None and rule.shared_lines is not None and snapshot.max_lines is not None:
+            max_lines = max(0, max_lines - (rule.shared_lines - snapshot.max_lines))
+        budget = replace(snapshot.budget, ceiling=rule.ceiling)
+        seen = replace(snapshot, budget=budget, goals=goals, max_lines=max_lines)
         return self._pacers[rule.mode].decide(now, seen)
 
 
@@ -90,8 +94,13 @@ def decided(session: Session, campaign: Campaign, since: datetime, until: dateti
     now_in_force = Rules(since, campaign.mode, campaign.max_abandonment, Goals(), campaign.max_lines)
     if not rows:
         return Decided([now_in_force], None, campaign.max_lines, None)
-    rules: list[Rules] = []
+    by_pbx: dict[str, list[Any]] = {}
     for row in rows:
+        by_pbx.setdefault(row.pbx, []).append(row)
+    # Of several PBXs each has decisions of its own: the rules are told by the one on which most was decided.
+    most = max(by_pbx.values(), key=lambda told: sum(row.ticks for row in told if not row.shut))
+    rules: list[Rules] = []
+    for row in most:
         rule = Rules(
             row.decided_at if rules else since,
             row.mode or campaign.mode,
@@ -99,18 +108,42 @@ def decided(session: Session, campaign: Campaign, since: datetime, until: dateti
             _goals(row.goals),
             row.max_lines,
         )
+        if len(by_pbx) > 1:  # a look at one of them shows what the calls on the others leave of the limit
+            shared = campaign.max_lines if row.max_lines is not None else None
+            rule = replace(rule, max_lines=shared, shared_lines=shared, several=True)
         if not rules or replace(rule, since=rules[-1].since) != rules[-1]:
             rules.append(rule)
     ticked = sum(row.ticks - 1 for row in rows)
     lasted = sum((row.until_at - row.decided_at).total_seconds() for row in rows if row.ticks > 1)
-    lines = [row.lines for row in rows if row.lines is not None]
     return Decided(
         rules,
-        _dialling(rows, since),
-        round(median(lines)) if lines else None,
+        _any_dialling([_dialling(told, since) for told in by_pbx.values()]),
+        _lines(list(by_pbx.values())),
         lasted / ticked if ticked and lasted else None,
         len(rows),
     )
+
+
+def _lines(by_pbx: Sequence[Sequence[Any]]) -> int | None:
+    """The lines of all PBXs together; of several, of those that were called on."""
+    found = []
+    for told in by_pbx:
+        lines = [row.lines for row in told if row.lines is not None]
+        if lines and (len(by_pbx) == 1 or not all(row.shut for row in told)):
+            found.append(round(median(lines)))
+    return sum(found) if found else None
+
+
+def _any_dialling(curves: Sequence[Curve]) -> Curve:
+    """Whether something could be dialled on any of the PBXs."""
+    if len(curves) == 1:
+        return curves[0]
+    points: list[tuple[float, float]] = []
+    for at in sorted({at for curve in curves for at, _ in curve.points}):
+        value = max(curve(at) for curve in curves)
+        if not points or points[-1][1] != value:
+            points.append((at, value))
+    return Curve(tuple(points))
 
 
 def _goals(stored: Mapping[str, Any] | None) -> Goals:

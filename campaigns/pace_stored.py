@@ -8,7 +8,7 @@ from zoneinfo import ZoneInfo
 from sqlalchemy import text
 from sqlalchemy.orm import Session
 
-from campaigns import pace_in_force, pace_records
+from campaigns import pace_in_force, pace_records, pools
 from campaigns.expecting import expecting_of
 from campaigns.models import Campaign
 from campaigns.pace_calls import REMEMBERED
@@ -231,6 +231,8 @@ def _notes(inside: Sequence[Call], decided: Decided) -> tuple[str, ...]:
         told.append("no decision of that time is on record: the campaign's rules of today are taken for those in force")
     elif len(decided.rules) > 1:
         told.append(f"changes of the rules meanwhile, each holding for its time: {len(decided.rules) - 1}")
+    if decided.rules[0].several:
+        told.append(f"its PBXs are replayed as one team and one bundle of lines: {pools.AS_ONE}")
     return tuple(told)
 
 

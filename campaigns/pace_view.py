@@ -8,7 +8,7 @@ from typing import Any
 from sqlalchemy import Row, text
 from sqlalchemy.orm import Session
 
-from campaigns import lanes, list_caps, sharing, stored_gateways
+from campaigns import lanes, list_caps, listed_place, sharing, stored_gateways, unseen_calls
 from campaigns.gate import Lines
 from campaigns.pace_calls import ON_THE_WAY, Call
 from campaigns.sharing import Other
@@ -68,13 +68,14 @@ _VIEW = text(
       (SELECT json_agg(json_build_array(m.pbx, m.role, s.out_since, s.back_since, s.out_why) ORDER BY m.position)
          FROM campaign_pbxes m LEFT JOIN pbx_status s ON s.pbx = m.pbx WHERE m.campaign_id = c.id) AS members,
       CASE WHEN EXISTS (SELECT FROM campaign_pbxes m WHERE m.campaign_id = c.id) THEN
-        (SELECT json_build_array(count(*), count(*) FILTER (
+        (SELECT json_build_array(count(*) FILTER (WHERE {counts}), count(*) FILTER (
                                    -- An order of which a lost PBX tells no end: nobody is rung so long.
                                    WHERE t.state = ANY(:on_the_way) AND NOT t.agent_first
                                      AND t.ordered_at > CAST(:now AS timestamptz) - interval '1 minute'),
                                  count(*) FILTER (WHERE t.state = ANY(:served) AND NOT EXISTS (
                                    SELECT FROM assignments g WHERE g.attempt_id = t.id AND g.ended_at IS NULL)))
-           FROM attempts t WHERE t.campaign_id = c.id AND t.ended_at IS NULL AND t.pbx <> here.pbx) END AS on_others,
+           FROM attempts t LEFT JOIN pbx_status s ON s.pbx = t.pbx
+          WHERE t.campaign_id = c.id AND t.ended_at IS NULL AND t.pbx <> here.pbx) END AS on_others,
       CASE WHEN EXISTS (SELECT FROM campaign_pbxes m WHERE m.campaign_id = c.id) THEN
         (SELECT count(*) FROM campaign_agents x JOIN agents y ON y.id = x.agent_id
           WHERE x.campaign_id = c.id AND y.pbx <> here.pbx AND y.state NOT IN ('out', 'paused')
@@ -116,9 +117,9 @@ _VIEW = text(
     FROM unnest(CAST(:campaigns AS bigint[]), CAST(:pbxes AS text[])) AS asked(campaign_id, pbx)
     JOIN campaigns c ON c.id = asked.campaign_id
     CROSS JOIN LATERAL (SELECT coalesce(asked.pbx, c.pbx) AS pbx) AS here
-    """.replace("{lists_of_b}", list_caps.AS_JSON.format(campaign="b.id")).replace(
-        "{lists_of_c}", list_caps.AS_JSON.format(campaign="c.id")
-    )
+    """.replace("{lists_of_b}", list_caps.AS_JSON.format(campaign="b.id"))
+    .replace("{lists_of_c}", list_caps.AS_JSON.format(campaign="c.id"))
+    .replace("{counts}", unseen_calls.COUNTS)
 )
 # A contact that is due so soon is due for the pacer: its call is ordered when it is.
 _SOON = timedelta(seconds=3)
@@ -153,10 +154,10 @@ class AtWork:
 
 @dataclass(frozen=True, slots=True)
 class Elsewhere:
-    """What a campaign has at work on its other PBXs: agents, and open calls, of them in the air or without an agent."""
+    """What a campaign has at work on its other PBXs: agents, and calls, of them in the air or without an agent."""
 
     agents: int = 0
-    calls: int = 0
+    calls: int = 0  # that count against its limit of lines
     ringing: int = 0
     waiting: int = 0
 
@@ -185,6 +186,7 @@ class View:
     places: list[tuple[str, str, Outage]] = field(default_factory=list)  # PBX, role, outage; empty: this one alone
     elsewhere: Elsewhere = field(default_factory=Elsewhere)
     full: list[Standing] = field(default_factory=list)  # lists of which nobody new is called now
+    kept_elsewhere: bool = False  # whoever is due is a request that another PBX keeps
 
     @property
     def open(self) -> list[Call]:
@@ -203,6 +205,12 @@ class View:
     def other_pbxes(self) -> list[str]:
         """The campaign's other PBXs, those it was taken from among them."""
         return [name for name, _role, _outage in self.places if name != self.pbx]
+
+    @property
+    def next_pbx(self) -> str | None:
+        """The PBX that comes after this one, in a ring; None where there is no other, or this one is none of them."""
+        names = [name for name, _role, _outage in self.places]
+        return names[(names.index(self.pbx) + 1) % len(names)] if self.pbx in names else None
 
     @property
     def most_lines(self) -> int | None:
@@ -330,6 +338,9 @@ def _view(session: Session, row: Row[Any], now: datetime) -> View:
     read_time = datetime.fromisoformat(read_at) if read_at else None
     full = list_caps.full_of_json(row.capped, now)
     troubled = bool(trouble) and (read_time is None or (trouble_at and datetime.fromisoformat(trouble_at) > read_time))
+    kept_elsewhere = bool(
+        row.due and row.members and listed_place.nobody_else(session, campaign_id, row.pbx, now + _SOON)
+    )
     return View(
         id=campaign_id,
         state=row.state,
@@ -348,7 +359,7 @@ def _view(session: Session, row: Row[Any], now: datetime) -> View:
         gateways=gateways or [],
         trouble=trouble if troubled else "",
         events_age=max(0.0, float(row.events_age or 0.0)),
-        due=row.due and _somebody_left(session, campaign_id, full, now),
+        due=row.due and _somebody_left(session, campaign_id, full, now) and not kept_elsewhere,
         others=row.others or [],
         sharing=[_sharing(session, one, now) for one in row.sharing or []],
         places=[
@@ -356,6 +367,7 @@ def _view(session: Session, row: Row[Any], now: datetime) -> View:
         ],
         elsewhere=Elsewhere(row.at_work_on_others or 0, *(row.on_others or ())),
         full=full,
+        kept_elsewhere=kept_elsewhere,
     )
 
 

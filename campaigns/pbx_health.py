@@ -51,6 +51,8 @@ _LAST_ORDERS = text(
     """
 )
 
+_OUT_OF_USE = text("SELECT pbx, out_since, out_why FROM pbx_status WHERE out_since IS NOT NULL AND back_since IS NULL")
+
 
 def note(session: Session, pbx: str, trouble: str, *, now: datetime, timing: TimingSettings) -> None:
     """Keep that a PBX can be called on now, or (`trouble`) why it cannot."""
@@ -76,3 +78,9 @@ def outages(session: Session, names: Sequence[str]) -> dict[str, Outage]:
     query = text("SELECT pbx, out_since, back_since, out_why FROM pbx_status WHERE pbx = ANY(:names)")
     rows = session.execute(query, {"names": list(names)})
     return {row.pbx: Outage(row.out_since, row.back_since, row.out_why) for row in rows}
+
+
+def out_of_use(session: Session) -> dict[str, Outage]:
+    """Return the PBXs that cannot be called on now."""
+    rows = session.execute(_OUT_OF_USE)
+    return {row.pbx: Outage(row.out_since, None, row.out_why) for row in rows}

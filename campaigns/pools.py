@@ -17,6 +17,9 @@ from dialer.errors import BadInput, NotFound
 from dialer.pools import POOL, REMOVED, STANDBY, Member, Outage
 from dialer.settings import TimingSettings
 
+# What a replay or a forecast of such a campaign says of itself.
+AS_ONE = "in truth nobody is joined across PBXs, so the figures are somewhat too good where few agents work on each"
+
 
 @dataclass(frozen=True, slots=True)
 class Place:

@@ -8,7 +8,7 @@ from typing import Any
 from sqlalchemy import text
 from sqlalchemy.orm import Session
 
-from campaigns import cut_off, stored_gateways
+from campaigns import cut_off, stored_gateways, unseen_calls
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,6 +22,7 @@ class PbxPart:
     since: datetime | None  # of that
     agents: dict[str, int] = field(default_factory=dict)  # the campaign's, by state, on their phones there
     calls: int = 0  # the campaign's open calls there
+    counted: int = 0  # of them, those that count against the campaign's limit of lines
     lines: int = 0
     busy: int = 0
     age: float | None = None  # seconds since it was read
@@ -47,27 +48,37 @@ class PbxPart:
         busy = f"{self.busy} of {self.lines} busy"
         return f"{_ROLES[self.role]}{busy if self.state == 'ok' else self.state}"
 
+    @property
+    def calls_in_words(self) -> str:
+        """Say how many calls it has, and of those that nobody can see, how many are still taken for lines in use."""
+        calls = f"{self.calls} call{'' if self.calls == 1 else 's'}"
+        if self.state != "out of use" or not self.calls:
+            return calls
+        return f"{calls} out of sight, {self.counted} counted as lines in use"
+
     def in_full(self) -> str:
         """Say everything that matters of it on one line."""
-        return f"{self.in_words()}; {self.calls} calls, {self.busy} of {self.lines} lines busy"
+        return f"{self.in_words()}; {self.calls_in_words}, {self.busy} of {self.lines} lines busy"
 
 
 _ROLES = {"pool": "", "standby": "standby, ", "removed": "taken out, "}
 _PARTS = text(
-    """
+    f"""
     SELECT m.campaign_id, m.pbx, m.role, s.read_at, s.gateways, s.trouble, s.trouble_at, s.out_since, s.back_since,
            s.out_why,
       (SELECT json_object_agg(g.state, g.n) FROM (
          SELECT a.state, count(*) AS n FROM campaign_agents ca JOIN agents a ON a.id = ca.agent_id
          WHERE ca.campaign_id = m.campaign_id AND a.pbx = m.pbx GROUP BY a.state) g) AS agents,
-      (SELECT count(*) FROM attempts t
-        WHERE t.campaign_id = m.campaign_id AND t.ended_at IS NULL AND t.pbx = m.pbx) AS calls,
+      open.calls, open.counted,
       (SELECT d.why FROM pace_decisions d WHERE d.campaign_id = m.campaign_id AND d.pbx = m.pbx
          AND d.decided_at > CAST(:now AS timestamptz) - interval '1 day'
         ORDER BY d.decided_at DESC, d.id DESC LIMIT 1) AS pace
     FROM campaign_pbxes m LEFT JOIN pbx_status s ON s.pbx = m.pbx
+    CROSS JOIN LATERAL (
+        SELECT count(*) AS calls, count(*) FILTER (WHERE {unseen_calls.COUNTS}) AS counted FROM attempts t
+        WHERE t.campaign_id = m.campaign_id AND t.ended_at IS NULL AND t.pbx = m.pbx) AS open
     WHERE m.campaign_id = ANY(:ids) ORDER BY m.campaign_id, m.role = 'removed', m.position, m.pbx
-    """
+    """  # noqa: S608 (text of our own)
 )
 
 
@@ -82,7 +93,7 @@ def parts(session: Session, ids: Sequence[int], now: datetime) -> dict[int, list
         found.setdefault(row.campaign_id, []).append(
             PbxPart(
                 pbx=row.pbx, role=row.role, state=state, why=why, since=since, agents=_agents(row.agents or {}, state),
-                calls=row.calls, lines=lines, busy=busy,
+                calls=row.calls, counted=row.counted, lines=lines, busy=busy,
                 age=round(max(0.0, (now - row.read_at).total_seconds()), 3) if row.read_at else None,
                 pace=row.pace or "",
             )

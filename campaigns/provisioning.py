@@ -57,6 +57,7 @@ class _Claim:
     row_id: int
     again: bool  # an earlier run had claimed it, and may have sent the request
     send_before: float  # on our own stopwatch
+    made: bool = False  # an earlier run has made it, though the plan did not see it
 
 
 # Setting up ----------------------------------------------------------------------------------------------
@@ -129,6 +130,10 @@ def _make(
     app: Application, directory: Directory, step: Step, *, label: str, campaign_id: int | None, who: str
 ) -> Outcome:
     claim = _claim(app, directory.name, step, label=label, campaign_id=campaign_id, who=who)
+    while claim.made:
+        if _still_there(app, directory, step, claim):
+            return Outcome(step.what, "ours")  # another run made it since the plan
+        claim = _claim(app, directory.name, step, label=label, campaign_id=campaign_id, who=who)
     try:
         made = directory.look(step)
         if made is not None and not claim.again:
@@ -142,6 +147,17 @@ def _make(
         raise
     _end(app, claim, "made", made=made, who=who)
     return Outcome(step.what, "made", step.request, step.remark)
+
+
+def _still_there(app: Application, directory: Directory, step: Step, claim: _Claim) -> bool:
+    """Look whether a thing that is written as made is there; written off only when the platform says that it is not."""
+    try:
+        there = directory.look(step) is not None
+    except PbxError:
+        _let_go(app, claim)
+        raise
+    _let_go(app, claim, "" if there else "was not there any more")
+    return there
 
 
 def _sent(app: Application, directory: Directory, step: Step, claim: _Claim) -> Made:
@@ -249,9 +265,9 @@ def _claim(app: Application, name: str, step: Step, *, label: str, campaign_id: 
                 raise BadInput(f"{row.what} is being taken back: finish that first, {finish}")
             again = row is not None and row.state == "sent"
             if row is not None and row.state == "made":
-                # Somebody removed it on the platform's own page. It is made anew, with a row of its own.
-                row.state, row.ended_at, row.trouble, row = "gone", now, "was not there any more", None
-                session.flush()
+                # Another run made it since the plan, or somebody removed it on the platform's own page: a look tells.
+                row.claimed_until = now + life
+                return _Claim(row.id, False, began + send_within, made=True)
             if row is None:
                 row = DirectoryChange(directory=name, key=step.key, who=who, written_at=now)
                 session.add(row)
@@ -327,6 +343,15 @@ def _end(
                 method=row.method,
                 path=row.path,
             )
+
+
+def _let_go(app: Application, claim: _Claim, gone: str = "") -> None:
+    """Give up the claim on a thing that was made; `gone` says why it is to be made anew, with a row of its own."""
+    with app.transaction() as session:
+        row = session.get_one(DirectoryChange, claim.row_id, with_for_update=True, populate_existing=True)
+        row.claimed_until = None
+        if gone and row.state == "made":
+            row.state, row.ended_at, row.trouble = "gone", database_now(session), gone
 
 
 def _step(row: DirectoryChange) -> Step:

@@ -15,7 +15,7 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session, aliased
 
 from campaigns import ledger, pools
-from campaigns.db import database_now
+from campaigns.db import ROW_LOCK, database_now
 from campaigns.models import Agent, Campaign, CampaignAgent, CampaignPbx
 from dialer.errors import BadInput, NotFound
 from dialer.pbx.base import PbxUser
@@ -175,6 +175,21 @@ def assign(
     return _set(session, campaign, chosen, None, now=now, who=who)
 
 
+def assign_on(
+    session: Session, campaign: Campaign, pbx: str, users: Sequence[PbxUser], *, now: datetime, who: str
+) -> RosterChange:
+    """Give a campaign exactly these users of one of its PBXs; its agents on the others stay, as they were named."""
+    ids = AgentsSpec(tuple(user.id for user in users))
+    if len(pools.names(session, campaign)) == 1:
+        return assign(session, campaign, ids, users, now=now, who=who)
+    spec = parse(campaign.agents_spec) if campaign.agents_spec else AgentsSpec()
+    theirs = {phone.user_id for _, phone in at_home(session, campaign, pbx)}
+    others = tuple((name, part) for name, part in spec.on if name != pbx)
+    plain = tuple(user_id for user_id in spec.user_ids if user_id not in theirs)
+    campaign.agents_spec = str(replace(spec, user_ids=plain, on=(*others, (pbx, ids))))
+    return _set(session, campaign, {pbx: users}, pbx, now=now, who=who)
+
+
 def refresh_groups(
     session: Session, pbx: str, users: Sequence[PbxUser], *, who: str = "presence"
 ) -> list[RosterChange]:
@@ -316,6 +331,19 @@ def members(session: Session, campaign: Campaign) -> list[Agent]:
     """Return the campaign's agents by name."""
     query = select(Agent).join(CampaignAgent, CampaignAgent.agent_id == Agent.id)
     return list(session.scalars(query.where(CampaignAgent.campaign_id == campaign.id).order_by(Agent.name, Agent.id)))
+
+
+def at_home(session: Session, campaign: Campaign, pbx: str, *, lock: bool = False) -> list[tuple[Agent, Agent]]:
+    """Return the campaign's agents who belong to a PBX, by name, each with the row of their phone there: their own, or
+    the spare one's while they work on another phone."""
+    query = select(Agent).where(Agent.id.in_(_at_home(campaign, pbx))).order_by(Agent.id)
+    if lock:
+        query = query.with_for_update(**ROW_LOCK)
+    agents = session.scalars(query.execution_options(populate_existing=True)).all()
+    spares = select(Agent).where(Agent.spare_of.in_([one.id for one in agents]), Agent.pbx == pbx)
+    phones = {one.spare_of: one for one in session.scalars(spares)}
+    found = [(one, one if one.pbx == pbx else phones.get(one.id, one)) for one in agents]
+    return sorted(found, key=lambda pair: (pair[0].name, pair[0].id))
 
 
 def find_agent(session: Session, text: str, pbx: str | None = None) -> Agent:

@@ -11,7 +11,18 @@ from typing import Any
 from sqlalchemy import select, text
 from sqlalchemy.orm import Session
 
-from campaigns import callbacks, caller_ids, cut_off, judging, list_caps, listed_place, pools, stored_gateways
+from campaigns import (
+    callbacks,
+    caller_ids,
+    cut_off,
+    judging,
+    list_caps,
+    listed_place,
+    pools,
+    pools_view,
+    stored_gateways,
+    unseen_calls,
+)
 from campaigns.db import MOST_ID
 from campaigns.judging import Known
 from campaigns.models import Attempt, Campaign, Contact, ContactList, Offer
@@ -159,7 +170,23 @@ def holding(session: Session, campaign: Campaign, *, now: datetime) -> list[str]
         found += _of_pbx(session, place.pbx, running=state.allowed, several=len(places) > 1, now=now)
     if len(places) > 1:
         found += _left_talking(session, campaign)
+        found += _lines_out_of_sight(session, campaign, now)
     return found
+
+
+def _lines_out_of_sight(session: Session, campaign: Campaign, now: datetime) -> list[str]:
+    """Say that calls nobody can see use up the limit of lines, where they do."""
+    if campaign.max_lines is None or unseen_calls.lines_taken(session, campaign.id, now) < campaign.max_lines:
+        return []
+    parts = pools_view.parts(session, [campaign.id], now).get(campaign.id, [])
+    unseen = {one.pbx: one.counted for one in parts if one.state == "out of use" and one.counted}
+    if not unseen:
+        return []
+    where = " and ".join(f"{count} on PBX {pbx}" for pbx, count in unseen.items())
+    return [
+        f"its limit of {campaign.max_lines} lines is used up, with calls out of sight that may go on: {where}; "
+        f"`dialer campaign pbx list {campaign.name}` says for how long, `dialer pace set` raises the limit"
+    ]
 
 
 def _left_talking(session: Session, campaign: Campaign) -> list[str]:

@@ -7,13 +7,14 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from campaigns.cli import output
+from campaigns.cli.agent_list import agent_as_json
 from campaigns.cli.context import CliContext, who
 from campaigns.cli.params import Moment
 from campaigns.cli.tree import Group
 
 if TYPE_CHECKING:
     from campaigns.dialling import Dialled
-    from campaigns.models import Agent, Contact
+    from campaigns.models import Contact
 
 
 @click.group(cls=Group)
@@ -22,55 +23,6 @@ def agent() -> None:
 
     An AGENT is named by PBX user id, extension or name, as `dialer agent list` shows them.
     """
-
-
-@agent.command("list", example="dialer agent list --campaign spring")
-@click.option("--campaign", help="Only the agents of this campaign.")
-@output.json_option
-@click.pass_obj
-def list_agents(context: CliContext, campaign: str | None, as_json: bool) -> None:
-    """List the agents and what each is doing, longest in their state first."""
-    from campaigns import lifecycle, roster
-    from campaigns.db import database_now
-
-    with context.application() as app, app.transaction() as session:
-        now = database_now(session)
-        chosen = lifecycle.get(session, campaign) if campaign else None
-        listed = roster.listing(session, chosen)
-    if as_json:
-        rows = [{**_as_json(one), "campaigns": names} for one, names in listed]
-        output.print_json({"agents": rows})
-        return
-    if not listed:
-        output.note("no agents yet: `dialer campaign create ... --agents 101,102` or `dialer agent assign` brings them")
-        return
-    columns: list[output.Column] = ["Agent", "User", "Ext.", "PBX", "State", ("For", "right"), "Reason", "Campaigns"]
-    rows_shown = [
-        [one.name or "-", one.user_id, one.extension or "-", one.pbx, output.state(one.state),
-         output.seconds(max(0.0, (now - one.since).total_seconds())), one.reason or _wish(one), ", ".join(names) or "-"]
-        for one, names in listed
-    ]  # fmt: skip
-    output.print_table(columns, rows_shown)
-
-
-def _wish(one: Agent) -> str:
-    if one.wanted:
-        return f"will be {one.wanted} {_when(one)}"
-    return {"offer": "reads an offer", "callback": "kept for a callback", "call": "kept for a call"}.get(
-        one.reserved_for, ""
-    )
-
-
-def _when(one: Agent) -> str:
-    return "in a moment: a call rings for them" if one.state in ("parking", "parked") else "after this call"
-
-
-def _as_json(one: Agent) -> dict[str, Any]:
-    return {
-        "user_id": one.user_id, "name": one.name, "extension": one.extension, "pbx": one.pbx, "state": one.state,
-        "since": one.since, "reason": one.reason, "presence": one.presence, "wanted": one.wanted,
-        "reserved_for": one.reserved_for,
-    }  # fmt: skip
 
 
 @agent.command("assign", example="dialer agent assign spring group:Sales")
@@ -144,7 +96,7 @@ def _say(context: CliContext, verb: str, name: str, pbx: str | None, as_json: bo
         said = agent_words.say(app, found.id, verb, who=who(), **more)
     after = said.agent
     if as_json:
-        output.print_json({**_as_json(after), "pbx_objects": said.objection})
+        output.print_json({**agent_as_json(after), "pbx_objects": said.objection})
         return
     if said.objection:
         output.note(f"PBX {after.pbx} does not show it: {said.objection}")

@@ -59,6 +59,11 @@ def list_pbxes(context: CliContext, name: str, as_json: bool) -> None:
         if one.why:
             since = f" since {output.local(one.since, output.zone_of(found), '%H:%M:%S %Z')}" if one.since else ""
             output.note(f"PBX {one.pbx} is {one.state}{since}: {one.why}; `dialer pbx check {one.pbx}` says more")
+        if one.state == "out of use" and one.calls:
+            output.note(
+                f"its {one.calls_in_words}: each until PBX {one.pbx} is back and says what became of it, until its "
+                "agent says `dialer agent ready`, or for an hour of talk at most (6 minutes if nobody was met yet)"
+            )
 
 
 @campaign_pbx.command(

@@ -139,30 +139,33 @@ def agents(context: CliContext, name: str, as_json: bool) -> None:
 def sync(context: CliContext, name: str, campaign: str, group: str, dry_run: bool, as_json: bool) -> None:
     """Give CAMPAIGN the agents that directory NAME shows: enabled accounts that are users of its PBX.
 
-    Who is at work stays in the campaign until they are out; run it again then.
+    Who is at work stays in the campaign until they are out; run it again then. The campaign's agents on other PBXs stay
+    as they are.
     """
-    from campaigns import directory_people, lifecycle
+    from campaigns import directory_people, lifecycle, pools
     from campaigns.db import database_now
 
     quiet_retries()
     with context.application() as app:
         app.directory(name)
         with app.transaction() as session:
-            directory_people.same_pbx(app.settings, name, lifecycle.get(session, campaign))
+            pbx = directory_people.pbx_in_common(session, app.settings, name, lifecycle.get(session, campaign))
         people = _people(app, name, group)
         with app.transaction() as session:
             found = lifecycle.get(session, campaign, lock=True)
+            several = len(pools.names(session, found)) > 1
             if dry_run:
-                compared = directory_people.compare(session, found, people)
+                compared = directory_people.compare(session, found, people, pbx)
             else:
-                compared = directory_people.bring(session, found, people, now=database_now(session), who=who())
+                compared = directory_people.bring(session, found, people, pbx, now=database_now(session), who=who())
     strangers = [one for one in people if one.user is None]
     if as_json:
-        output.print_json({"campaign": found.name, "dry_run": dry_run, **_told(compared, strangers)})
+        output.print_json({"campaign": found.name, "pbx": pbx, "dry_run": dry_run, **_told(compared, strangers)})
         return
     _print(compared, strangers, dry_run)
     would = "would have" if dry_run else "has"
-    click.echo(f"campaign {found.name} {would} {output.count(len(compared.chosen), 'agent')}")
+    there = f" on PBX {pbx}" if several else ""
+    click.echo(f"campaign {found.name} {would} {output.count(len(compared.chosen), 'agent')}{there}")
 
 
 @directory.command("numbers", example="dialer directory numbers office")

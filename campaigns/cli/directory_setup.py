@@ -186,19 +186,22 @@ def _wish(
     ring: int,
     last: str,
 ) -> Wish:
-    from campaigns import directory_people, lifecycle
+    from campaigns import directory_people, lifecycle, pools
     from dialer.directory.base import Wish
 
     chosen = list(members)
     if not members:
         with app.transaction() as session:
-            directory_people.same_pbx(app.settings, name, lifecycle.get(session, campaign))
+            pbx = directory_people.pbx_in_common(session, app.settings, name, lifecycle.get(session, campaign))
         accounts = app.directory(name).accounts()
         with app.transaction() as session:
             found = lifecycle.get(session, campaign)
-            chosen, without = directory_people.accounts_of(session, found, accounts)
+            chosen, without = directory_people.accounts_of(session, found, accounts, pbx)
+            others = [one for one in pools.names(session, found) if one != pbx]
         for agent in without:
             output.note(f"agent {agent.name or agent.user_id} has no account on directory {name}: not in the group")
+        if others:
+            output.note(f"agents on PBX {' and '.join(others)} are not in the group: the directory is PBX {pbx}'s")
     return Wish(group or campaign, tuple(chosen), tuple(numbers), ring, last)
 
 

@@ -163,3 +163,10 @@ class SaidTime(click.ParamType[Said]):
                 param,
                 ctx,
             )
+
+
+def one_campaign(by_place: str | None, by_option: str | None) -> str | None:
+    """Return the campaign of a command that takes it in its place, as its neighbours do, or as --campaign."""
+    if by_place is not None and by_option is not None and by_place != by_option:
+        raise click.UsageError(f"{by_place} and --campaign {by_option} are two campaigns: give one")
+    return by_place if by_place is not None else by_option

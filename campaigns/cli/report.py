@@ -9,7 +9,7 @@ import click
 
 from campaigns.cli import output
 from campaigns.cli.context import CliContext
-from campaigns.cli.params import Moment
+from campaigns.cli.params import Moment, one_campaign
 from campaigns.cli.tree import Command
 
 if TYPE_CHECKING:
@@ -32,11 +32,12 @@ _NAMES = (
 @click.command(
     "report",
     cls=Command,
-    example="""dialer report outcomes --campaign spring
-dialer report attempts --campaign spring --from 2026-03-01 --to 2026-04-01 --format csv > march.csv""",
+    example="""dialer report outcomes spring
+dialer report attempts spring --from 2026-03-01 --to 2026-04-01 --format csv > march.csv""",
 )
 @click.argument("name", type=click.Choice(_NAMES))
-@click.option("--campaign", help="Of this campaign. Default: of all.")
+@click.argument("named", metavar="[CAMPAIGN]", required=False)
+@click.option("--campaign", help="The same as CAMPAIGN. Default: of all.")
 @click.option("--from", "since", type=Moment(), help="Beginning: a day, or a day and a time. Default: today.")
 @click.option("--to", "until", type=Moment(), help="End; not included, so the day after the last. Default: now.")
 @click.option(
@@ -46,9 +47,17 @@ dialer report attempts --campaign spring --from 2026-03-01 --to 2026-04-01 --for
 @output.json_option
 @click.pass_obj
 def report(
-    context: CliContext, name: str, campaign: str | None, since: Any, until: Any, form: str, as_json: bool
+    context: CliContext,
+    /,
+    name: str,
+    named: str | None,
+    campaign: str | None,
+    since: Any,
+    until: Any,
+    form: str,
+    as_json: bool,
 ) -> None:
-    """Print a report over [--from, --to).
+    """Print a report of CAMPAIGN, or of all, over [--from, --to).
 
     \b
     outcomes      attempts by how they ended
@@ -65,8 +74,9 @@ def report(
     from campaigns import reports
     from campaigns.db import database_now
 
+    chosen = one_campaign(named, campaign)
     with context.application() as app, app.transaction() as session:
-        made = reports.make(session, name, campaign=campaign, since=since, until=until, now=database_now(session))
+        made = reports.make(session, name, campaign=chosen, since=since, until=until, now=database_now(session))
     if as_json or form == "json":
         output.print_json(made.as_json())
     elif form == "csv":

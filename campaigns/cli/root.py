@@ -75,6 +75,7 @@ _TREE = (
     ("disposition", "disposition:disposition", "The words agents have for what came of a call.", _CALLING),
     ("person", "person:person", "What is known about a person; their consent; erase them.", _CALLING),
     ("agent", "agent:agent", "Who is at work: log in, pause, be ready.", _CALLING),
+    ("agent list", "agent_list:list_agents", "What each agent is doing.", _CALLING),
     ("agent phone", "agent_phone:phone", "The phones of agents who have one on more than one PBX.", _CALLING),
     ("status", "status:status", "What happens now: agents, calls, lines, abandonment.", _WATCHING),
     ("why", "why:why", "Why a campaign, or one contact, is not being called.", _WATCHING),

@@ -98,6 +98,9 @@ def _lines(one: CampaignLive) -> Text:
     told = Text(f"{lines.busy} of {lines.total} busy")
     if lines.limit is not None:
         told.append(f", this campaign at most {lines.limit}")
+        unseen = sum(part.counted for part in one.pbxes if part.state == "out of use")
+        if unseen:
+            told.append(f", {unseen} of them kept for calls out of sight", style="yellow")
     if lines.age > STALE:
         told.append(f"   read {lines.age:.0f} s ago", style="yellow" if lines.age < 30 else "bold red")
     return told
@@ -105,7 +108,7 @@ def _lines(one: CampaignLive) -> Text:
 
 def _part(part: PbxPart, zone: str) -> Text:
     told = Text(output.clean(part.in_words(ZoneInfo(zone))), style="" if part.state == "ok" else "bold red")
-    told.append(f"   {output.count(part.at_work, 'agent')} at work   {output.count(part.calls, 'call')}   ")
+    told.append(f"   {output.count(part.at_work, 'agent')} at work   {part.calls_in_words}   ")
     return told.append(f"{part.busy} of {part.lines} lines busy", style="dim")
 
 

@@ -4,7 +4,7 @@ import pytest
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from campaigns import directory_people, roster
+from campaigns import directory_people, phones, pools, roster
 from campaigns.directory_numbers import caller_ids, candidates
 from campaigns.directory_people import Person, match
 from campaigns.models import Agent, Campaign, Ledger
@@ -104,7 +104,7 @@ def test_who_comes_who_is_renamed_and_who_goes_is_told_and_nothing_changed(
     session: Session, campaign: Campaign
 ) -> None:
     renamed = user("101", "211", "Anna Rossi-Bianchi")
-    compared = directory_people.compare(session, campaign, people(renamed, user("bruno", "299")))
+    compared = directory_people.compare(session, campaign, people(renamed, user("bruno", "299")), "main")
     assert [one.id for one in compared.added] == ["bruno"]
     assert [(was, now.name) for was, now in compared.changed] == [("user 101 (201)", "Anna Rossi-Bianchi")]
     assert [one.user_id for one in compared.removed] == ["102"]
@@ -112,7 +112,9 @@ def test_who_comes_who_is_renamed_and_who_goes_is_told_and_nothing_changed(
 
 
 def test_bringing_over_does_it_and_writes_it_down(session: Session, campaign: Campaign) -> None:
-    directory_people.bring(session, campaign, people(user("101", "211", "Anna"), USERS[2]), now=NOW, who="cli:anna")
+    directory_people.bring(
+        session, campaign, people(user("101", "211", "Anna"), USERS[2]), "main", now=NOW, who="cli:anna"
+    )
     assert in_campaign(session, campaign) == {"101", "bruno"}
     anna = session.scalars(select(Agent).where(Agent.user_id == "101")).one()
     assert (anna.name, anna.extension) == ("Anna", "211")
@@ -126,12 +128,12 @@ def test_bringing_over_does_it_and_writes_it_down(session: Session, campaign: Ca
 @pytest.mark.parametrize("state", ["ready", "parking", "parked", "assigned", "talking", "wrap_up", "paused"])
 def test_who_is_at_work_stays_until_they_are_out(session: Session, campaign: Campaign, state: str) -> None:
     set_state(session, "102", state)
-    compared = directory_people.bring(session, campaign, people(USERS[0]), now=NOW, who="cli:anna")
+    compared = directory_people.bring(session, campaign, people(USERS[0]), "main", now=NOW, who="cli:anna")
     assert [one.user_id for one in compared.at_work] == ["102"]
     assert compared.removed == ()
     assert in_campaign(session, campaign) == {"101", "102"}
     set_state(session, "102", "out")
-    directory_people.bring(session, campaign, people(USERS[0]), now=NOW, who="cli:anna")
+    directory_people.bring(session, campaign, people(USERS[0]), "main", now=NOW, who="cli:anna")
     assert in_campaign(session, campaign) == {"101"}
 
 
@@ -140,7 +142,7 @@ def test_a_directory_that_shows_nobody_changes_nothing(
     session: Session, campaign: Campaign, shown: list[Person]
 ) -> None:
     with pytest.raises(BadInput, match="nothing is changed"):
-        directory_people.bring(session, campaign, shown, now=NOW, who="cli:anna")
+        directory_people.bring(session, campaign, shown, "main", now=NOW, who="cli:anna")
     assert in_campaign(session, campaign) == {"101", "102"}
 
 
@@ -148,15 +150,96 @@ def test_a_directory_that_shows_nobody_changes_nothing(
 def test_a_campaign_that_follows_the_pbx_is_not_followed_twice(session: Session, campaign: Campaign, spec: str) -> None:
     campaign.agents_spec = spec
     with pytest.raises(BadInput, match=r"dialer agent assign spring"):
-        directory_people.bring(session, campaign, people(USERS[0]), now=NOW, who="cli:anna")
+        directory_people.bring(session, campaign, people(USERS[0]), "main", now=NOW, who="cli:anna")
 
 
 def test_the_members_of_a_group_are_the_campaign_s_agents_who_have_an_account(
     session: Session, campaign: Campaign
 ) -> None:
-    names, without = directory_people.accounts_of(session, campaign, [account("anna", "201"), account("carla", "203")])
+    accounts = [account("anna", "201"), account("carla", "203")]
+    names, without = directory_people.accounts_of(session, campaign, accounts, "main")
     assert names == ["anna@sales.example.net"]
     assert [one.user_id for one in without] == ["102"]
+
+
+# Campaigns of several PBXs -------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def pooled(session: Session) -> Campaign:
+    """Two of `main`, and on `second` a 101 who is somebody else, with the same extension, and a 301."""
+    made = factories.campaign(session, name="spring")
+    pools.add(session, made, "second", who="test", now=NOW)
+    theirs = [user("101", "201", "Zoe"), user("301", "301", "Yan")]
+    roster.assign(
+        session, made, roster.parse("main/101,102,second/101,301"), USERS, others={"second": theirs}, now=NOW, who="t"
+    )
+    session.commit()
+    return made
+
+
+def whole(session: Session, campaign: Campaign) -> set[str]:
+    return {f"{agent.pbx}/{agent.user_id}" for agent in roster.members(session, campaign)}
+
+
+def test_the_agents_of_another_pbx_stay_when_one_of_them_is_brought_over(session: Session, pooled: Campaign) -> None:
+    before = whole(session, pooled)
+    assert before == {"main/101", "main/102", "second/101", "second/301"}
+    compared = directory_people.bring(session, pooled, people(USERS[0], USERS[2]), "main", now=NOW, who="cli:anna")
+    assert ([one.id for one in compared.added], [one.user_id for one in compared.removed]) == (["bruno"], ["102"])
+    assert whole(session, pooled) == {"main/101", "main/bruno", "second/101", "second/301"}
+    spec = roster.parse(pooled.agents_spec)
+    assert (spec.user_ids, spec.of("main").user_ids, spec.of("second").user_ids) == (
+        ("301",),
+        ("101", "bruno"),
+        ("101",),
+    )
+    roster.assign(
+        session, pooled, spec, USERS, others={"second": [user("101", "201"), user("301", "301")]}, now=NOW, who="t"
+    )
+    assert whole(session, pooled) == {"main/101", "main/bruno", "second/101", "second/301"}, "it can be given again"
+
+
+def test_the_directory_of_a_second_pbx_is_compared_with_the_agents_there(session: Session, pooled: Campaign) -> None:
+    new = user("302", "302", "Xenia")
+    directory_people.bring(session, pooled, people(user("301", "301", "Yan"), new), "second", now=NOW, who="cli:anna")
+    assert whole(session, pooled) == {"main/101", "main/102", "second/301", "second/302"}
+
+
+def test_who_works_on_their_other_phone_for_now_is_known_by_their_own(session: Session, pooled: Campaign) -> None:
+    anna = session.scalars(select(Agent).where(Agent.pbx == "main", Agent.user_id == "101")).one()
+    there = PbxUser("401", "Anna", "401", Presence.AVAILABLE)
+    phones.add(session, anna, "second", there, who="test", now=NOW)
+    assert phones.work_on(session, anna, "second", who="dialer", now=NOW, why="PBX main is out of use")
+    compared = directory_people.bring(session, pooled, people(USERS[0]), "main", now=NOW, who="cli:anna")
+    assert ([one.id for one in compared.added], [one.user_id for one in compared.removed]) == ([], ["102"])
+    assert anna in roster.members(session, pooled)
+
+
+def test_nobody_is_put_in_a_group_because_another_pbx_has_their_extension(session: Session, pooled: Campaign) -> None:
+    accounts = [account("anna", "201"), account("yan", "301")]
+    names, without = directory_people.accounts_of(session, pooled, accounts, "main")
+    assert (names, [one.user_id for one in without]) == (["anna@sales.example.net"], ["102"])
+
+
+def test_the_directory_must_be_that_of_one_of_the_pbxes(session: Session, pooled: Campaign) -> None:
+    pbx = PbxSettings(url="http://127.0.0.1:9/x")
+
+    def of(name: str) -> str:
+        section = DirectorySettings(url="http://127.0.0.1:9/", account="t", pbx=name)
+        settings = Settings(pbx=dict.fromkeys(("main", "second", "third"), pbx), directory={"office": section})
+        return directory_people.pbx_in_common(session, settings, "office", pooled)
+
+    assert [of("main"), of("second")] == ["main", "second"]
+    with pytest.raises(BadInput, match="calls through PBX main and second, and directory office is PBX third's"):
+        of("third")
+
+
+def test_only_what_follows_this_pbx_is_in_the_way(session: Session, pooled: Campaign) -> None:
+    pooled.agents_spec = "main/101,second/all"
+    directory_people.compare(session, pooled, people(USERS[0]), "main")
+    with pytest.raises(BadInput, match="dialer agent assign spring second/101,second/102"):
+        directory_people.compare(session, pooled, people(USERS[0]), "second")
 
 
 # Numbers -------------------------------------------------------------------------------------------------

@@ -6,10 +6,10 @@ import pytest
 from sqlalchemy import select, text
 from sqlalchemy.orm import Session
 
-from campaigns import assigning, pace_view, pools, roster
+from campaigns import assigning, pace_view, parking, pools, roster
 from campaigns.application import Application
 from campaigns.db import database_now
-from campaigns.models import Agent, Attempt, Campaign, Ledger, PaceDecision
+from campaigns.models import Agent, Attempt, Campaign, Ledger, ListedRequest, PaceDecision
 from dialer.abandonment import Budget
 from dialer.calls import CallState
 from dialer.errors import BadInput, NotFound
@@ -93,6 +93,48 @@ def test_the_limit_of_lines_is_the_campaigns_over_all_its_pbxes(house: House) ->
     for _ in range(3):
         house.tick()
     assert sum(house.ordered().values()) == 3
+
+
+def test_lines_that_are_too_few_for_all_are_taken_by_each_pbx_in_turn(house: House) -> None:
+    house.campaign.max_lines = 2
+    house.contacts(20)
+    for name in ("main", "main", "second", "second"):
+        house.agent(name)
+    for _ in range(6):
+        house.tick()
+        house.session.execute(text("UPDATE attempts SET state = 'no_answer', ended_at = clock_timestamp()"))
+    assert house.ordered() == {"main": 6, "second": 6}, "agents of the second are not parked for nothing"
+
+
+def test_nobody_is_parked_on_one_pbx_for_requests_that_another_keeps(house: House) -> None:
+    session, due = house.session, database_now(house.session) - timedelta(minutes=1)
+    request = factories.contact(session, house.campaign, due_date=due.date(), next_at=due)
+    session.add(ListedRequest(pbx="second", request_id="r1", pbx_list="l", contact_id=request.id, seen_at=due))
+    for name in house.pbx:
+        factories.agent(session, house.campaign, pbx=name, state="ready")
+
+    def states() -> dict[str, str]:
+        return {one.pbx: one.state for one in session.scalars(select(Agent))}
+
+    house.tick()
+    assert states() == {"main": "ready", "second": "parking"}
+    assert house.why("main") == "0: no contact is due but requests that another PBX keeps, and calls itself"
+    house.contacts(3)
+    house.tick()
+    assert states()["main"] == "parking", "for those that anybody may call"
+
+
+def test_who_was_parked_is_let_go_when_only_requests_of_another_pbx_are_left(house: House) -> None:
+    session, due = house.session, database_now(house.session) - timedelta(minutes=1)
+    request = factories.contact(session, house.campaign, due_date=due.date(), next_at=due)
+    session.add(ListedRequest(pbx="second", request_id="r1", pbx_list="l", contact_id=request.id, seen_at=due))
+    parked = house.agent("main")
+    house.tick()
+    kept = house.scheduler._pacing[house.campaign.id].pbxes["main"]
+    assert kept.idle_since is not None
+    kept.idle_since -= parking.IDLE_LINE + timedelta(seconds=1)
+    house.tick()
+    assert parked.state == "ready"
 
 
 def test_a_customer_is_given_an_agent_of_the_pbx_they_wait_on_and_of_no_other(house: House) -> None:

@@ -70,6 +70,40 @@ def test_the_list_shows_states_with_sign_and_word(spring: Dialer) -> None:
     ]
 
 
+def test_the_campaign_is_named_in_its_place_or_by_the_option(spring: Dialer) -> None:
+    spring.ok("campaign", "create", "autumn", "--caller-id", "+390551234567", "--agents", "102")
+    for named in (("autumn",), ("--campaign", "autumn"), ("autumn", "--campaign", "autumn")):
+        assert [one["user_id"] for one in spring.json("agent", "list", *named)["agents"]] == ["102"]
+    two = spring("agent", "list", "autumn", "--campaign", "spring")
+    assert (two.exit_code, "two campaigns: give one" in two.stderr) == (2, True)
+    assert spring("agent", "list", "winter").exit_code == 4
+
+
+def test_the_list_says_whose_pbx_is_out_of_use(spring: Dialer, session: Session) -> None:
+    for number, state in (("101", "ready"), ("102", "talking"), ("103", "paused")):
+        session.scalars(select(Agent).where(Agent.user_id == number)).one().state = state
+    row = factories.lines(session, "main")
+    row.out_since, row.out_why = factories.NOW, "the connection was refused"
+    session.commit()
+    shown = spring("agent", "list", "spring")
+    lines = {line.split()[0]: line for line in shown.stdout.splitlines()[1:]}
+    assert "out" in lines["Anna"]
+    assert "PBX main is out of use; ready again when it is back" in lines["Anna"]
+    assert "talking" in lines["Bruno"]
+    assert "whose line is dead says `ready`" in lines["Bruno"]
+    assert "is out of use" not in next(line for line in shown.stdout.splitlines() if "paused" in line)
+    assert "PBX main is out of use: the connection was refused" in shown.stderr
+    told = spring.json("agent", "list", "spring")["agents"]
+    assert {one["pbx_out"] for one in told} == {"the connection was refused"}
+    assert sorted(one["state"] for one in told) == ["paused", "ready", "talking"], "as they said themselves"
+
+    row.back_since = factories.NOW
+    session.commit()
+    again = spring("agent", "list", "spring")
+    assert "out of use" not in again.output
+    assert "ready" in again.stdout
+
+
 def test_no_agents_yet_says_what_brings_them(dialer: Dialer) -> None:
     assert "dialer agent assign" in dialer("agent", "list").stderr
 

@@ -7,7 +7,7 @@ import pytest
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from campaigns import roster
+from campaigns import pools, roster
 from campaigns.application import Application
 from campaigns.models import Campaign, DirectoryChange
 from dialer.clock import SystemClock
@@ -170,6 +170,22 @@ def test_sync_of_one_group_takes_its_members_only(dialer: Dialer, campaign: Camp
     assert told["agents"] == 1
     result = dialer("directory", "sync", "office", "spring", "--group", "winter")
     assert (result.exit_code, GROUP in result.stderr) == (4, True)
+
+
+def test_sync_and_provision_of_a_campaign_of_two_pbxs_are_about_the_directorys_own(
+    dialer: Dialer, campaign: Campaign, session: Session
+) -> None:
+    pools.add(session, campaign, "second", who="test", now=factories.NOW)
+    factories.agent(session, campaign, pbx="second", user_id="101", extension="202")
+    session.commit()
+    shown = dialer("directory", "provision", "office", "spring", "--dry-run")
+    assert (shown.exit_code, "agents on PBX second are not in the group" in shown.stderr) == (0, True)
+    assert f"bruno@{TENANT}" not in shown.stdout, "the extension is another person's there"
+    assert "campaign spring has 2 agents on PBX main" in dialer.ok("directory", "sync", "office", "spring")
+    session.expire_all()
+    assert {f"{one.pbx}/{one.user_id}" for one in roster.members(session, campaign)} == {
+        "main/101", "main/102", "second/101"
+    }  # fmt: skip
 
 
 def test_sync_of_a_campaign_on_another_pbx_is_refused(dialer: Dialer, session: Session) -> None:

@@ -43,6 +43,13 @@ def test_each_report_as_a_table(dialer: Dialer, campaign: Campaign, name: str, e
         assert word in told
 
 
+def test_the_campaign_is_named_in_its_place_as_well(dialer: Dialer, campaign: Campaign) -> None:
+    span = PERIOD[2:]
+    assert dialer.ok("report", "outcomes", "spring", *span) == dialer.ok("report", "outcomes", *PERIOD)
+    other = dialer("report", "outcomes", "autumn", "--campaign", "spring")
+    assert (other.exit_code, "two campaigns: give one" in other.stderr) == (2, True)
+
+
 @pytest.mark.parametrize("name", ["outcomes", "abandonment", "agents", "attempts"])
 def test_each_report_as_csv_and_json_holds_the_same_rows(dialer: Dialer, campaign: Campaign, name: str) -> None:
     rows = list(csv.DictReader(io.StringIO(dialer.ok("report", name, *PERIOD, "--format", "csv"))))
