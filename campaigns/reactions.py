@@ -10,12 +10,12 @@ from datetime import datetime, timedelta
 from sqlalchemy import update
 from sqlalchemy.orm import Session
 
-from campaigns import agent_first, agents, assigning, endings, ledger, own_calls, pbx_commands
+from campaigns import agent_first, agents, assigning, binding, endings, ledger, own_calls, pbx_commands
 from campaigns.call_rows import locked_call as locked_call  # whoever applies something locks its call first
 from campaigns.call_rows import unhandled
 from campaigns.db import ROW_LOCK
 from campaigns.facts import first, step
-from campaigns.matching import attempt_of, is_leg, ref_of_call
+from campaigns.matching import is_leg, ref_of_call
 from campaigns.models import AgentLeg, Attempt, Command, LoggedEvent
 from dialer.calls import FINAL, CallState, Signal
 from dialer.conformance.probe import is_probe
@@ -97,7 +97,10 @@ def _without_call(session: Session, pbx: Pbx, call_id: str | None, *, now: datet
             if _too_early(session, event, logged, now):
                 continue
             # Another event of the call may have named it while we looked, or while we waited for its lock.
-            if _bind(session, pbx, event, logged) or ref_of_call(session, pbx.name, event.call_id) is not None:
+            if (
+                binding.bind(session, pbx.name, event, logged)
+                or ref_of_call(session, pbx.name, event.call_id) is not None
+            ):
                 session.flush()
                 return react(session, pbx, None, call_id, now=now)
             if own_calls.note(session, pbx, event, at=logged.received_at, now=now):
@@ -106,18 +109,6 @@ def _without_call(session: Session, pbx: Pbx, call_id: str | None, *, now: datet
             logged.trouble = "" if event.heard in (Heard.OTHER, Heard.ARRIVED) else NOBODYS
         logged.handled_at = now
     return []
-
-
-def _bind(session: Session, pbx: Pbx, event: CallEvent, logged: LoggedEvent) -> bool:
-    """Give the PBX's id to the call of ours that this event speaks of, when it can be no other; whether it was."""
-    found = attempt_of(session, pbx.name, event, at=logged.received_at)
-    call = locked_call(session, found) if found is not None else None
-    if not isinstance(call, Attempt) or attempt_of(session, pbx.name, event, at=logged.received_at) != call.ref:
-        return False  # bound, or over, while its lock was waited for
-    if call.pbx_call_id is not None:
-        call.trouble = "found by agent and number: the PBX's events name it otherwise than its reply did"
-    call.pbx_call_id = event.call_id
-    return True
 
 
 def payload_of(logged: LoggedEvent) -> Payload:

@@ -7,7 +7,7 @@ import pytest
 from sqlalchemy import select, text
 from sqlalchemy.orm import Session
 
-from campaigns import agent_first, agents, dialling, gate, giving, limits, own_calls, placing, quiet_calls
+from campaigns import agent_first, agents, binding, dialling, gate, giving, limits, own_calls, placing, quiet_calls
 from campaigns.application import Application
 from campaigns.models import Agent, AgentLeg, Assignment, Attempt, Contact, Ledger, LoggedEvent, PaceDecision, PbxStatus
 from campaigns.pbx_status import poll
@@ -355,6 +355,75 @@ def test_events_under_another_id_than_the_replys_are_found_by_agent_and_number_a
     assert attempt.state == "joined"
     assert attempt.pbx_call_id != replied
     assert "otherwise than its reply" in attempt.trouble
+
+
+def heard_as_replied(first: FirstDesk) -> Agent:
+    """A call of this site is over; its events came under the id of the reply. Its agent is ready again."""
+    agent = first.agent()
+    contacts(first, 3)
+    before = first.order()
+    first.tell(before, Heard.RINGING, call_id=before.request_id)
+    first.tell(before, Heard.ENDED, call_id=before.request_id, outcome=CallOutcome.NO_ANSWER)
+    first.settle(before)
+    assert (before.ended_at is not None, agent.state) == (True, "ready")
+    first.session.execute(text("UPDATE agents SET not_before = NULL"))
+    return agent
+
+
+def test_where_events_come_under_the_replys_id_no_other_id_is_bound(first: FirstDesk) -> None:
+    """The agent dials the very customer by hand before the PBX has spoken of our call: that is a call of their own."""
+    heard_as_replied(first)
+    attempt = first.order()
+    first.tell(attempt, Heard.ANSWERED, call_id="by-hand")
+    first.tell(attempt, Heard.ENDED, call_id="by-hand", outcome=CallOutcome.OK)
+    assert (attempt.state, attempt.joined_at, attempt.pbx_call_id) == ("placed", None, attempt.request_id)
+    first.tell(attempt, Heard.ANSWERED, call_id=attempt.request_id)
+    assert (attempt.state, attempt.trouble) == ("joined", "")
+
+
+def test_a_site_that_names_calls_otherwise_is_believed_call_after_call(first: FirstDesk) -> None:
+    agent = first.agent()
+    contacts(first, 3)
+    for _ in range(2):
+        attempt = first.order()
+        first.tell(attempt, Heard.ANSWERED)
+        assert (attempt.state, attempt.trouble) == ("joined", binding.OTHERWISE)
+        first.tell(attempt, Heard.ENDED, outcome=CallOutcome.OK)
+        first.settle(attempt)
+        agents.ready(first.session, agent.id, now=factories.NOW, who="test")
+        first.session.execute(text("UPDATE agents SET not_before = NULL"))
+
+
+def test_an_event_under_the_replys_own_id_takes_the_call_back(first: FirstDesk) -> None:
+    agent = first.agent()
+    contacts(first)
+    attempt = first.order()
+    first.tell(attempt, Heard.RINGING, call_id="by-hand")
+    assert attempt.pbx_call_id == "by-hand"
+    first.tell(attempt, Heard.ANSWERED, call_id=attempt.request_id)
+    assert (attempt.state, attempt.pbx_call_id) == ("joined", attempt.request_id)
+    assert attempt.trouble == binding.TAKEN_BACK
+    first.tell(attempt, Heard.ENDED, call_id="by-hand", outcome=CallOutcome.OK)
+    assert (attempt.state, agent.state) == ("joined", "talking"), "the end of the other call frees nobody"
+    first.tell(attempt, Heard.ENDED, call_id=attempt.request_id, outcome=CallOutcome.OK)
+    assert attempt.over_at is not None
+
+
+def test_an_id_of_one_agents_call_is_never_bound_to_anothers(first: FirstDesk) -> None:
+    one, other = first.agent(), first.agent()
+    contacts(first, 2)
+    first.tick()
+    mine, theirs = first.session.scalars(select(Attempt).order_by(Attempt.id)).all()
+    for attempt in (mine, theirs):
+        placing.place(first.application, attempt.ref)
+    first.session.expire_all()
+    whose = {one.id: other, other.id: one}
+    for attempt in (mine, theirs):
+        assert attempt.reserved_agent_id is not None
+        stranger = whose[attempt.reserved_agent_id].user_id
+        first.tell(attempt, Heard.ANSWERED, call_id=f"x{attempt.id}", user_id=stranger)
+        first.tell(attempt, Heard.ANSWERED, call_id=attempt.request_id and f"y{attempt.id}", number="+390699999999")
+    assert [(attempt.state, attempt.joined_at) for attempt in (mine, theirs)] == [("placed", None)] * 2
 
 
 def test_a_call_that_was_closed_and_is_answered_after_all_is_a_talk_and_no_abandoned_call(first: FirstDesk) -> None:
