@@ -18,6 +18,7 @@ import psycopg
 from psycopg.errors import DataError, IntegrityError, ProgramLimitExceeded
 from sqlalchemy import Engine
 
+from campaigns.event_connection import Opens, opened
 from dialer.errors import TryAgainLater
 from dialer.pbx.base import EventKeys, Payload
 
@@ -124,8 +125,9 @@ class EventLog:
         batch: int = 500,
         batch_bytes: int = 4 * 1024 * 1024,
         patience: float = 3.0,
+        open_connection: Opens = opened,
     ) -> None:
-        self._address = address
+        self._address, self._open = address, open_connection
         self._on_kept = on_kept
         self._observer = observer
         self._at_once = at_once
@@ -315,7 +317,7 @@ class EventLog:
             connection.pgconn.finish()
 
     async def _connect(self) -> None:
-        self._connection = await _connect(self._address, self._patience)
+        self._connection = await self._open(self._address, self._patience)
         if self._at_once is None:
             return
         sql, values = self._at_once.rehearsal()
@@ -346,24 +348,6 @@ async def _kept_and_asked(
         await connection.execute(_INSERT, columns, prepare=True)
         cursors = [await connection.execute(sql, values, prepare=True) for sql, values in questions]
     return [await cursor.fetchone() for cursor in cursors]
-
-
-async def _connect(address: str, limit: float) -> psycopg.AsyncConnection[Any]:
-    milliseconds = int(limit * 1000)
-    connection = await psycopg.AsyncConnection.connect(
-        address,
-        autocommit=True,  # one INSERT is one transaction: committed, and on disk, when it returns
-        connect_timeout=max(2, int(limit)),
-        application_name="dialer event log",
-        options=(
-            "-c timezone=UTC -c synchronous_commit=on "
-            f"-c statement_timeout={milliseconds} -c lock_timeout={milliseconds}"
-        ),
-    )
-    row = await (await connection.execute("SHOW fsync")).fetchone()
-    if row is not None and row[0] != "on":
-        log.warning("PostgreSQL runs with fsync=%s: events answered 200 would not survive a power cut", row[0])
-    return connection
 
 
 def _columns(batch: Sequence[_Waiting], now: float) -> tuple[list[Any], ...]:

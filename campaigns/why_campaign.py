@@ -11,7 +11,8 @@ from campaigns import why
 from campaigns.lists_view import list_named
 from campaigns.models import Campaign
 from campaigns.pace_log import Decided, last_decisions
-from campaigns.waterfall import Waterfall, waterfall
+from campaigns.waterfall import waterfall
+from campaigns.waterfall_steps import Waterfall
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,6 +7,7 @@ from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
+import psycopg
 import pytest
 from sqlalchemy import func, select, text, update
 from sqlalchemy.orm import Session
@@ -14,6 +15,7 @@ from sqlalchemy.orm import Session
 from campaigns import assigning_at_once, looking, pbx_commands, reactions
 from campaigns.application import Application
 from campaigns.db import database_now
+from campaigns.event_connection import opened
 from campaigns.event_log import EventLog, Question, RawEvent, connection_string
 from campaigns.models import Agent, AgentLeg, Assignment, Attempt, Campaign, Command, Ledger, LoggedEvent
 from dialer.calls import CallState
@@ -336,16 +338,24 @@ def test_the_first_answer_waits_for_no_plan(application: Application, session: S
     who, _ = factories.parked_agent(session, campaign)
     session.commit()
     told: list[tuple[int, int]] = []
+    connections: list[psycopg.AsyncConnection[Any]] = []
+
+    async def seen(address: str, limit: float) -> psycopg.AsyncConnection[Any]:
+        connections.append(await opened(address, limit))
+        return connections[-1]
 
     async def main() -> None:
         hears = Hears()
-        log = EventLog(connection_string(application.engine), on_kept=hears.hear, observer=hears, at_once=hears)
+        log = EventLog(
+            connection_string(application.engine), on_kept=hears.hear, observer=hears, at_once=hears,
+            open_connection=seen,
+        )  # fmt: skip
         await log.start()
         plans = "SELECT generic_plans, custom_plans FROM pg_prepared_statements WHERE statement LIKE '%assignments%'"
-        while not told:
+        while not told:  # only the connection itself shows what was prepared on it
             await asyncio.sleep(0.01)
-            if log._connection is not None:
-                told.extend(await (await log._connection.execute(plans)).fetchall())
+            for connection in connections:
+                told.extend(await (await connection.execute(plans)).fetchall())
         await log.stop()
 
     asyncio.run(asyncio.wait_for(main(), 30))

@@ -14,7 +14,16 @@ import pytest
 from sqlalchemy import text
 from sqlalchemy.orm import Session
 
-from campaigns import dispositions, forgotten, gate, list_caps, waterfall
+from campaigns import (
+    dispositions,
+    forgotten,
+    gate,
+    list_caps,
+    waterfall,
+    waterfall_rules,
+    waterfall_sql,
+    waterfall_steps,
+)
 from campaigns.due_contacts import Which
 from campaigns.gate import Claim
 from campaigns.models import Callback, Campaign, Contact, DoNotCall, Installation
@@ -233,7 +242,7 @@ def test_every_contact_is_counted_under_the_rule_by_which_the_gate_refuses_it(se
     for kind in KINDS:
         for seed in range(SEED, SEED + WORLDS):
             seen += compare(session, kind, seed)
-    missing = {"list_cap", *(rule.name for rule in waterfall.RULES)} - set(seen)
+    missing = {"list_cap", *(rule.name for rule in waterfall_rules.RULES)} - set(seen)
     assert not missing, f"worlds in which nobody met {missing} show nothing; {dict(seen)}"
 
 
@@ -253,25 +262,25 @@ def test_a_rule_that_is_not_the_gates_is_noticed(
     session: Session, monkeypatch: pytest.MonkeyPatch, kind: str, words: str, instead: str
 ) -> None:
     """Sabotage: with one rule worded otherwise the two disagree."""
-    assert words in waterfall._FOUND
-    monkeypatch.setattr(waterfall, "_FOUND", waterfall._FOUND.replace(words, instead))
+    assert words in waterfall_sql.FOUND
+    monkeypatch.setattr(waterfall_sql, "FOUND", waterfall_sql.FOUND.replace(words, instead))
     with pytest.raises(AssertionError, match="the waterfall says"):
         [compare(session, kind, seed) for seed in range(SEED, SEED + 9)]
 
 
-@pytest.mark.parametrize("rank", [-1, len(waterfall.RULES)])
+@pytest.mark.parametrize("rank", [-1, len(waterfall_rules.RULES)])
 def test_who_is_on_the_do_not_call_list_is_counted_there_unless_an_earlier_rule_holds_them(
     session: Session, monkeypatch: pytest.MonkeyPatch, rank: int
 ) -> None:
     """Sabotage: with the list first or last of the rules the two disagree."""
-    monkeypatch.setattr(waterfall, "_held", lambda found, listed: dict(_counted_at(rank, found, listed)))
+    monkeypatch.setattr(waterfall_steps, "_held", lambda found, listed: dict(_counted_at(rank, found, listed)))
     with pytest.raises(AssertionError, match="the waterfall says"):
         [compare(session, "Italy", seed) for seed in range(SEED, SEED + 9)]
 
 
 def _counted_at(rank: int, found: Sequence[Any], listed: int) -> Iterator[tuple[int, tuple[int, datetime | None]]]:
     """Count as the waterfall does, but with the do-not-call list at another place."""
-    do_not_call = waterfall._RANK["do_not_call"]
+    do_not_call = waterfall_rules.RANK["do_not_call"]
     for one in sorted({row.rank for row in found}):
         rows = [row for row in found if row.rank == one and not (row.listed and one > rank)]
         listed -= sum(row.contacts for row in rows if row.listed)
@@ -305,9 +314,9 @@ def test_several_processes_may_share_the_one_pass(
         session.execute(text(f"SET LOCAL {setting}"))
     session.execute(text("ANALYZE contacts"))
     words = "FROM contacts k WHERE k.list_id = ANY(:lists)) AS keyed"
-    assert words in waterfall._COUNTED
-    asked = waterfall._COUNTED.replace(words, f"{words.removesuffix(') AS keyed')} {apart}) AS keyed")
-    monkeypatch.setattr(waterfall, "_COUNTED", f"EXPLAIN (FORMAT TEXT) {asked}")
+    assert words in waterfall_sql.COUNTED
+    asked = waterfall_sql.COUNTED.replace(words, f"{words.removesuffix(') AS keyed')} {apart}) AS keyed")
+    monkeypatch.setattr(waterfall_sql, "COUNTED", f"EXPLAIN (FORMAT TEXT) {asked}")
     plan = _plan(session, campaign)
     assert ("Partial HashAggregate" in plan) == (not apart), plan
 
@@ -340,8 +349,8 @@ def test_who_is_passed_over_is_no_other_than_whom_choosing_passes_over(
 ) -> None:
     """Sabotage, as above."""
     words = "k.tried = 0 AND k.due_date IS NULL AND k.list_id"
-    assert words in waterfall._PASSED_OVER
-    monkeypatch.setattr(waterfall, "_PASSED_OVER", waterfall._PASSED_OVER.replace(words, instead))
+    assert words in waterfall_sql.PASSED_OVER
+    monkeypatch.setattr(waterfall_sql, "PASSED_OVER", waterfall_sql.PASSED_OVER.replace(words, instead))
     with pytest.raises(AssertionError, match="the waterfall says"):
         [compare(session, "worked", seed) for seed in range(SEED, SEED + 9)]
 
