@@ -40,6 +40,7 @@ class AgentLine:
     reason: str
     since: datetime
     seconds: float  # in this state
+    pbx: str = ""  # on which they work
 
 
 @dataclass(frozen=True, slots=True)
@@ -276,7 +277,7 @@ def _agents(session: Session, ids: list[int], now: datetime, *, people: bool) ->
         if people:
             name = row.name or f"user {row.user_id}"
             agents.people.append(
-                AgentLine(row.id, name, row.extension, state, reason, row.since, _age(row.since, now) or 0.0)
+                AgentLine(row.id, name, row.extension, state, reason, row.since, _age(row.since, now) or 0.0, row.pbx)
             )
     return {one: Agents(totals[one], agents.by_state, agents.people, lost[one]) for one, agents in found.items()}
 

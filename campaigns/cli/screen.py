@@ -195,6 +195,7 @@ def _rows(campaigns: Sequence[CampaignLive]) -> Table:
 
 def _agents(people: Sequence[AgentLine], most: int) -> Any:
     at_work = sorted((one for one in people if one.state != "out"), key=lambda one: -one.seconds)
+    several = len({one.pbx for one in people}) > 1  # two of them may have a 201, and an agent of one name
     rows: list[list[Any]] = []
     for one in at_work[:most]:
         warm = _LONG.get(one.state)
@@ -203,12 +204,14 @@ def _agents(people: Sequence[AgentLine], most: int) -> Any:
             [
                 one.name,
                 one.extension,
+                *([one.pbx] if several else []),
                 output.state(one.state),
                 Text(output.seconds(one.seconds), style=style),
                 one.reason,
             ]
         )
-    table = output.table(["Agent", "Ext.", "State", ("For", "right"), "Reason"], rows)
+    columns: list[output.Column] = ["Agent", "Ext.", *(["PBX"] if several else []), "State", ("For", "right"), "Reason"]
+    table = output.table(columns, rows)
     if len(at_work) > most:
         return Group(table, Text(f"and {len(at_work) - most} more", style="dim"))
     return table if rows else Text("no agent is at work", style="dim")

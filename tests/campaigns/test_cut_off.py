@@ -4,11 +4,13 @@ from datetime import timedelta
 from zoneinfo import ZoneInfo
 
 import pytest
+from rich.console import Console
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from campaigns import live, overview, pools_view, why
 from campaigns.application import Application
+from campaigns.cli.screen import screen
 from campaigns.models import Agent, PbxStatus
 from tests import factories
 from tests.campaigns.test_several_pbxes import House
@@ -50,6 +52,24 @@ def test_they_count_as_out_while_it_is_and_are_what_they_were_when_it_is_back(ho
     assert {one.reason for one in told.agents.people if one.state == "out"} == {"PBX second is out of use"}
     out(house, back=True)
     assert counted(house) == well
+
+
+def test_agents_of_one_name_on_two_pbxes_are_told_apart_on_the_screen(house: House) -> None:
+    for agent in house.session.scalars(select(Agent)):
+        agent.name, agent.extension = "Ada Rossi", "201"
+    house.session.flush()
+
+    def shown(name: str) -> str:
+        console = Console(width=160, no_color=True)
+        with console.capture() as told:
+            console.print(screen(live.live_state(house.session, NOW, name)))
+        return told.get()
+
+    lines = [line for line in shown(house.campaign.name).splitlines() if line.startswith("Ada Rossi")]
+    assert sorted(line.split()[3] for line in lines) == ["main", "second", "second", "second"]
+    alone = factories.campaign(house.session)
+    factories.agent(house.session, alone, name="Yan", state="ready")
+    assert "PBX  " not in shown(alone.name).split("Agent ")[1]
 
 
 def test_a_campaign_of_one_pbx_says_of_the_pbx_itself_what_is_wrong(house: House) -> None:

@@ -21,7 +21,9 @@ function partSentence(part) {
   const since = part.since ? ` since ${new Date(part.since).toISOString().slice(11, 19)} UTC` : "";
   const why = part.why ? `: ${part.why}` : "";
   const lines = `${part.busy} of ${part.lines} lines busy`;
-  return `${PARTS[part.role]}${part.state}${since}${why}; ${part.calls} calls, ${lines}`;
+  const calls = `${part.calls} call${part.calls === 1 ? "" : "s"}`;
+  const unseen = part.state === "out of use" && part.calls ? ` out of sight, ${part.counted} counted as lines in use` : "";
+  return `${PARTS[part.role]}${part.state}${since}${why}; ${calls}${unseen}, ${lines}`;
 }
 
 function showTexts(campaign) {
@@ -83,7 +85,7 @@ function showAbandonment(spent) {
   document.querySelector('[data-k="abandonment_meter"]').setAttribute("width", Math.min(100, share));
 }
 
-function showAgents(agents) {
+function showAgents(agents, several) {
   const counts = Object.entries(words.agent)
     .filter(([state]) => agents.by_state[state])
     .map(([state, [character, word]]) =>
@@ -98,7 +100,7 @@ function showAgents(agents) {
     return make(
       "tr",
       { class: `long-${level}` },
-      make("th", { scope: "row" }, `${person.name} `, make("small", {}, person.extension)),
+      make("th", { scope: "row" }, `${person.name} `, make("small", {}, several ? `${person.extension} ${person.pbx}` : person.extension)),
       make(
         "td",
         {},
@@ -141,7 +143,7 @@ follow(name, (state) => {
   showTexts(campaign);
   showState(campaign);
   showAbandonment(campaign.abandonment);
-  showAgents(campaign.agents);
+  showAgents(campaign.agents, campaign.pbxes.length > 0);
   showOutcomes(campaign.today.outcomes);
   showSystem(document, state);
   chart.add(Date.parse(state.at) / 1000, {
