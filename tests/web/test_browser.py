@@ -6,14 +6,14 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from sqlalchemy import select
+from sqlalchemy import select, text
 from sqlalchemy.orm import Session
 
 from campaigns import pools
 from campaigns.application import Application
 from campaigns.db import database_now
 from campaigns.importing import run_import, waiting_imports
-from campaigns.models import Campaign, PbxStatus
+from campaigns.models import Campaign, CampaignPbx, PbxStatus
 from tests import factories
 
 from .conftest import Running, at_host, serve
@@ -179,3 +179,33 @@ def test_an_outage_makes_no_tile_taller_and_its_reason_is_shown_on_hover(
     assert sentence == f"out of use since {now:%H:%M:%S} UTC: {row.out_why}; 0 calls, 0 of 30 lines busy"
     assert page.evaluate("document.documentElement.scrollWidth") <= width
     assert complaints == []
+
+
+@pytest.mark.parametrize("width", WIDTHS.values(), ids=WIDTHS)
+def test_a_campaign_of_two_pbxes_says_whose_each_agent_is_and_what_of_the_lost_one_counts(
+    chromium: Any, web: Application, session: Session, width: int
+) -> None:
+    """As the server writes it, and as the page writes it anew a moment later."""
+    of = factories.campaign(session, name="spring")
+    for position, name in enumerate(("main", "north")):
+        factories.lines(session, name)
+        session.add(CampaignPbx(campaign_id=of.id, pbx=name, position=position, role="pool"))
+        factories.agent(session, of, pbx=name, name="Ada Rossi", extension="201")
+    now = database_now(session)
+    factories.attempt(session, of, pbx="north", ordered_at=now, sent_at=now)
+    session.execute(text("UPDATE pbx_status SET read_at = clock_timestamp()"))
+    session.execute(text("UPDATE pbx_status SET out_since = read_at, out_why = 'refused' WHERE pbx = 'north'"))
+    session.commit()
+    with serve(web) as running:
+        page, complaints = opened(chromium, width)
+        page.goto(f"http://127.0.0.1:{running.port}/campaigns/spring")
+        for _ in range(2):
+            people = page.inner_text('[data-k="people"]')
+            assert "201 main" in people
+            assert "201 north" in people
+            assert page.evaluate("document.documentElement.scrollWidth") <= width
+            page.wait_for_function("document.querySelector('[data-k=people] tr').className.startsWith('long-')")
+        told = page.inner_html("main")
+        assert "out of use since" in told
+        assert "1 call out of sight, 1 counted as lines in use" in told
+        assert complaints == []
