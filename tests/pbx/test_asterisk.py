@@ -95,7 +95,7 @@ def test_requests_at_one_time_have_a_connection_each_and_leave_none_behind(peer:
     usual = peer.server.now
 
     def meet(line: Any, request: Any) -> None:
-        together.wait(5)
+        together.wait(30)
         usual(line, request)
 
     peer.server.now = meet
