@@ -319,7 +319,7 @@ def heard(pbx: AsteriskPbx, act: Callable[[EventStream], None], count: int) -> l
     async def listen() -> list[str]:
         stream = await pbx.open_stream()
         await asyncio.to_thread(act, stream)
-        found = [await asyncio.wait_for(stream.receive(), 5) for _ in range(count)]
+        found = [await asyncio.wait_for(stream.receive(), 30) for _ in range(count)]
         await stream.close()
         return found
 
