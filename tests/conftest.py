@@ -6,8 +6,10 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
+import hypothesis
 import psycopg
 import pytest
+from hypothesis import HealthCheck
 from sqlalchemy import Engine
 from sqlalchemy.engine import make_url
 from sqlalchemy.orm import Session
@@ -19,6 +21,9 @@ from dialer.clock import ManualClock
 from dialer.settings import Settings, TimingSettings
 from tests.databases import Databases
 
+# A busy machine is no reason to fail: what is drawn by chance has no deadline, and may take its time to be drawn.
+hypothesis.settings.register_profile("busy", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+hypothesis.settings.load_profile("busy")
 # A leader that a busy machine does not call dead in the middle of a test.
 UNHURRIED = TimingSettings(lease=60)
 

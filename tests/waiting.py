@@ -10,7 +10,7 @@ from sqlalchemy.orm import Session
 T = TypeVar("T")
 
 
-def until(condition: Callable[[], T], within: float = 15.0) -> T:
+def until(condition: Callable[[], T], within: float = 30.0) -> T:
     """Look again and again until `condition` holds, and return what it said; fail after `within` seconds."""
     end = time.monotonic() + within
     while not (found := condition()):

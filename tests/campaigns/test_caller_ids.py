@@ -117,7 +117,7 @@ def test_two_campaigns_never_pass_the_last_call_of_a_day_twice(engine: Engine) -
     def run(campaign_id: int) -> int:
         with sessions.begin() as session:
             of = session.get_one(Campaign, campaign_id)
-            both.wait(10)
+            both.wait(60)
             return len(order(session, of, 4).refs)
 
     with ThreadPoolExecutor(2) as threads:

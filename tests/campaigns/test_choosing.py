@@ -158,7 +158,7 @@ def test_two_campaigns_at_once_share_one_gateways_rate(engine: Engine, applicati
 
     def run(campaign: Campaign) -> None:
         for _ in range(4):
-            barrier.wait(10)
+            barrier.wait(60)
             with sessions() as session, session.begin():
                 order(session, campaign, 5, now=database_now(session))
 

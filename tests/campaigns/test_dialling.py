@@ -187,7 +187,9 @@ def test_nothing_is_ordered_on_dead_knowledge_in_trouble_or_without_a_line(manua
     assert no(manual, agent, contact=str(contact.id)) == "75: no call now: no line is free"
     manual.session.execute(text("UPDATE attempts SET ended_at = now(), state = 'failed'"))
     manual.session.execute(text("UPDATE pbx_status SET read_at = now() - interval '2 minutes'"))
-    assert "75: no call now: the PBX last said 120 s ago" in no(manual, agent, contact=str(contact.id))
+    assert "75: no call now: the PBX last said 12" in no(
+        manual, agent, contact=str(contact.id)
+    )  # 120 s ago, or a few more
     manual.session.execute(text("UPDATE pbx_status SET read_at = now()"))
     manual.session.commit()
     note_trouble(manual.application, "main", "it burns")

@@ -319,7 +319,7 @@ def test_an_erasure_and_a_gate_that_met_the_contact_first_do_not_wait_for_each_o
         until_somebody_waits_for_a_lock(session)
         gate.lock_numbers(judging, [NUMBER])
         judging.rollback()
-        assert done.result(timeout=20) == 1
+        assert done.result(timeout=60) == 1
 
 
 def uploaded(folder: Path, campaign: Campaign, raw: bytes) -> Path:

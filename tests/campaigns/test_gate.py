@@ -158,7 +158,7 @@ def test_two_gates_at_once_ring_a_shared_number_once(engine: Engine, application
     barrier = Barrier(2)
 
     def run(campaign: Campaign) -> None:
-        barrier.wait(10)
+        barrier.wait(60)
         for _ in range(12):
             with sessions() as session, session.begin():
                 order(session, campaign, 5, now=database_now(session))

@@ -243,17 +243,17 @@ def test_an_answer_that_meets_the_decision_half_way_is_served_or_counted_and_nev
             now = database_now(ticking)
             assert giving_up.give_up(ticking, campaign, [str(call.id)], claim(running), why="", now=now)
             decided.set()
-            assert go_on.wait(10)
+            assert go_on.wait(60)
 
     with ThreadPoolExecutor(2) as pool:
         ticking = pool.submit(tick)
-        assert decided.wait(10)
+        assert decided.wait(60)
         answering = pool.submit(told, application, pbx, heard(call, Heard.ANSWERED))
         until_somebody_waits_for_a_lock(session)
         assert not answering.done()
         go_on.set()
-        ticking.result(10)
-        answering.result(10)
+        ticking.result(60)
+        answering.result(60)
     session.refresh(call)
     assert (call.state, call.given_up_at) == (CallState.ANSWERED, None)
     assert session.scalars(select(Command.state)).all() == ["not_sent"]

@@ -302,7 +302,9 @@ _files = st.one_of(
 )
 
 
-@settings(max_examples=400, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@settings(
+    max_examples=400, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow], deadline=None
+)
 @given(_files)
 @example(b"phone\n\xff\xfe")
 @example(b'phone\n"')

@@ -68,7 +68,9 @@ def test_each_order_takes_its_contacts_first(session: Session, running: Campaign
     assert order(session, running, 3) == [b.id, c.id, a.id]
 
 
-@settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@settings(
+    max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow], deadline=None
+)
 @given(
     st.lists(
         st.tuples(st.integers(0, 3), st.integers(-2, 2), st.integers(0, 3), st.integers(-3, 9), st.booleans()),

@@ -172,13 +172,13 @@ def test_several_who_order_at_once_share_one_room(engine: Engine) -> None:
     over = Event()
 
     def run(_: int) -> None:
-        barrier.wait(10)
+        barrier.wait(60)
         for _ in range(14):
             with sessions() as session, session.begin():
                 order(session, campaign, 5)
 
     def recount() -> None:
-        barrier.wait(10)
+        barrier.wait(60)
         while not over.is_set():
             with sessions() as session, session.begin():
                 list_counts.count(session, campaign, spring.id, NOW)
@@ -187,7 +187,7 @@ def test_several_who_order_at_once_share_one_room(engine: Engine) -> None:
         counting = pool.submit(recount)
         list(pool.map(run, range(4)))
         over.set()
-        counting.result(10)
+        counting.result(60)
     with sessions() as session:
         assert ordered(session) == {"spring": 53, "other": 30}
         assert kept(session, spring) == (120, 53, 53)
@@ -207,7 +207,7 @@ def test_without_the_lock_the_room_is_taken_twice(engine: Engine, monkeypatch: p
 
     def unlocked(session: Session, of: Campaign, contacts: object, now: datetime) -> list_caps.Rooms:
         found = {one.list_id: one for one in looked(session, of.id, now)}
-        seen.wait(10)
+        seen.wait(60)
         return list_caps.Rooms(of, now, found)
 
     monkeypatch.setattr(list_caps.Rooms, "locked", unlocked)
@@ -242,7 +242,7 @@ def test_counting_again_corrects_what_is_kept_and_keeps_what_is_ordered_meanwhil
         with pytest.raises(TimeoutError):
             done.result(0.5)
         ordering.commit()
-        done.result(10)
+        done.result(60)
         counting.commit()
     with sessions() as session:
         assert kept(session, spring) == (20, 4, 4)

@@ -335,7 +335,7 @@ def test_two_at_once_make_each_thing_once(app: Application, world: Xc5World) -> 
     ready, ends = threading.Barrier(2), []
 
     def run() -> None:
-        ready.wait(10)
+        ready.wait(60)
         try:
             provision(app)
             ends.append("done")
@@ -550,7 +550,7 @@ def test_a_process_killed_for_real_while_its_request_is_answered(
     def kill(_entry: str) -> None:
         if len(world.book) == die_at and children and children[0].poll() is None:
             os.kill(children[0].pid, signal.SIGKILL)
-            children[0].wait(10)
+            children[0].wait(60)
 
     world.on_change = kill
     section = app.settings.directory["office"].model_dump_json()

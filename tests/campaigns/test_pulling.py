@@ -135,7 +135,7 @@ def test_only_one_of_many_schedulers_takes_a_turn(application: Application, spri
     barrier, found = threading.Barrier(4), []
 
     def one() -> None:
-        barrier.wait(10)
+        barrier.wait(60)
         found.append(pulling.look(app, "crm"))
 
     threads = [threading.Thread(target=one) for _ in range(4)]

@@ -315,7 +315,7 @@ def test_interrupted_while_phones_ring_it_ends_every_call_and_writes_its_report(
     peer.rings_for = None
     waiting = _interrupt_when(lambda: any(one["state"] == "Ringing" for one in peer.channels.values()), number)
     told = live.run(code=130)
-    waiting.join(5)
+    waiting.join(30)
     assert told.found["interrupted"]
     assert (peer.channels, peer.bridges, peer.listeners) == ({}, {}, 0)
     assert session.scalars(select(LoggedEvent).where(LoggedEvent.handled_at.is_(None))).all() == []
@@ -335,7 +335,7 @@ def test_interrupted_between_a_parked_agent_and_a_customer_both_are_let_go(aster
     peer._add = slow  # type: ignore[method-assign]
     waiting = _interrupt_when(lambda: joins, signal.SIGINT)
     told = live.run(code=130)
-    waiting.join(5)
+    waiting.join(30)
     assert told.found["interrupted"]
     until(lambda: (peer.channels, peer.bridges) == ({}, {}))
 
@@ -347,5 +347,5 @@ def test_interrupted_on_a_pbx_that_cannot_end_calls_it_says_whose_phones_to_look
     peer.customers[OWN.removeprefix("+")] = Person(0.05, talks=60.0)
     waiting = _interrupt_when(lambda: any(call.pickup for call in peer.book), signal.SIGINT)
     told = live.run(code=130)
-    waiting.join(5)
+    waiting.join(30)
     assert "was never told" in told.line("clean-up", "could not be told")["what"]

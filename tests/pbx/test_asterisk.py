@@ -95,7 +95,7 @@ def test_requests_at_one_time_have_a_connection_each_and_leave_none_behind(peer:
     usual = peer.server.now
 
     def meet(line: Any, request: Any) -> None:
-        together.wait(5)
+        together.wait(30)
         usual(line, request)
 
     peer.server.now = meet
@@ -319,7 +319,7 @@ def heard(pbx: AsteriskPbx, act: Callable[[EventStream], None], count: int) -> l
     async def listen() -> list[str]:
         stream = await pbx.open_stream()
         await asyncio.to_thread(act, stream)
-        found = [await asyncio.wait_for(stream.receive(), 5) for _ in range(count)]
+        found = [await asyncio.wait_for(stream.receive(), 30) for _ in range(count)]
         await stream.close()
         return found
 

@@ -93,7 +93,7 @@ class SimulatorRig:
             until(lambda one=one: one not in standing)
             closed = threading.Event()  # the socket itself is closed in the turn of the loop that forgets it
             one.loop.call_soon_threadsafe(closed.set)
-            assert closed.wait(5)
+            assert closed.wait(30)
 
     def told(self) -> list[Payload]:
         return [Payload("GET", query) for query in scripted.events("answered_and_joined.txt")]

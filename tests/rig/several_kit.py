@@ -73,6 +73,12 @@ class House:
             found.setdefault(pbx, Counter())[state] += 1
         return found
 
+    def joined(self, name: str) -> int:
+        """Customers of one PBX who met an agent."""
+        with self.application.transaction() as session:
+            query = select(func.count()).where(Attempt.pbx == name, Attempt.joined_at.is_not(None))
+            return session.scalar(query) or 0
+
     def orders(self, since: float) -> Counter[str]:
         """Orders that left for each PBX in the last so many seconds."""
         with self.application.transaction() as session:

@@ -58,7 +58,7 @@ def test_a_pbx_that_dies_gives_its_share_to_the_other_and_gets_it_again(tmp_path
                 marks["back"] = at
         elif "back" in marks and "used" not in marks and at > marks["back"] + 6 and house.orders(2.0)["second"]:
             marks["used"] = at
-        return at > marks.get("used", at) + 15
+        return at > marks.get("used", at) + 15 and min(house.joined(name) for name in several.NAMES) > 5
 
     seen = several.run(several.plan(tmp_path, contacts=150, agents=6), mischief, timing=QUICK, seconds=150.0)
     assert seen.trouble == {}, seen
@@ -85,7 +85,7 @@ def test_agents_with_a_second_phone_move_to_the_standby_and_back(tmp_path: Path)
     def mischief(house: several.House, at: float) -> bool:
         state = house.state()
         where.append((at, {pbx: counted.total() for pbx, counted in state.items()}))
-        if at > 8 and "killed" not in marks:
+        if at > 8 and "killed" not in marks and house.joined("main") > 2:
             house.kill("main")
             marks["killed"] = at
         elif "killed" in marks and "back" not in marks:

@@ -43,7 +43,7 @@ def alike(start: Start, event: CallEvent) -> CallEvent:
     return replace(event, user_id=start.user_id, number=start.number, role=role, call_id=event.call_id or "x")
 
 
-@settings(suppress_health_check=[HealthCheck.filter_too_much])
+@settings(suppress_health_check=[HealthCheck.filter_too_much, HealthCheck.too_slow])
 @given(start=STARTS, event=EVENTS, after=SECONDS, of_ours=st.booleans())
 def test_whatever_comes_only_the_same_agents_outward_call_to_the_same_number_since_the_order_is_ours(
     start: Start, event: CallEvent, after: float, of_ours: bool
@@ -93,7 +93,7 @@ def test_nor_is_one_too_early_too_late_or_beside_the_one_we_know() -> None:
 PAST = PastCall("7", None, CallOutcome.OK, user_id="215", number="+390612345678", began=SENT + timedelta(seconds=20))
 
 
-@settings(suppress_health_check=[HealthCheck.filter_too_much])
+@settings(suppress_health_check=[HealthCheck.filter_too_much, HealthCheck.too_slow])
 @given(
     history=st.lists(
         st.builds(

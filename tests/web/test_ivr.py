@@ -78,7 +78,7 @@ def test_a_node_is_answered_in_the_guides_words(
     running: Running, session: Session, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.INFO)
-    spring = factories.campaign(session)
+    spring = factories.campaign(session, answer_limit=60)
     factories.attempt(session, spring, state=CallState.HELD, pbx_call_id="9001")
     session.commit()
 
@@ -94,7 +94,7 @@ def test_a_node_is_answered_in_the_guides_words(
 
 def test_an_assigned_agent_is_found_for_the_call(running: Running, session: Session) -> None:
     running.application.settings.pbx["main"].extra["ivr_hands_over"] = "yes"
-    spring = factories.campaign(session)
+    spring = factories.campaign(session, answer_limit=60)
     agent, leg = factories.parked_agent(session, spring, user_id="33", extension="233")
     attempt = factories.attempt(session, spring, state=CallState.HELD, pbx_call_id="7001")
     session.add(Assignment(attempt_id=attempt.id, agent_id=agent.id, leg_id=leg.id, assigned_at=factories.NOW))

@@ -29,7 +29,7 @@ class Slow(Reads):
 
     def join(self, customer: WaitingLeg, agent: WaitingLeg, user_id: str) -> str:
         self.asked.release()
-        assert self.go.wait(10)
+        assert self.go.wait(60)
         return super().join(customer, agent, user_id)
 
 
@@ -81,12 +81,12 @@ def test_a_join_is_sent_at_once_and_the_call_is_looked_at_afterwards(
     call = factories.attempt(session, running)
     session.commit()
     assert log(application, joins, answer(call)) == []
-    assert pbx.asked.acquire(timeout=10)
+    assert pbx.asked.acquire(timeout=60)
     assert looks.at == []  # there is nothing for a worker to do yet
     assert session.scalars(select(Command.state)).one() == "sending"
     session.rollback()
     pbx.go.set()
-    assert looks.came.acquire(timeout=10)
+    assert looks.came.acquire(timeout=60)
     assert [event.keys.ref for event in looks.at] == [call.ref]
     assert session.scalars(select(Command.state)).one() == "accepted"
 
@@ -102,7 +102,7 @@ def test_where_nobody_is_at_hand_to_send_nothing_is_claimed(
     session.commit()
     for call in calls[:2]:
         assert log(application, joins, answer(call)) == []
-        assert pbx.asked.acquire(timeout=10)
+        assert pbx.asked.acquire(timeout=60)
     event = answer(calls[2])
     assert log(application, joins, event) == [event]
     assert len(session.scalars(select(Assignment)).all()) == 2
@@ -126,7 +126,7 @@ def test_a_place_is_free_again_after_a_join_and_after_an_answer_that_got_none(
         assert log(application, joins, event) == [event]  # their time is over
     for call in calls:
         assert log(application, joins, answer(call)) == []
-        assert looks.came.acquire(timeout=10)
+        assert looks.came.acquire(timeout=60)
     assert len(pbx.commands("join")) == 4
 
 
@@ -140,7 +140,7 @@ def test_a_join_without_a_usable_answer_is_unknown_and_is_not_sent_again(
     call = factories.attempt(session, running)
     session.commit()
     assert log(application, joins, answer(call)) == []
-    assert looks.came.acquire(timeout=10)
+    assert looks.came.acquire(timeout=60)
     looking.look(application, "main", call.ref, None)
     assert session.scalars(select(Command.state)).one() == "unknown"
     assert len(session.scalars(select(Assignment)).all()) == 1

@@ -107,7 +107,7 @@ class Listener:
     def __exit__(self, *_: object) -> None:
         if self._thread.is_alive():
             self._loop.call_soon_threadsafe(self._stop.set)
-        self._thread.join(15)
+        self._thread.join(60)
         assert not self._thread.is_alive()
         self._loop.close()
 
