@@ -160,6 +160,7 @@ def measure(
     """Choose and gate a hundred contacts `times` times."""
     from campaigns import gate
     from campaigns.db import engine_for, session_factory
+    from campaigns.installation import ensure_installation
     from dialer.settings import TimingSettings
     from workers.wiring import settle_memory
 
@@ -170,6 +171,7 @@ def measure(
         for number, share in shares:
             connection.execute("UPDATE lists SET share = %s WHERE id = %s", (share, number))
     engine = engine_for(url)
+    ensure_installation(engine)
     sessions, claim, timing = session_factory(engine), gate.Claim("campaign:1", "bench", 1), TimingSettings()
     took: list[float] = []
     work: list[float] = []

@@ -167,6 +167,7 @@ class Allowed:
 
     campaign: Campaign
     passed: Passed
+    installation: Installation  # held: a session forgets what nobody holds, and would ask for each attempt anew
     contacts: list[tuple[Contact, str, Proof]] = field(default_factory=list)
     calls: EarlierCalls = field(default_factory=EarlierCalls)  # those that are allowed among them
     caller_ids: Showable = field(default_factory=Showable)
@@ -204,7 +205,7 @@ def let_through(
         raise LeaseLost(claim.name)
     campaign = session.get_one(Campaign, campaign_id, with_for_update={"read": True}, populate_existing=True)
     passed = Passed()
-    allowed = Allowed(campaign, passed)
+    allowed = Allowed(campaign, passed, session.get_one(Installation, 1))
     state = rules.campaign_state(campaign.state)
     if not state.allowed:
         passed.refused[state.rule] += 1
@@ -278,6 +279,7 @@ def order_one(
     showable = caller_ids.showable(session, campaign, now)
     rooms = list_caps.Rooms.locked(session, campaign, [contact], now)
     lock_numbers(session, numbers_of(contact))
+    installation = session.get_one(Installation, 1)
     known = Known.read(session, campaign, [contact], now, ring_seconds=timing.ring_limit)
     proof = Proof(now, tuple(judging.verdicts(known, contact, number, now, with_agent=True)))
     if contact.kept_for is not None:
@@ -291,7 +293,7 @@ def order_one(
         proof = Proof(now, (*proof.verdicts, showable.refusal))
     if not proof.allowed:
         return proof
-    allowed = Allowed(campaign, Passed(), calls=known.calls, caller_ids=showable, rooms=rooms)
+    allowed = Allowed(campaign, Passed(), installation, calls=known.calls, caller_ids=showable, rooms=rooms)
     allowed.allow(contact, number, proof)
     (number_id,) = new_ids(session, 1)
     return write(
@@ -339,11 +341,10 @@ def write(
     With `agent_first` the agent is given to it in this transaction, before any phone rings.
     """
     campaign = allowed.campaign
-    prefix = session.get_one(Installation, 1).prefix
     attempt_no = allowed.calls.tried(contact)
     attempt = Attempt(
         id=number_id,
-        ref=attempt_ref(prefix, number_id),
+        ref=attempt_ref(allowed.installation.prefix, number_id),
         campaign_id=campaign.id,
         contact_id=contact.id,
         pbx=lines.pbx or campaign.pbx,
