@@ -93,7 +93,7 @@ class Moment:
         blind = bool(view.unanswered_orders()) or staleness(application).blind(view.age(now)) is not None
         return cls(first, unused, wanted, blind)
 
-    def idle(self, here: OnPbx, view: View, now: datetime) -> bool:
+    def keep_idle(self, here: OnPbx, view: View, now: datetime) -> bool:
         """Keep since when there is nothing to do; whether that is long enough to let agents off the line."""
         # In manual mode an agent is fetched for a call of theirs, and given a moment to dial it.
         fetched = any(agent.on_the_line and not agent.reserved and agent.since < IDLE_SECONDS for agent in view.agents)
@@ -170,16 +170,24 @@ def staleness(application: Application) -> Staleness:
     return Staleness(presence_stale=timing.presence_stale, presence_dead=timing.presence_dead)
 
 
+def looks_ahead(pacing: Pacing, view: View, campaign: Campaign, now: datetime) -> bool:
+    """Whether it is time to look anew who comes next."""
+    if not campaign.contact_order or view.mode not in AUTOMATIC or not view.due:
+        return False
+    at = pacing.looked_at
+    return at is None or now - at >= LOOK_EVERY or at.hour != now.hour
+
+
 def look_ahead(session: Session, pacing: Pacing, view: View, campaign: Campaign, now: datetime) -> None:
     """Look who comes next where a person has set the order, and tell of each call what was to be expected of it.
 
     What is expected is learnt anew from time to time; then the pacer learns its calls anew beside it, as a new leader
     would, so that nothing is counted in both.
     """
-    before, at = pacing.coming.expecting, pacing.looked_at
+    before = pacing.coming.expecting
     if not campaign.contact_order or view.mode not in AUTOMATIC:
         pacing.coming, pacing.looked_at = Coming(), None
-    elif view.due and (at is None or now - at >= LOOK_EVERY or at.hour != now.hour):
+    elif looks_ahead(pacing, view, campaign, now):
         pacing.coming, pacing.looked_at = Coming.look(session, campaign, now, full=_full(view)), now
     if pacing.coming.expecting != before:
         pacing.pacer = None
@@ -190,10 +198,11 @@ def look_ahead(session: Session, pacing: Pacing, view: View, campaign: Campaign,
 def learn(application: Application, session: Session, pacing: Pacing, here: OnPbx, view: View, now: datetime) -> None:
     """Tell the pacer what happened since the last tick; all of it, when we have just taken the lead."""
     if pacing.pacer is None or pacing.mode != view.mode:
-        pacing.pacer, pacing.mode = pacer_for(view.mode, staleness=staleness(application)), view.mode
+        pacer = pacer_for(view.mode, staleness=staleness(application))
         expecting = pacing.coming.expecting
         told = expecting.told if expecting is not None else None
-        pacing.pacer.restore(pace_calls.remembered(session, pacing.campaign_id, told))
+        pacer.restore(pace_calls.remembered(session, pacing.campaign_id, told))
+        pacing.pacer, pacing.mode = pacer, view.mode  # last: one that could not be taught is not kept
     if here.taught is not pacing.pacer:
         here.taught, here.seen = pacing.pacer, {}
         here.told = {call.id: len(pace_calls.events_of(call)) for call in view.calls if call.ended_at}
@@ -232,11 +241,12 @@ def count(session: Session, those: Sequence[tuple[Pacing, View, Campaign]], now:
     choosing = [view for _, view, campaign in due if view.due and not campaign.contact_order]
     groups = prospects.by_groups(session, [view.id for view in choosing if not view.full], now)
     for (pacing, view, campaign), one in zip(due, spent, strict=True):
-        pacing.budget, pacing.counted_at = one.budget, now
+        pacing.budget = one.budget
         pacing.prospects = groups.get(view.id, ())
         if view.full and view.due and not campaign.contact_order:  # whom lists at their cap leave is found by lane
             these = lanes.first_due(session, campaign, now, prospects.LOOKED_AT, full=_full(view))
             pacing.prospects = prospects.by_group(session, these)
+        pacing.counted_at = now
 
 
 def _full(view: View) -> list[int]:

@@ -1,6 +1,7 @@
 """One tick of one campaign: look, decide, pass the gate, write the decision down, and say "place".
 
-One transaction. What the pacer learnt lives in the leader's memory and is read anew from the rows by the next.
+One transaction for each PBX. What the pacer learnt lives in the leader's memory and is read anew from the rows by the
+next.
 """
 
 from dataclasses import dataclass, replace
@@ -101,7 +102,7 @@ def _act(
     campaign = session.scalars(_CAMPAIGN, {"campaign_id": pacing.campaign_id}).one()
     callbacks = callbacks_ahead.promised(session, campaign, view.pbx, now=now, timing=timing)
     moment = deciding.Moment.of(application, view, callbacks, now)
-    idle = moment.idle(here, view, now)
+    idle = moment.keep_idle(here, view, now)
     legs: list[str] = []
     parking.let_go(session, campaign.id, now=now, reason="works elsewhere", strangers_only=True, pbx=view.pbx)
     if view.mode == AGENTLESS:

@@ -2,8 +2,9 @@
 something to do.
 
 Most ticks of most campaigns order nothing. They are read, thought about and written down together, in a few questions
-for all of them and without a lock; whoever has somebody to call, to park or to let go is then ticked, which reads
-anew and orders under its locks (`ordering`). A look never says "nothing" where a tick would do something.
+for all of them, waiting for no agent's and no call's row; whoever has somebody to call, to park or to let go is then
+ticked, which reads anew and orders under its locks (`ordering`). A look never says "nothing" where a tick would do
+something.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -21,10 +22,9 @@ from campaigns.deciding import Moment, Pacing
 from campaigns.gate import Claim
 from campaigns.models import Campaign
 from campaigns.ordering import PAUSE_GRACE
+from campaigns.pace_calls import ON_THE_WAY
 from campaigns.pace_log import Quiet
 from campaigns.pace_view import View
-from dialer.abandonment import rule_pack
-from dialer.errors import NotFound
 from dialer.modes import AGENTLESS, AUTOMATIC
 
 # Built once: asked at every look.
@@ -64,7 +64,7 @@ def look(application: Application, led: Sequence[tuple[Pacing, Claim]]) -> list[
 def _look(application: Application, session: Session, led: Sequence[tuple[Pacing, Claim]]) -> list[int]:
     now = database_now(session)
     seen = list(_see(application, session, led, now))
-    quiet = [one for one in seen if _known(one.campaign) and _nothing_but_to_think(application, one, now)]
+    quiet = [one for one in seen if _nothing_but_to_think(application, one, now)]
     deciding.count(session, [(one.pacing, one.view, one.campaign) for one in quiet], now)
     decided = [(one, thought) for one in quiet if (thought := _think(application, session, one, now)) is not None]
     written = pace_log.write_quiet(session, [thought for _, thought in decided], now)
@@ -104,19 +104,14 @@ def _rests(one: _Seen, now: datetime) -> bool:
     return not one.on_the_line or now - one.view.state_at < PAUSE_GRACE
 
 
-def _known(campaign: Campaign) -> bool:
-    """Whether this release knows the campaign's rule pack; a tick says so where it does not."""
-    try:
-        rule_pack(campaign.rule_pack)
-    except NotFound:
-        return False
-    return True
-
-
 def _nothing_but_to_think(application: Application, one: _Seen, now: datetime) -> bool:
     """Whether a tick could do nothing for this campaign but what its pacer decides."""
     pacing, view, moment = one.pacing, one.view, one.moment
     if view.state != "running" or view.places:
+        return False
+    # What is long to read is read in a tick of its own, so that leases are renewed between two of them.
+    learns = pacing.pacer is None or pacing.mode != view.mode or pacing.counted_at is None
+    if learns or deciding.looks_ahead(pacing, view, one.campaign, now):
         return False
     if one.strangers or (view.mode == AGENTLESS and one.on_the_line):
         return False
@@ -124,11 +119,13 @@ def _nothing_but_to_think(application: Application, one: _Seen, now: datetime) -
         return False
     if moment.agents_wanted and any(agent.state == "ready" for agent in view.agents):
         return False
-    if moment.idle(pacing.on(view.pbx), view, now) and one.on_the_line:
+    if moment.keep_idle(pacing.on(view.pbx), view, now) and one.on_the_line:
         return False
     least_ring = deciding.least_ring(application, view, one.campaign)
-    # A pacer remembers what part of those it gave up, and is asked once.
-    return least_ring is None or not any(call.can_be_given_up(now, least_ring) for call in view.open)
+    # A pacer remembers what part of those that rang so long it gave up, and is asked once.
+    return least_ring is None or not any(
+        call.state in ON_THE_WAY and (now - call.ordered_at).total_seconds() >= least_ring for call in view.open
+    )
 
 
 def _think(application: Application, session: Session, one: _Seen, now: datetime) -> Quiet | None:

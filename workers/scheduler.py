@@ -200,6 +200,9 @@ class Scheduler:
         except LeaseLost:
             log.warning("lease lost", campaign=campaign_id, fence=claim.fence)
             self._claims.pop(campaign_id, None)
+        except Exception:
+            self._in_a_row[campaign_id] = BUSY  # not looked at with the others until a tick of it goes well
+            raise
 
     def _guard(self, what: str, step: Callable[[], object]) -> None:
         try:

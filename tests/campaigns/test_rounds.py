@@ -8,7 +8,7 @@ import pytest
 from sqlalchemy import event, func, select, text
 from sqlalchemy.orm import Session
 
-from campaigns import budgets, ordering, pace_view, rounds
+from campaigns import budgets, ordering, pace_calls, pace_view, rounds
 from campaigns.application import Application
 from campaigns.budgets import Asked
 from campaigns.db import database_now
@@ -25,8 +25,6 @@ from campaigns.models import (
     PaceDecision,
 )
 from dialer.calls import CallState
-from dialer.pacing.progressive import Progressive
-from dialer.pacing.stepping import Stepping
 from tests import factories
 from tests.fakes import FakePbx
 
@@ -109,10 +107,6 @@ def a_call_that_rings_too_long(session: Session, of: Campaign) -> None:
     factories.attempt(session, of, state=CallState.RINGING, ordered_at=at, sent_at=at, ringing_at=at, pbx_call_id="7")
 
 
-def a_rule_pack_of_tomorrow(session: Session, of: Campaign) -> None:
-    of.rule_pack = "us-2099"
-
-
 @pytest.mark.parametrize(
     "arises",
     [
@@ -124,7 +118,6 @@ def a_rule_pack_of_tomorrow(session: Session, of: Campaign) -> None:
         a_stop,
         an_offer_to_make,
         a_call_that_rings_too_long,
-        a_rule_pack_of_tomorrow,
     ],
     ids=lambda case: case.__name__,
 )
@@ -162,24 +155,45 @@ def test_a_run_without_agents_lets_go_whoever_is_on_the_line(
     assert rounds.look(application, [(pacing, claim(running))]) == [running.id]
 
 
-def test_a_new_leader_and_a_new_mode_learn_from_the_rows_in_a_look(
+def test_a_new_leader_and_a_new_mode_learn_from_the_rows_in_a_tick(
     application: Application, session: Session, running: Campaign
 ) -> None:
-    for _ in range(3):
-        at = database_now(session) - timedelta(minutes=5)
-        factories.attempt(session, running, state=CallState.NO_ANSWER, ordered_at=at, sent_at=at, ringing_at=at,
-                          ended_at=at + timedelta(seconds=25))  # fmt: skip
+    pacing = Pacing(running.id)
+    assert rounds.look(application, [(pacing, claim(running))]) == [running.id]
+    ordering.tick(application, pacing, claim(running))
+    assert rounds.look(application, [(pacing, claim(running))]) == []
     running.mode = "predictive"
     session.commit()
-    pacing = Pacing(running.id)
-    assert rounds.look(application, [(pacing, claim(running))]) == []
-    assert isinstance(pacing.pacer, Stepping)
-    assert pacing.pacer.fast._history.answers.seen == 3  # type: ignore[attr-defined]
-    running.mode = "progressive"
+    assert rounds.look(application, [(pacing, claim(running))]) == [running.id]
+
+
+def test_who_comes_next_in_an_order_is_looked_up_in_a_tick(
+    application: Application, session: Session, running: Campaign
+) -> None:
+    everybody_talks(session, running)
+    running.contact_order = "priority"
     session.commit()
+    pacing = led(application, running)
     assert rounds.look(application, [(pacing, claim(running))]) == []
-    assert pacing.mode == "progressive"
-    assert isinstance(pacing.pacer, Progressive)
+    assert pacing.looked_at is not None
+    pacing.looked_at -= AGO
+    assert rounds.look(application, [(pacing, claim(running))]) == [running.id]
+
+
+def test_a_pacer_that_could_not_be_taught_is_not_kept(
+    application: Application, session: Session, running: Campaign, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def cut(*_: object) -> list[object]:
+        raise ConnectionError("in the middle of what it learns from")
+
+    pacing = Pacing(running.id)
+    with monkeypatch.context() as patch:
+        patch.setattr(pace_calls, "remembered", cut)
+        with pytest.raises(ConnectionError):
+            ordering.tick(application, pacing, claim(running))
+    assert pacing.pacer is None
+    ordering.tick(application, pacing, claim(running))
+    assert pacing.pacer is not None
 
 
 def nobody_due(session: Session, of: Campaign) -> None:
@@ -318,7 +332,7 @@ def test_a_look_at_many_asks_as_often_as_a_look_at_one(
     asked: dict[int, int] = {}
     for many in (1, 12):
         for pacing, _ in looked:
-            pacing.counted_at = None  # the dearest look there is
+            pacing.counted_at = factories.NOW  # long ago: the dearest look there is
             pacing.forget_last()
         with statements(application) as told:
             assert rounds.look(application, looked[-many:]) == []

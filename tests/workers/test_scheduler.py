@@ -1,5 +1,7 @@
 """Leaders, their leases, and what one tick does."""
 
+from datetime import timedelta
+
 import pytest
 from sqlalchemy import select, text
 from sqlalchemy.orm import Session
@@ -353,16 +355,20 @@ def test_a_round_ticks_only_whom_there_is_something_to_do_for(
     application: Application, session: Session, pbx: FakePbx, running: Campaign, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     idle, *_ = campaigns(session, 3)
+    scheduler = leading(application)
+    looked, ticked = rounds_of(scheduler, monkeypatch)
+    scheduler.round()
+    assert sorted(ticked) == sorted(scheduler._claims), "a new leader learns in a tick of each"
     factories.parked_agent(session, running)
     factories.contact(session, running)
     session.commit()
-    scheduler = leading(application)
-    looked, ticked = rounds_of(scheduler, monkeypatch)
+    looked.clear()
+    ticked.clear()
     scheduler.round()
     assert sorted(looked) == sorted(scheduler._claims)
     assert idle in looked
     assert ticked == [running.id]
-    assert scheduler.ticks == len(scheduler.late) == 4
+    assert scheduler.ticks == len(scheduler.late) == 8
     assert len(session.scalars(select(Attempt)).all()) == 1
 
 
@@ -399,6 +405,30 @@ def test_when_campaigns_cannot_be_looked_at_together_each_is_ticked_by_itself(
     scheduler.round()
     assert sorted(ticked) == sorted([running.id, *other])
     assert len(session.scalars(select(Attempt)).all()) == 1
+
+
+def test_a_campaign_that_always_fails_harms_no_other(
+    application: Application, session: Session, pbx: FakePbx, running: Campaign, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its rule pack is of a newer release: it fails the first look, and is looked at with the others no more."""
+    (other,) = campaigns(session, 1)
+    scheduler = leading(application)
+    scheduler.round()
+    session.execute(text("UPDATE campaigns SET rule_pack = 'us-2099' WHERE id = :id"), {"id": other})
+    session.commit()
+    for pacing in scheduler._pacing.values():
+        assert pacing.counted_at is not None
+        pacing.counted_at -= timedelta(minutes=1)
+    looked, ticked = rounds_of(scheduler, monkeypatch)
+    for _ in range(3):
+        scheduler.round()
+    assert looked == [*looked[:2], running.id, running.id]
+    assert sorted(ticked) == sorted([running.id, other, other, other])
+    session.execute(text("UPDATE campaigns SET rule_pack = 'it-2026' WHERE id = :id"), {"id": other})
+    session.commit()
+    scheduler.round()
+    scheduler.round()
+    assert looked[-2:] == list(scheduler._claims), "well again, and looked at with the others"
 
 
 def test_nothing_is_looked_at_under_leases_that_were_not_renewed_for_too_long(
