@@ -9,7 +9,7 @@ from typing import Any
 
 from sqlalchemy import BigInteger, Select, bindparam, exists, select, true
 from sqlalchemy.dialects.postgresql import insert
-from sqlalchemy.orm import Session, aliased
+from sqlalchemy.orm import Session
 
 from campaigns import agentless, agents, endings, ledger, pbx_commands, reserving
 from campaigns.agents import move
@@ -62,9 +62,9 @@ def _assigning() -> Select[Any]:
     columns = ["attempt_id", "agent_id", "leg_id", "assigned_at", "agent_free_at"]
     values = select(attempt, chosen.c.id, chosen.c.leg_id, bindparam("now", type_=Instant), chosen.c.since)
     made = insert(Assignment).from_select(columns, values).returning(Assignment.id).cte("made")
-    agent = aliased(Agent, chosen)
-    given = select(agent, made.c.id.label("assignment_id"), chosen.c.pbx_call_id, chosen.c.first_leg_id)
-    return given.join(made, true()).execution_options(populate_existing=True)
+    # Columns and no entity: threads that compile one aliased entity at once have been seen to break it for good.
+    given = select(chosen.c.id.label("agent_id"), made.c.id.label("assignment_id"), chosen.c.pbx_call_id)
+    return given.add_columns(chosen.c.first_leg_id).select_from(chosen.join(made, true()))
 
 
 _ASSIGN = _assigning()  # once: building it takes longer than asking it
@@ -155,9 +155,9 @@ def _assign(session: Session, attempt: Attempt, now: datetime) -> _Given | None:
         row = session.execute(
             _ASSIGN, {"campaign_id": attempt.campaign_id, "pbx": attempt.pbx, "attempt_id": attempt.id, "now": now}
         ).first()
-    if row is None:
-        return None
-    agent: Agent = row[0]
+        if row is None:
+            return None
+        agent = session.get_one(Agent, row.agent_id, populate_existing=True)  # locked by the statement
     if attempt.reserved_agent_id not in (None, agent.id):
         reserving.release_attempt(session, attempt.id, now=now, why="not on the line when the customer answered")
     if agent.reserved_for:
