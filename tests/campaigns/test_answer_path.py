@@ -19,7 +19,7 @@ from tests.fakes import FakePbx
 
 # The time, the call, its events; agent and assignment in one; what has changed (agent, call, ledger, event), the
 # command; its claim. Each stands between somebody who said hello and the person who answers them.
-MOST_STATEMENTS = 10
+MOST_STATEMENTS = 11
 
 
 @pytest.fixture
