@@ -1,24 +1,27 @@
 """What lies between a customer's answer and the join: no statement more than is needed, and all of it on disk."""
 
+import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
+from threading import Barrier
 
 import pytest
-from sqlalchemy import event as hook
 from sqlalchemy import select, update
+from sqlalchemy.dialects import postgresql
 from sqlalchemy.orm import Session
 
-from campaigns import looking, pbx_commands, reactions
+from campaigns import assigning, looking, pbx_commands, reactions
 from campaigns.application import Application
 from campaigns.db import database_now
 from campaigns.models import Agent, Assignment, Attempt, Command
 from dialer.pbx.base import CallEvent, Heard, Role
 from tests import factories
 from tests.fakes import FakePbx
+from tests.statements import statements
 
-# The time, the call, its events; agent and assignment in one; what has changed (agent, call, ledger, event), the
-# command; its claim. Each stands between somebody who said hello and the person who answers them.
+# The time, the call, its events; agent and assignment in one, and the agent's row; what has changed (agent, call,
+# ledger, event), the command; its claim. Each stands between somebody who said hello and the person who answers them.
 MOST_STATEMENTS = 11
 
 
@@ -43,26 +46,36 @@ def answered(application: Application, session: Session, pbx: FakePbx) -> Attemp
     return attempt
 
 
-@contextmanager
-def statements(application: Application) -> Iterator[list[str]]:
-    """Whatever is asked of the database meanwhile."""
-    asked: list[str] = []
+@pytest.fixture
+def hasty_threads() -> Iterator[None]:
+    """Threads that take turns as often as they can."""
+    usual = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    yield
+    sys.setswitchinterval(usual)
 
-    def note(_connection: object, _cursor: object, statement: str, *_: object) -> None:
-        asked.append(" ".join(statement.split())[:120])
 
-    hook.listen(application.engine, "before_cursor_execute", note)
-    try:
-        yield asked
-    finally:
-        hook.remove(application.engine, "before_cursor_execute", note)
+def test_the_first_answers_of_a_worker_may_come_all_at_once(hasty_threads: None) -> None:
+    """Each of its threads compiles what gives an agent, and all of them the same: what one got wrong would be kept
+    for as long as the process lives, and nobody joined."""
+    threads = 6
+    with ThreadPoolExecutor(threads) as pool:
+        for _ in range(40):
+            asked, together = assigning._assigning(), Barrier(threads, timeout=60)
+
+            def compiled(asked: object = asked, together: Barrier = together) -> str:
+                together.wait()
+                return str(asked.compile(dialect=postgresql.dialect()))  # type: ignore[attr-defined]
+
+            told = {one.result() for one in [pool.submit(compiled) for _ in range(threads)]}
+            assert len(told) == 1
 
 
 def test_few_statements_stand_between_an_answer_and_the_join(
     application: Application, pbx: FakePbx, answered: Attempt, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     before: list[list[str]] = []
-    with statements(application) as asked:
+    with statements(application.engine) as asked:
         monkeypatch.setattr(pbx, "join", lambda *_: before.append(list(asked)) or "1")
         looking.look(application, "main", answered.ref, None)
     assert len(before) == 1

@@ -1,11 +1,10 @@
 """A look at many campaigns leaves none alone for whom a tick would do something, and costs what it costs of one."""
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from datetime import timedelta
 
 import pytest
-from sqlalchemy import event, func, select, text
+from sqlalchemy import func, select, text
 from sqlalchemy.orm import Session
 
 from campaigns import budgets, ordering, pace_calls, pace_view, rounds
@@ -27,6 +26,7 @@ from campaigns.models import (
 from dialer.calls import CallState
 from tests import factories
 from tests.fakes import FakePbx
+from tests.statements import statements
 
 AGO = timedelta(minutes=2)
 
@@ -51,6 +51,17 @@ def led(application: Application, of: Campaign) -> Pacing:
     """What its leader keeps after a first tick."""
     pacing = Pacing(of.id)
     ordering.tick(application, pacing, claim(of))
+    return pacing
+
+
+def after(
+    application: Application, session: Session, of: Campaign, arises: Callable[[Session, Campaign], None]
+) -> Pacing:
+    """What its leader keeps when something arises between two ticks."""
+    pacing = led(application, of)
+    session.refresh(of)
+    arises(session, of)
+    session.commit()
     return pacing
 
 
@@ -124,10 +135,7 @@ def a_call_that_rings_too_long(session: Session, of: Campaign) -> None:
 def test_what_a_tick_would_see_to_is_left_to_it(
     application: Application, session: Session, running: Campaign, arises: Callable[[Session, Campaign], None]
 ) -> None:
-    pacing = led(application, running)
-    session.refresh(running)
-    arises(session, running)
-    session.commit()
+    pacing = after(application, session, running, arises)
     assert rounds.look(application, [(pacing, claim(running))]) == [running.id]
 
 
@@ -263,10 +271,7 @@ def a_pbx_in_trouble(session: Session, of: Campaign) -> None:
 def test_where_a_look_finds_nothing_a_tick_does_nothing(
     application: Application, session: Session, running: Campaign, arises: Callable[[Session, Campaign], None]
 ) -> None:
-    pacing = led(application, running)
-    session.refresh(running)
-    arises(session, running)
-    session.commit()
+    pacing = after(application, session, running, arises)
     before = done(session)
     assert rounds.look(application, [(pacing, claim(running))]) == []
     looked = done(session)
@@ -305,20 +310,6 @@ def test_a_decision_that_lasts_is_lengthened(application: Application, session: 
     assert row.until_at > row.decided_at
 
 
-@contextmanager
-def statements(application: Application) -> Iterator[list[str]]:
-    told: list[str] = []
-
-    def note(_c: object, _cursor: object, statement: str, *_: object) -> None:
-        told.append(statement)
-
-    event.listen(application.engine, "before_cursor_execute", note)
-    try:
-        yield told
-    finally:
-        event.remove(application.engine, "before_cursor_execute", note)
-
-
 def test_a_look_at_many_asks_as_often_as_a_look_at_one(
     application: Application, session: Session, running: Campaign
 ) -> None:
@@ -334,7 +325,7 @@ def test_a_look_at_many_asks_as_often_as_a_look_at_one(
         for pacing, _ in looked:
             pacing.counted_at = factories.NOW  # long ago: the dearest look there is
             pacing.forget_last()
-        with statements(application) as told:
+        with statements(application.engine) as told:
             assert rounds.look(application, looked[-many:]) == []
         asked[many] = len(told)
     assert asked[12] == asked[1] <= 12
