@@ -73,6 +73,9 @@ def main() -> None:
         for number, called in enumerate(CAMPAIGNS, start=1):
             if given.only in (None, called):
                 fill(made.url, number, called, given.contacts)
+        _database.vacuum(made.url)
+        for number, called in enumerate(CAMPAIGNS, start=1):
+            if given.only in (None, called):
                 figures.append(measure(made.url, number, called, given.times))
                 print(json.dumps(figures[-1]), flush=True)
     _database.write(figures, given)
@@ -133,7 +136,6 @@ def fill(url: str, campaign: int, called: str, contacts: int) -> None:
                     )
                 )  # fmt: skip
             connection.execute(ATTEMPTS.format(campaign=campaign))
-    _database.vacuum(url)
 
 
 def measure(url: str, campaign: int, called: str, times: int) -> dict[str, Any]:

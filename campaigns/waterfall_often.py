@@ -59,12 +59,10 @@ _SECOND = f"""
     CROSS JOIN LATERAL (SELECT * FROM contacts WHERE phone2 = called.number AND phone2 IS NOT NULL OFFSET 0) AS k
     WHERE {_DUE} AND {_TIMES} >= :least
 """  # noqa: S608
-# Those called by this campaign at another number than their first.
-_ANOTHER = f"""
-    WITH another AS MATERIALIZED (
-        SELECT DISTINCT k.id FROM attempts a JOIN contacts k ON k.id = a.contact_id AND a.number <> k.phone
-        WHERE a.campaign_id = :campaign_id AND a.ordered_at > :since AND {_DUE})
-    SELECT k.id FROM another JOIN contacts k ON k.id = another.id WHERE {_TIMES} >= :least
+# Those whose calls may have been to a number they no longer have: the database notes who lost one. Of who has theirs
+# still, calls to the first number are found by themselves, and those to the others by the searches beside this one.
+_LOST = f"""
+    SELECT k.id FROM contacts k WHERE k.renumbered AND {_DUE} AND {_TIMES} >= :least
 """  # noqa: S608
 # Those with three numbers and more any of which was called.
 _MORE = f"""
@@ -111,7 +109,7 @@ def called_often(session: Session, caps: Sequence[Cap], values: Mapping[str, Any
             continue
         given |= more
         with waterfall_plan.counting(session):
-            found.update(session.scalars(text(_ANOTHER), given))
+            found.update(session.scalars(text(_LOST), given))
             if bounds.three:
                 found.update(session.scalars(text(_MORE), given))
         if bounds.low2 is not None:

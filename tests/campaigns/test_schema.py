@@ -138,7 +138,7 @@ def test_contacts_are_written_to_while_their_indexes_are_built(engine: Engine) -
     event.listen(engine, "before_cursor_execute", write_beside)
     schema.upgrade(engine)
     event.remove(engine, "before_cursor_execute", write_beside)
-    assert len(beside) == 5, "nothing was seen, so nothing was shown"
+    assert len(beside) == 7, "nothing was seen, so nothing was shown"
     assert differences(engine) == []
 
 
@@ -163,6 +163,27 @@ def test_an_index_that_was_being_built_when_all_went_down_is_built_by_the_next_t
     with engine.connect() as connection:
         invalid = connection.execute(text("SELECT indexrelid::regclass FROM pg_index WHERE NOT indisvalid")).all()
     assert invalid == []
+
+
+ATTEMPT = (
+    "INSERT INTO attempts (campaign_id, contact_id, number, gateway, caller_id, attempt_no, fence, proof, "
+    "answer_limit, rule_pack, pbx, ref, state, ordered_at, not_after, ended_at) "
+    "VALUES (1, :contact, :number, '4', 'x', 1, 1, '{}', 2, 'p', 'main', :number, 'no_answer', now(), now(), now())"
+)
+
+
+def test_who_lost_a_number_before_the_database_noted_it_is_found_by_their_calls(engine: Engine) -> None:
+    schema.downgrade(engine, "0020")
+    with engine.begin() as connection:
+        connection.execute(text(CAMPAIGN), {"name": "spring", "mode": "predictive", "limit": 0.03})
+        connection.execute(text(CONTACT))
+        connection.execute(text(CONTACT.partition("; ")[2].replace("45678", "45679")))
+        for contact, number in ((1, "+390612345678"), (2, "+390612345679"), (2, "+390699999999")):
+            connection.execute(text(ATTEMPT), {"contact": contact, "number": number})
+    schema.upgrade(engine)
+    with engine.connect() as connection:
+        lost = connection.execute(text("SELECT id, renumbered FROM contacts ORDER BY id")).all()
+    assert lost == [(1, False), (2, True)]
 
 
 def test_a_migration_leaves_no_time_outs_on_the_connections_that_calls_use(engine: Engine) -> None:

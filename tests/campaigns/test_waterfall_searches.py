@@ -63,12 +63,15 @@ def calls_of_others(
     return make
 
 
-def own_calls(*numbers: str, **values: Any) -> Scenario:
+def called_and_changed(*numbers: str, was: Mapping[str, Any], becomes: Mapping[str, Any]) -> Scenario:
     def make(session: Session) -> Campaign:
         made = campaign(session, contact_caps="2/7d")
-        one = somebody(session, made, **values)
+        one = somebody(session, made, **was)
         for days, number in enumerate(numbers, start=2):
             called(session, number, days, made, one)
+        session.flush()
+        for name, value in becomes.items():
+            setattr(one, name, value)
         return made
 
     return make
@@ -110,8 +113,21 @@ OFTEN = {
     "first and third, as often": (
         "_MORE", ">= :least", calls_of_others(FIRST, THIRD, phone2=SECOND, more_numbers=[THIRD]),
     ),
-    "one that was taken away": ("_ANOTHER", "a.number <> k.phone", own_calls(FIRST, GONE)),
-    "one that was taken away, as often": ("_ANOTHER", ">= :least", own_calls(FIRST, GONE)),
+    **{
+        f"a {which} number that was taken away": (
+            "_LOST", "k.renumbered", called_and_changed(*calls, was=was, becomes=becomes)
+        )
+        for which, calls, was, becomes in (
+            ("first", (GONE, GONE), {"phone": GONE}, {"phone": FIRST}),
+            ("second", (FIRST, GONE), {"phone2": GONE}, {"phone2": None}),
+            ("second, for another", (FIRST, GONE), {"phone2": GONE}, {"phone2": SECOND}),
+            ("third", (FIRST, GONE), {"phone2": SECOND, "more_numbers": [GONE]}, {"more_numbers": None}),
+            ("next", (FIRST, GONE), {"next_number": GONE}, {"next_number": None}),
+        )
+    },
+    "one that was taken away, as often": (
+        "_LOST", ">= :least", called_and_changed(FIRST, GONE, was={"phone2": GONE}, becomes={"phone2": None})
+    ),
 }  # fmt: skip
 
 
