@@ -3,14 +3,16 @@
     .venv/bin/python benchmarks/pacing/run.py [--seeds 10] [--jobs 2] [--only table] [--agents 3,5] [--shapes lunch]
 
 Figures go to results/, the tables to README.md, the pictures to plots/. What is not asked for stays as it was:
-`--pacers ours` renews our own column in minutes, beside the rivals' figures of the same seeds. `--short` runs what
-every change must pass, `--renew-short` keeps its figures for the next.
+`--pacers ours` renews our own column in minutes, beside the rivals' figures of the same seeds; `--missing` fills the
+columns that nobody has run yet, on the seeds that ours has. `--short` runs what every change must pass,
+`--renew-short` keeps its figures for the next.
 """
 
 import argparse
 import json
 import sys
 import time
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime
 
@@ -37,7 +39,7 @@ from dialer.simulation import SHAPES, run_day
 PARTS = ("table", "shapes", "speed", "plots")
 
 
-def compete(arena: Arena, case: Case, names: list[str], seeds: range) -> None:
+def compete(arena: Arena, case: Case, names: list[str], seeds: Sequence[int]) -> None:
     """Let them pace this case, and keep what came of it."""
     kept = Kept.read(case)
     if any(name not in names for name in kept.days):
@@ -68,6 +70,13 @@ def _same_world(arena: Arena, kept: Kept) -> None:
             sys.exit(
                 f"{kept.case.name}: one to one is no longer what is kept of it: run without --pacers\n{again}\n{day}"
             )
+
+
+def complete(arena: Arena, case: Case, names: list[str], seeds: Sequence[int]) -> None:
+    """Let those pace this case who have not yet, on the seeds that our engine has had; on `seeds` if it has none."""
+    days = Kept.read(case).days
+    lacking = [name for name in names if name not in days]
+    compete(arena, case, lacking, [day.seed for day in days[OURS]] if OURS in days else seeds)
 
 
 def speed() -> None:
@@ -151,7 +160,7 @@ def main() -> int:
         cases = [case for case in TABLE if case.agents in asked.agents] if "table" in parts else []
         cases += [case for case in DAYS if case.shape in asked.shapes] if "shapes" in parts else []
         for case in cases:
-            compete(arena, case, asked.pacers, range(asked.seeds))
+            (complete if asked.missing else compete)(arena, case, asked.pacers, range(asked.seeds))
     if "speed" in parts:
         speed()
     if {"table", "shapes", "plots"} & set(parts):
@@ -175,6 +184,7 @@ def _asked() -> argparse.Namespace:
     parser.add_argument("--agents", type=numbers, default=TEAMS, help="teams of the table, as 3,5")
     parser.add_argument("--shapes", type=listed, default=list(SHAPES), help="days, as lunch,inbound")
     parser.add_argument("--pacers", type=listed, default=contestants(), help='as "ours" or "hard limit, total; ours"')
+    parser.add_argument("--missing", action="store_true", help="only what has no figures yet")
     parser.add_argument("--only", type=listed, help=f"some of {','.join(PARTS)}")
     parser.add_argument(
         "--redraw", action=argparse.BooleanOptionalAction, default=True, help="live through the days shown"
