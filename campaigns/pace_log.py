@@ -5,7 +5,7 @@ from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import select, text, update
+from sqlalchemy import select, text
 from sqlalchemy.orm import Session
 
 from campaigns import budgets
@@ -43,12 +43,7 @@ def write_down(
     `pbx`: what was decided on, where the campaign has several.
     """
     if last is not None and not given_up and _repeats(last, pace, claim):
-        last.ticks += 1
-        if now - last.until_at >= WRITE_EVERY:
-            last.until_at = now
-            session.execute(
-                update(PaceDecision).where(PaceDecision.id == last.id).values(until_at=now, ticks=last.ticks)
-            )
+        _lengthen(session, [last], now)
         return last
     bound_by = [*pace.limits, *(limit for limit in passed.held_back if limit not in pace.limits)]
     limits: dict[str, Any] = {"bound_by": bound_by, "refused": dict(passed.refused), "mode": mode}
@@ -78,23 +73,18 @@ class Quiet:
 def write_quiet(session: Session, decided: Sequence[Quiet], now: datetime) -> list[PaceDecision]:
     """Store decisions about many campaigns as `write_down` does, in as few statements as one; returns them in turn."""
     rows: list[PaceDecision] = []
-    lengthened: list[PaceDecision] = []
+    repeated: list[PaceDecision] = []
     fresh: list[PaceDecision] = []
     for one in decided:
         last = one.last
         if last is not None and _repeats(last, one.pace, one.claim):
-            last.ticks += 1
-            if now - last.until_at >= WRITE_EVERY:
-                last.until_at = now
-                lengthened.append(last)
+            repeated.append(last)
         else:
             limits = {"bound_by": [*one.pace.limits], "refused": {}, "mode": one.mode}
             last = _row(one.campaign_id, one.pace, one.snapshot, one.claim, now, limits)
             fresh.append(last)
         rows.append(last)
-    if lengthened:
-        given = {"ids": [row.id for row in lengthened], "ticks": [row.ticks for row in lengthened], "now": now}
-        session.execute(_LENGTHEN, given)
+    _lengthen(session, repeated, now)
     session.add_all(fresh)
     session.flush()
     for row in fresh:
@@ -105,6 +95,19 @@ def write_quiet(session: Session, decided: Sequence[Quiet], now: datetime) -> li
 def _repeats(last: PaceDecision, pace: Pace, claim: Claim) -> bool:
     """Whether a decision only lengthens the last: nothing to be called then and now, for the same reason."""
     return pace.calls == last.calls == 0 and pace.why == last.why and last.fence == claim.fence
+
+
+def _lengthen(session: Session, repeated: Sequence[PaceDecision], now: datetime) -> None:
+    """Count one more tick of decisions that were repeated, and bring the rows up to date that have waited for it."""
+    stale: list[PaceDecision] = []
+    for last in repeated:
+        last.ticks += 1
+        if now - last.until_at >= WRITE_EVERY:
+            last.until_at = now
+            stale.append(last)
+    if stale:
+        given = {"ids": [row.id for row in stale], "ticks": [row.ticks for row in stale], "now": now}
+        session.execute(_LENGTHEN, given)
 
 
 def _row(

@@ -1,137 +1,57 @@
-"""The scheduler process: leases, pacing ticks, and the calendar.
+"""The scheduler process: the rounds of its campaigns; its leases and its chores stand beside them.
 
-One live leader per campaign. Schedulers that live share the campaigns out among them, and take over those of one
-whose leases run out. The rounds run on a loop of their own, which skips what it is late for: one look at all campaigns
-led, and a tick for each that has something to do. Polls and sweeps repeat by the stopwatch, and APScheduler runs what
-follows the calendar.
+The rounds run on a loop of their own, which skips what it is late for: one look at all campaigns led, and a tick for
+each that has something to do. Polls and sweeps repeat by the stopwatch, and APScheduler runs what follows the calendar.
 """
 
-import logging
-import os
-import secrets
 import signal
-import socket
 from collections import Counter
 from collections.abc import Callable
-from datetime import timedelta
 from functools import partial
-from threading import Event, Thread
+from threading import Event
 
 import structlog
 from apscheduler.schedulers.background import BackgroundScheduler  # type: ignore[import-untyped]
-from sqlalchemy import delete, select
 
-from campaigns import (
-    agents,
-    best_time_order,
-    best_times,
-    callback_watch,
-    caller_id_watch,
-    capping,
-    importing,
-    leases,
-    list_counts,
-    listed_calls,
-    listed_requests,
-    listed_tickets,
-    offers,
-    own_calls,
-    pbx_figures,
-    phones,
-    pulling,
-    reserving,
-    retention,
-    rounds,
-)
+from campaigns import rounds
 from campaigns.application import Application
-from campaigns.db import database_now
 from campaigns.deciding import Pacing
-from campaigns.gate import Claim, LeaseLost
-from campaigns.models import AgentLeg, Campaign, ProcessBeat
+from campaigns.gate import LeaseLost
 from campaigns.ordering import tick
-from campaigns.pbx_status import poll, watch_wrap_ups
-from campaigns.sweeping import sweep
-from dialer.numbers import mask
 from dialer.settings import Settings
 from workers.beat import Beat
 from workers.broker import PatientDoorbell, QueueDoorbell
+from workers.chores import Chores
+from workers.leading import Leading
+from workers.outliving import Step, outlive
 from workers.wiring import settle_memory, wire
 
-# A process that was killed said no goodbye; after so long its supervisor has started another.
-FORGOTTEN = timedelta(minutes=1)
-# A callback that was promised or settled without its other half being written is found within this.
-MEND_CALLBACKS = timedelta(seconds=15)
-# Seconds between two looks for tickets that a PBX is still owed.
-WRITE_TICKETS = 2.0
-# What is old is learnt anew (`best_times.LEARN_EVERY`), a campaign at a time.
-LOOK_AT_BEST_TIMES = timedelta(minutes=1)
-# Most lists have no cap: then this look finds nothing to count (`list_counts.COUNT_EVERY`).
-LOOK_AT_LIST_COUNTS = timedelta(seconds=5)
 # So many ticks in a row that ordered something make the next likely: it is not looked at first.
 BUSY = 2
-# Whether a caller id shall rest is no question of seconds; its cap is the gate's.
-LOOK_AT_CALLER_IDS = timedelta(minutes=5)
 log = structlog.get_logger(__name__)
 
 
 class Scheduler:
-    """Holds leases and ticks the campaigns behind them. `late` are the seconds each tick was late."""
+    """Looks at the campaigns it leads, and ticks them. `late` are the seconds each tick was late."""
 
-    def __init__(self, application: Application, holder: str | None = None) -> None:
+    def __init__(
+        self, application: Application, holder: str | None = None, *, outlive: Callable[[str, Step], None] = outlive
+    ) -> None:
         self._application = application
         self._timing = application.settings.timing
-        self.holder = holder or f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(3)}"
-        self._claims: dict[int, Claim] = {}
-        self._claimed_at = -1e9
-        self._pbx_claims: set[str] = set()
         self._pacing: dict[int, Pacing] = {}
-        self._suspects: dict[str, set[str]] = {}
-        self._readable: dict[str, bool] = {}
-        self._poll_due: dict[str, float] = {}
-        self._tellers: dict[str, set[int]] = {}
         self._in_a_row: Counter[int] = Counter()  # campaign -> its last ticks that ordered something
         self._renewal_due = -1e9
-        self._mend_due = -1e9
-        self._list_troubles: dict[tuple[str, str], str] = {}
+        self._outlive = outlive  # of steps that may fail
+        self.leading = Leading(application, holder)
+        self.chores = Chores(application, self.leading)
         self.late: list[float] = []
         self.ticks = 0
 
-    # leases ------------------------------------------------------------------------------------------
-
     def renew(self) -> None:
-        """Claim our part of what runs; forget campaigns we lost, or left to a scheduler that has come."""
-        now = self._application.clock.monotonic()
-        with self._application.transaction() as session:
-            # One that was stopped still has agents on the line to let go.
-            parked = select(AgentLeg.campaign_id).where(AgentLeg.ended_at.is_(None))
-            running = session.scalars(
-                select(Campaign.id)
-                .where(Campaign.state.in_(("running", "paused")) | Campaign.id.in_(parked))
-                .order_by(Campaign.id)
-            )
-            names = {f"campaign:{campaign_id}": campaign_id for campaign_id in running}
-            pbx_names = {f"pbx:{name}": name for name in self._application.pbxes}
-            present = leases.take_part(session, self.holder, self._timing.lease)
-            ours = leases.fair_share(session, list(names), self.holder, present)
-            held = leases.claim(session, [*ours, *pbx_names, "calendar"], self.holder, self._timing.lease)
-        self._claimed_at = now
-        self._pbx_claims = {pbx_names[name] for name in held if name in pbx_names}
-        claims = {names[name]: Claim(name, self.holder, fence) for name, fence in held.items() if name in names}
-        for campaign_id, claim in claims.items():
-            if self._claims.get(campaign_id) != claim:
-                log.info("leading", campaign=campaign_id, fence=claim.fence)
-                self._pacing.pop(campaign_id, None)  # what it learnt is read anew from the rows
-        left = {campaign for campaign, claim in self._claims.items() if claim.name in names} - {*claims}
-        if left:
-            log.info("no longer leading", campaigns=sorted(left), schedulers=present)
-        self._claims = claims
-
-    @property
-    def confident(self) -> bool:
-        """Whether our leases were renewed lately, by our own stopwatch: without that we order nothing."""
-        return self._application.clock.monotonic() - self._claimed_at < self._timing.lease * 2 / 3
-
-    # ticks -------------------------------------------------------------------------------------------
+        """Renew our leases; what was learnt of a campaign before we led it is read anew from the rows."""
+        for campaign_id in self.leading.renew():
+            self._pacing.pop(campaign_id, None)
 
     def run(self, stop: Event) -> None:
         """Look and tick until told to stop. Late rounds are skipped, not caught up with: the next decision is about
@@ -149,25 +69,25 @@ class Scheduler:
     def _renew_when_due(self, now: float) -> None:
         if now >= self._renewal_due:
             self._renewal_due = now + self._timing.lease / 3
-            self._guard("renew", self.renew)
+            self._outlive("renew", self.renew)
 
     def round(self, late: float = 0.0) -> None:
         """Look at every campaign we lead, and tick those that have something to do. `late`: seconds, already."""
         clock = self._application.clock
         began = clock.monotonic()
-        if not self.confident:
+        if not self.leading.confident:
             return
         for campaign_id in self._look(late):
             self._renew_when_due(clock.monotonic())
-            if campaign_id in self._claims and self.confident:
+            if campaign_id in self.leading.claims and self.leading.confident:
                 self._count(late + clock.monotonic() - began)
-                self._guard("tick", partial(self._tick, campaign_id))
+                self._outlive("tick", partial(self._tick, campaign_id))
 
     def _look(self, late: float) -> list[int]:
         """Return the campaigns that need a tick of their own. A large team that orders at every tick is not looked at
         first."""
-        busy = [campaign_id for campaign_id in self._claims if self._in_a_row[campaign_id] >= BUSY]
-        quiet = [(self._kept(one), claim) for one, claim in self._claims.items() if one not in busy]
+        busy = [campaign_id for campaign_id in self.leading.claims if self._in_a_row[campaign_id] >= BUSY]
+        quiet = [(self._kept(one), claim) for one, claim in self.leading.claims.items() if one not in busy]
         if not quiet:
             return busy
         needed = [pacing.campaign_id for pacing, _ in quiet]  # each by itself, if they cannot be looked at together
@@ -175,7 +95,7 @@ class Scheduler:
         def look() -> None:
             needed[:] = rounds.look(self._application, quiet)
 
-        self._guard("look", look)
+        self._outlive("look", look)
         for pacing, _ in quiet:
             if pacing.campaign_id not in needed:
                 self._in_a_row[pacing.campaign_id] = 0
@@ -192,221 +112,24 @@ class Scheduler:
         return self._pacing.setdefault(campaign_id, Pacing(campaign_id))
 
     def _tick(self, campaign_id: int) -> None:
-        claim = self._claims[campaign_id]
+        claim = self.leading.claims[campaign_id]
         before, self._in_a_row[campaign_id] = self._in_a_row[campaign_id], 0
         try:
             if tick(self._application, self._kept(campaign_id), claim):
                 self._in_a_row[campaign_id] = before + 1
         except LeaseLost:
             log.warning("lease lost", campaign=campaign_id, fence=claim.fence)
-            self._claims.pop(campaign_id, None)
+            self.leading.claims.pop(campaign_id, None)
         except Exception:
             self._in_a_row[campaign_id] = BUSY  # not looked at with the others until a tick of it goes well
             raise
-
-    def _guard(self, what: str, step: Callable[[], object]) -> None:
-        try:
-            step()
-        except Exception as exc:  # a scheduler must outlive its database
-            log.warning("scheduler step failed", step=what, kind=type(exc).__name__, error=str(exc)[:300])
-
-    # slow intervals and the calendar -----------------------------------------------------------------
-
-    def poll(self, name: str) -> None:
-        """Read lines and agents of a PBX, if we lead it."""
-        if name not in self._pbx_claims:
-            return
-        good = poll(self._application, name, self._tellers.setdefault(name, set()))
-        if good != self._readable.get(name, True):
-            log.log(
-                logging.INFO if good else logging.WARNING,
-                "PBX can be read again" if good else "PBX cannot be read: no calls",
-                pbx=name,
-                remedy="" if good else f"dialer pbx check {name}",
-            )
-        self._readable[name] = good
-
-    def look_at_people(self, name: str) -> None:
-        """Poll a PBX when that is due; until then see who is back from wrap-up. One after the other: of two reads
-        under way at once the older could be believed last."""
-        now = self._application.clock.monotonic()
-        if now >= self._poll_due.get(name, now):
-            self._poll_due[name] = now + self._timing.presence_poll
-            self.poll(name)
-        elif name in self._pbx_claims and self._readable.get(name, False):
-            watch_wrap_ups(self._application, name, self._tellers.setdefault(name, set()))
-
-    def sweep(self, name: str) -> None:
-        """Ask a PBX for the calls we have not heard of, if we lead it."""
-        if name not in self._pbx_claims:
-            return
-        found = sweep(self._application, name, self._suspects.setdefault(name, set()))
-        if found.closed:
-            log.info("swept", pbx=name, open=found.open, missing=found.missing, closed=found.closed)
-
-    def start_loops(self, stop: Event) -> None:
-        """Run what repeats by the stopwatch, each on a thread of its own: neither a slow PBX nor a host whose clock
-        steps back keeps the others from running."""
-        for name in self._application.pbxes:
-            often = min(self._timing.presence_poll, self._timing.wrap_up_poll)
-            self._loop(stop, f"poll {name}", often, partial(self.look_at_people, name))
-            self._loop(stop, f"sweep {name}", self._timing.sweep, partial(self.sweep, name))
-            if every := pbx_figures.every(self._application, name):
-                self._loop(stop, f"figures {name}", every, partial(self.read_figures, name))
-            kept = listed_requests.keeper(self._application.pbxes[name])
-            if kept is not None:
-                self._loop(stop, f"lists {name}", kept.callback_poll, partial(self.read_lists, name))
-                self._loop(stop, f"tickets {name}", WRITE_TICKETS, partial(self.write_tickets, name))
-        self._loop(stop, "people", 0.5, self.people)
-        self._loop(stop, "callbacks", 1.0, self.callbacks)
-        self._loop(stop, "best times", LOOK_AT_BEST_TIMES.total_seconds(), self.best_times)
-        self._loop(stop, "list counts", LOOK_AT_LIST_COUNTS.total_seconds(), self.list_counts)
-        self._loop(stop, "caller ids", LOOK_AT_CALLER_IDS.total_seconds(), self.caller_ids)
-        for name, settings in self._application.settings.pulls.items():
-            self._loop(stop, f"pull {name}", max(1.0, min(30.0, settings.every / 4)), partial(self.pull, name))
-
-    def _loop(self, stop: Event, what: str, seconds: float, step: Callable[[], object]) -> None:
-        def repeat() -> None:
-            self._guard(what, step)
-            while not stop.wait(seconds):
-                self._guard(what, step)
-
-        Thread(target=repeat, name=what, daemon=True).start()
-
-    def people(self) -> None:
-        """End wrap-ups, offers and reservations whose time is over, let go who stayed for a ringing call, send home
-        whom no campaign needs, forget processes long gone, move who has a phone on another PBX."""
-        with self._application.transaction() as session:
-            now = database_now(session)
-            agents.let_go(session, now)
-            agents.end_wrap_ups(session, now)
-            offers.tidy(session, now)
-            reserving.release_overdue(session, now)
-            own_calls.tidy(session, now)
-            agents.send_home(session, now=now)
-            session.execute(delete(ProcessBeat).where(ProcessBeat.beat_at < now - FORGOTTEN))
-        phones.follow(self._application)
-
-    def callbacks(self) -> None:
-        """Give callbacks back whose time is over, report those about to break. Each scheduler does: no harm in it."""
-        now = self._application.clock.monotonic()
-        mend = now >= self._mend_due
-        with self._application.transaction() as session:
-            at = database_now(session)
-            mended = callback_watch.mend(session, now=at, timing=self._timing) if mend else 0
-            done = callback_watch.watch(session, now=at, timing=self._timing)
-        if mend:
-            self._mend_due = now + MEND_CALLBACKS.total_seconds()
-        done.mended = mended
-        if done.alarmed or done.broken:
-            log.warning("callbacks are not kept", remedy="dialer callbacks list --alarms", **done.as_json())
-
-    def read_lists(self, name: str) -> None:
-        """Read the callback lists a PBX keeps, if we lead it."""
-        if name not in self._pbx_claims:
-            return
-        for one in listed_requests.read(self._application, name):
-            if one.new or one.changed or one.gone:
-                log.info("callback list read", pbx=name, **one.as_json())
-            if one.trouble != self._list_troubles.get((name, one.campaign), ""):
-                self._list_troubles[name, one.campaign] = one.trouble
-                if one.trouble:
-                    remedy = f"dialer pbx check {name}"
-                    log.warning("callback list in trouble", pbx=name, list=one.name, why=one.trouble, remedy=remedy)
-
-    def read_figures(self, name: str) -> None:
-        """Keep what a PBX that we lead counted itself. What goes wrong is for the poll of its agents to say."""
-        if name in self._pbx_claims:
-            pbx_figures.read(self._application, name)
-
-    def write_tickets(self, name: str) -> None:
-        """Write tickets back to a PBX that we lead, and give back what was taken there for nothing."""
-        if name not in self._pbx_claims:
-            return
-        done = listed_tickets.write(self._application, name)
-        listed_calls.release(self._application, name)
-        if done.waiting or done.given_up:
-            why = done.trouble[:300]
-            log.warning("tickets are not written", pbx=name, waiting=done.waiting, given_up=done.given_up, why=why)
-
-    def best_times(self) -> None:
-        """Learn anew when people answer, for the campaigns we lead that are ordered by it; let back who waits for it
-        in those that no longer are."""
-        with self._application.transaction() as session:
-            overdue = best_times.overdue(session, database_now(session))
-        for campaign_id in overdue:
-            if campaign_id not in self._claims:
-                continue
-            with self._application.transaction() as session:
-                now = database_now(session)
-                campaign = session.get_one(Campaign, campaign_id)
-                best_times.keep(session, campaign_id, best_times.learn(session, campaign, now), now)
-        with self._application.transaction() as session:
-            waiting = best_time_order.left_waiting(session)
-        for campaign_id in waiting:
-            let_back = 1
-            while let_back and campaign_id in self._claims:
-                with self._application.transaction() as session:
-                    let_back = best_time_order.take_back(session, campaign_id, database_now(session))
-
-    def list_counts(self) -> None:
-        """Count anew how far lists were worked, of the campaigns we lead: those whose caps or order need it."""
-        with self._application.transaction() as session:
-            list_counts.forget(session)
-            wanted = list_counts.wanted(session, database_now(session))
-        for list_id, campaign_id in wanted:
-            if campaign_id in self._claims:
-                with self._application.transaction() as session:
-                    campaign = session.get_one(Campaign, campaign_id)
-                    list_counts.count(session, campaign, list_id, database_now(session))
-
-    def caller_ids(self) -> None:
-        """Let caller ids rest that need it. Each scheduler does: no harm in it."""
-        with self._application.transaction() as session:
-            rested = caller_id_watch.watch(session, now=database_now(session))
-        if rested:
-            log.info("caller ids rest", caller_ids=[mask(number) for number in rested], remedy="dialer caller-id list")
-
-    def pull(self, name: str) -> None:
-        """Look for a file of a scheduled pull, if that is due and nobody else does."""
-        found = pulling.look(self._application, name)
-        if found is not None and found.import_id is not None:
-            log.info("file pulled", pull=name, file=found.file_name, import_id=found.import_id)
-        if found is not None and found.trouble:
-            log.warning("pull in trouble", pull=name, trouble=found.trouble[:300])
-
-    def keep_caps(self) -> None:
-        """Write the caps of the settings down, for whoever orders a call, under whichever settings."""
-        caps = self._application.settings.caps
-        with self._application.transaction() as session:
-            now, who = database_now(session), f"scheduler:{self.holder}"
-            if capping.keep_everywhere(session, number=caps.number, contact=caps.contact, now=now, who=who):
-                log.info("caps of all campaigns", number=caps.number or "none", contact=caps.contact or "none")
-
-    def nightly(self) -> None:
-        """Delete what is older than its retention, and files no import wants any more."""
-        with self._application.transaction() as session:
-            now = database_now(session)
-            settings = self._application.settings
-            removed = retention.prune(
-                session,
-                now=now,
-                days=self._timing.retention_days,
-                kinds=settings.retention,
-                data_dir=self._application.data_dir,
-            )
-            removed["callbacks_retimed"] = callback_watch.retime(
-                session, now=now, timing=self._timing, who="dialer", why="the clocks changed"
-            )
-            removed["files"] = importing.forget_strays(session, self._application.data_dir, now)
-        log.info("retention", **removed)
 
     def figures(self) -> dict[str, object]:
         """How the ticks keep time: how many there were, and how late the last of them, in milliseconds."""
         late = sorted(self.late) or [0.0]
         return {
-            "holder": self.holder,
-            "campaigns": len(self._claims),
+            "holder": self.leading.holder,
+            "campaigns": len(self.leading.claims),
             "ticks": self.ticks,
             "late_ms": {
                 "p50": round(late[len(late) // 2] * 1000, 1),
@@ -414,11 +137,6 @@ class Scheduler:
                 "max": round(late[-1] * 1000, 1),
             },
         }
-
-    def release(self) -> None:
-        """Let the others take over at once."""
-        with self._application.transaction() as session:
-            leases.release(session, self.holder)
 
 
 def run_scheduler(settings: Settings) -> int:
@@ -430,27 +148,27 @@ def run_scheduler(settings: Settings) -> int:
         if isinstance(wired.application.doorbell, QueueDoorbell):
             wired.application.doorbell = PatientDoorbell(wired.application.doorbell)  # no tick waits for Redis
         scheduler = Scheduler(wired.application)
-        calendar = _calendar(scheduler)
+        calendar = _calendar(scheduler.chores)
         beat = Beat(wired.application, "scheduler", scheduler.figures)
-        scheduler.keep_caps()
+        scheduler.chores.keep_caps()
         scheduler.renew()
         calendar.start()
-        scheduler.start_loops(stop)
+        scheduler.chores.start(stop)
         beat.start()
         settle_memory()
-        log.info("scheduler ready", holder=scheduler.holder)
+        log.info("scheduler ready", holder=scheduler.leading.holder)
         try:
             while not stop.is_set():
                 scheduler.run(stop)
         finally:
             calendar.shutdown(wait=False)
             beat.stop()
-            scheduler.release()
+            scheduler.leading.release()
     return 0
 
 
-def _calendar(scheduler: Scheduler) -> BackgroundScheduler:
+def _calendar(chores: Chores) -> BackgroundScheduler:
     """APScheduler, for what follows the calendar; in memory: every process has the same jobs."""
     calendar = BackgroundScheduler(timezone="UTC", job_defaults={"coalesce": True, "max_instances": 1})
-    calendar.add_job(lambda: scheduler._guard("nightly", scheduler.nightly), "cron", hour=3, minute=17)
+    calendar.add_job(partial(outlive, "nightly", chores.nightly), "cron", hour=3, minute=17)
     return calendar

@@ -18,8 +18,8 @@ class Desk:
 
     def __init__(self, application: Application, session: Session, pbx: FakePbx, campaign: Campaign) -> None:
         self.application, self.session, self.pbx, self.campaign = application, session, pbx, campaign
-        self._scheduler = Scheduler(application, "one")
-        self._scheduler._guard = lambda _, step: step()  # what goes wrong is for the test to see
+        # What goes wrong in a round is for the test to see.
+        self._scheduler = Scheduler(application, "one", outlive=lambda _, step: step())
         self._scheduler.renew()
 
     def tick(self) -> None:
@@ -32,7 +32,7 @@ class Desk:
     def people(self) -> None:
         """What the scheduler does twice a second."""
         self.session.commit()
-        self._scheduler.people()
+        self._scheduler.chores.people()
         self.session.expire_all()
 
     def say(self, attempt: Attempt, heard: Heard, role: Role = Role.CUSTOMER, **more: object) -> None:

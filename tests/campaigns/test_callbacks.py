@@ -429,7 +429,7 @@ def test_another_scheduler_finds_the_same_rows_and_says_nothing_twice(office: De
     promised(office, -7200.0, 3600.0)
     office.session.commit()
     for name in ("first", "second", "third"):  # each begins anew, as after a restart
-        Scheduler(application, name).callbacks()
+        Scheduler(application, name).chores.callbacks()
     assert len(told(office, "callback_broken")) == 1
 
 

@@ -180,7 +180,7 @@ def test_the_scheduler_writes_the_caps_of_its_settings_down(application: Applica
     session.commit()
     settings = application.settings.model_copy(update={"caps": CapsSettings(number="3/day,7/7d")})
     for _ in range(2):
-        Scheduler(replace(application, settings=settings), "one").keep_caps()
+        Scheduler(replace(application, settings=settings), "one").chores.keep_caps()
     assert session.get_one(Installation, 1, populate_existing=True).number_caps == "3/day, 7/7d"
     assert session.scalars(select(Ledger.who).where(Ledger.kind == "caps")).all() == ["scheduler:one"]
 

@@ -394,6 +394,6 @@ def test_whoever_leads_a_campaign_counts_its_lists(application: Application, ses
     session.commit()
     scheduler = Scheduler(application, "one")
     scheduler.renew()
-    scheduler.list_counts()
+    scheduler.chores.list_counts()
     rows = session.execute(select(ListCount.campaign_id, ListCount.contacts, ListCount.tried))
     assert {row.campaign_id: (row.contacts, row.tried) for row in rows} == {led.id: (4, 1), other.id: (1, 9)}

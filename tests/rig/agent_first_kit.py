@@ -115,9 +115,9 @@ def run(app: Application, scheduler: Scheduler, peer: AgentFirstPeer, numbers: l
         scheduler.renew()
         if time.monotonic() > poll:
             poll = time.monotonic() + 0.4
-            scheduler.poll("main")
-            scheduler.sweep("main")
-            scheduler.people()
+            scheduler.chores.poll("main")
+            scheduler.chores.sweep("main")
+            scheduler.chores.people()
         scheduler.round()
         _dispose_all(app)
         look.once()

@@ -75,10 +75,10 @@ def _work(app: Application, scheduler: Scheduler, done: Callable[[], bool], seco
         scheduler.renew()
         if time.monotonic() > slow:
             slow = time.monotonic() + 0.4
-            scheduler.poll("main")
-            scheduler.read_lists("main")
-            scheduler.write_tickets("main")
-            scheduler.people()
+            scheduler.chores.poll("main")
+            scheduler.chores.read_lists("main")
+            scheduler.chores.write_tickets("main")
+            scheduler.chores.people()
         scheduler.round()
         look.once()
         time.sleep(0.05)

@@ -17,6 +17,7 @@ from dialer.errors import PbxUnavailable
 from dialer.pbx.base import PbxUser, Presence
 from tests import factories
 from tests.fakes import FakePbx
+from workers.outliving import outlive
 from workers.scheduler import Scheduler
 
 
@@ -55,12 +56,12 @@ def test_one_leads_and_the_other_stands_by_until_the_lease_runs_out(
     application: Application, session: Session, pbx: FakePbx, running: Campaign
 ) -> None:
     first, second = leading(application, "one"), leading(application, "two")
-    assert (list(first._claims), list(second._claims)) == ([running.id], [])
+    assert (list(first.leading.claims), list(second.leading.claims)) == ([running.id], [])
     run_out(session)
     second.renew()
-    assert second._claims[running.id].fence == first._claims[running.id].fence + 1
+    assert second.leading.claims[running.id].fence == first.leading.claims[running.id].fence + 1
     first.renew()
-    assert first._claims == {}
+    assert first.leading.claims == {}
 
 
 def campaigns(session: Session, count: int) -> list[int]:
@@ -70,7 +71,7 @@ def campaigns(session: Session, count: int) -> list[int]:
 
 
 def led(*schedulers: Scheduler) -> list[list[int]]:
-    return [sorted(one._claims) for one in schedulers]
+    return [sorted(one.leading.claims) for one in schedulers]
 
 
 def test_schedulers_share_the_campaigns_out(application: Application, session: Session, pbx: FakePbx) -> None:
@@ -83,7 +84,7 @@ def test_schedulers_share_the_campaigns_out(application: Application, session: S
     assert led(first, second) == [ids[:3], []], "it is left to who has come"
     second.renew()
     assert led(first, second) == [ids[:3], ids[3:]]
-    assert {second._claims[one].fence for one in ids[3:]} == {2}, "under a fence of its own"
+    assert {second.leading.claims[one].fence for one in ids[3:]} == {2}, "under a fence of its own"
     third = leading(application, "three")
     for _ in range(2):
         for one in (first, second, third):
@@ -102,7 +103,7 @@ def test_who_goes_leaves_all_to_the_others(application: Application, session: Se
     first.renew()
     second.renew()
     assert led(first, second) == [ids[:2], ids[2:]]
-    first.release()
+    first.leading.release()
     second.renew()
     assert led(second) == [ids]
     assert session.scalars(text("SELECT name FROM leases WHERE name LIKE 'present:%' ORDER BY name")).all() == [
@@ -126,14 +127,14 @@ def test_what_was_given_back_can_be_ordered_for_no_more(
     factories.contact(session, running)
     session.commit()
     first = leading(application, "one")
-    old = first._claims[running.id]
+    old = first.leading.claims[running.id]
     second = leading(application, "two")
     first.renew()
     assert led(first) == [[0]]
-    first._claims[running.id] = old
+    first.leading.claims[running.id] = old
     first._tick(running.id)
     assert session.scalars(select(Attempt)).all() == []
-    assert running.id not in first._claims
+    assert running.id not in first.leading.claims
     second.renew()
     second._tick(running.id)
     assert len(session.scalars(select(Attempt)).all()) == 1, "whoever has it now orders"
@@ -150,14 +151,14 @@ def test_a_scheduler_that_was_asleep_orders_nothing_under_its_old_claim(
     leading(application, "two")
     tick(asleep, running)
     assert session.scalars(select(Attempt.id)).all() == []
-    assert asleep._claims == {}, "and it knows now"
+    assert asleep.leading.claims == {}, "and it knows now"
 
 
 def test_a_scheduler_that_could_not_renew_is_not_confident(application: Application, pbx: FakePbx) -> None:
     scheduler = leading(application)
-    assert scheduler.confident
+    assert scheduler.leading.confident
     application.clock.sleep(application.settings.timing.lease)
-    assert not scheduler.confident
+    assert not scheduler.leading.confident
 
 
 def test_a_tick_calls_one_contact_for_each_parked_agent(
@@ -221,20 +222,20 @@ def test_between_two_polls_the_agents_are_read_only_for_somebody_in_wrap_up(
     session.commit()
     scheduler = leading(application)
     pbx.lists_read.clear()
-    scheduler.look_at_people("main")
+    scheduler.chores.look_at_people("main")
     assert pbx.lists_read == ["gateways", "users"], "a poll was due"
     session.expire_all()
     assert agent.state == "ready"
-    scheduler.look_at_people("main")
+    scheduler.chores.look_at_people("main")
     assert pbx.lists_read == ["gateways", "users"], "nobody is in wrap-up"
     session.execute(text("UPDATE agents SET state = 'wrap_up', presence_left = true"))
     session.commit()
-    scheduler.look_at_people("main")
+    scheduler.chores.look_at_people("main")
     assert pbx.lists_read == ["gateways", "users", "users"]
     session.expire_all()
     assert agent.state == "ready"
     application.clock.sleep(application.settings.timing.presence_poll)
-    scheduler.look_at_people("main")
+    scheduler.chores.look_at_people("main")
     assert pbx.lists_read[3:] == ["gateways", "users"]
 
 
@@ -245,8 +246,8 @@ def test_a_pbx_that_could_not_be_read_is_not_asked_more_often(
     session.commit()
     scheduler = leading(application)
     pbx.answers["users"] = PbxUnavailable("main", "no answer")
-    scheduler.look_at_people("main")
-    scheduler.look_at_people("main")
+    scheduler.chores.look_at_people("main")
+    scheduler.chores.look_at_people("main")
     assert pbx.lists_read == ["gateways", "users"]
 
 
@@ -315,9 +316,9 @@ def test_a_stopped_campaign_lets_its_agents_off_the_line(
 
 def test_a_step_that_fails_does_not_end_the_scheduler(application: Application, pbx: FakePbx) -> None:
     scheduler = leading(application)
-    scheduler._guard("nonsense", lambda: 1 / 0)
+    outlive("nonsense", lambda: 1 / 0)
     scheduler.renew()
-    assert scheduler.confident
+    assert scheduler.leading.confident
 
 
 def test_who_works_for_the_campaign_no_more_is_let_off_the_line(
@@ -358,14 +359,14 @@ def test_a_round_ticks_only_whom_there_is_something_to_do_for(
     scheduler = leading(application)
     looked, ticked = rounds_of(scheduler, monkeypatch)
     scheduler.round()
-    assert sorted(ticked) == sorted(scheduler._claims), "a new leader learns in a tick of each"
+    assert sorted(ticked) == sorted(scheduler.leading.claims), "a new leader learns in a tick of each"
     factories.parked_agent(session, running)
     factories.contact(session, running)
     session.commit()
     looked.clear()
     ticked.clear()
     scheduler.round()
-    assert sorted(looked) == sorted(scheduler._claims)
+    assert sorted(looked) == sorted(scheduler.leading.claims)
     assert idle in looked
     assert ticked == [running.id]
     assert scheduler.ticks == len(scheduler.late) == 8
@@ -428,7 +429,7 @@ def test_a_campaign_that_always_fails_harms_no_other(
     session.commit()
     scheduler.round()
     scheduler.round()
-    assert looked[-2:] == list(scheduler._claims), "well again, and looked at with the others"
+    assert looked[-2:] == list(scheduler.leading.claims), "well again, and looked at with the others"
 
 
 def test_nothing_is_looked_at_under_leases_that_were_not_renewed_for_too_long(
@@ -436,6 +437,6 @@ def test_nothing_is_looked_at_under_leases_that_were_not_renewed_for_too_long(
 ) -> None:
     scheduler = leading(application)
     looked, ticked = rounds_of(scheduler, monkeypatch)
-    scheduler._claimed_at -= scheduler._timing.lease
+    application.clock.sleep(application.settings.timing.lease)
     scheduler.round()
     assert looked == ticked == []
