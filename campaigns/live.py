@@ -249,7 +249,7 @@ def _campaigns(session: Session, name: str | None) -> Sequence[Campaign]:
     # Read anew even when the caller's session has seen them before: a state of a minute ago is not live.
     query = select(Campaign).execution_options(populate_existing=True)
     if name is not None:
-        found = lifecycle.get(session, name.replace("\x00", ""))
+        found = lifecycle.get(session, name)
         return session.scalars(query.where(Campaign.id == found.id)).all()
     shown = session.scalars(query.where(Campaign.state != "archived")).all()
     return sorted(shown, key=lambda row: (_ORDER.index(row.state), row.name.lower()))

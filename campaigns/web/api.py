@@ -35,7 +35,7 @@ def api_router(application: Application, live: LiveStream, access: Access) -> AP
     @router.get("/campaigns/{name}/moments", summary="Its calls in the last ten minutes, every five seconds")
     def moments(name: str) -> list[Moment]:
         with application.transaction() as session:
-            campaign = lifecycle.get(session, name.replace("\x00", ""))
+            campaign = lifecycle.get(session, name)
             return recent_moments(session, campaign.id, database_now(session), length=CHART_LENGTH, step=CHART_STEP)
 
     @router.get(

@@ -148,7 +148,7 @@ def tickets_file(
 
 def agent_called(session: Session, name: str, pbx: str | None) -> Agent:
     """Return the agent of this user id, extension or name; NotFound, or BadInput when several are called so."""
-    return roster.find_agent(session, name.replace("\x00", ""), pbx)
+    return roster.find_agent(session, name, pbx)
 
 
 def bare(at: time | None) -> time | None:

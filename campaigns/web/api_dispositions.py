@@ -60,9 +60,9 @@ def dispositions_api(application: Application, access: Access) -> APIRouter:
     @router.post("/agents/{agent}/disposition", summary="An agent says what came of a call")
     def say(request: Request, agent: str, body: Saying) -> dict[str, Any]:
         with application.transaction() as session:
-            who = roster.find_agent(session, agent.replace("\x00", ""), body.pbx)
+            who = roster.find_agent(session, agent, body.pbx)
             said = disposing.dispose(
-                session, who, body.code, call=body.call.replace("\x00", ""), note=body.note, answers=body.answers,
+                session, who, body.code, call=body.call, note=body.note, answers=body.answers,
                 due=body.due, period=body.period, mine=body.mine, ready=body.ready, timing=timing,
                 now=database_now(session), who=access.who(request.scope),
             )  # fmt: skip
@@ -72,7 +72,7 @@ def dispositions_api(application: Application, access: Access) -> APIRouter:
     def correct(request: Request, ref: str, body: Correcting) -> dict[str, Any]:
         with application.transaction() as session:
             said = disposing.correct(
-                session, ref.replace("\x00", ""), body.code, note=body.note, due=body.due, period=body.period,
+                session, ref, body.code, note=body.note, due=body.due, period=body.period,
                 why=body.why, timing=timing, now=database_now(session), who=access.who(request.scope),
             )  # fmt: skip
             return disposing.told(said)

@@ -36,9 +36,8 @@ def do_not_call_api(application: Application, access: Access) -> APIRouter:
 
     @router.get("/{number}", summary="Whether a number may be called, as far as the list goes")
     def check(number: Number, campaign: Scope = None, country: Country = "") -> dict[str, Any]:
-        number = number.replace("\x00", "")
         with application.transaction() as session:
-            campaign_id, region = do_not_call_scope.where(session, _named(campaign), country, number)
+            campaign_id, region = do_not_call_scope.where(session, campaign or None, country, number)
             entries = do_not_call.check(session, number, country=region, campaign_id=campaign_id)
             names = do_not_call_scope.names(session)
             told = [do_not_call_scope.told(entry, names) for entry in entries]
@@ -73,17 +72,12 @@ def do_not_call_api(application: Application, access: Access) -> APIRouter:
         campaign: Scope = None,
         country: Country = "",
     ) -> dict[str, Any]:
-        number = number.replace("\x00", "")
         with application.transaction() as session:
-            campaign_id, region = do_not_call_scope.where(session, _named(campaign), country, number)
+            campaign_id, region = do_not_call_scope.where(session, campaign or None, country, number)
             do_not_call.remove(
-                session, number, country=region, campaign_id=campaign_id, reason=why.replace("\x00", ""),
+                session, number, country=region, campaign_id=campaign_id, reason=why,
                 who=access.who(request.scope), now=database_now(session),
             )  # fmt: skip
         return {"number": number, "campaign": campaign, "removed": True}
 
     return router
-
-
-def _named(campaign: str | None) -> str | None:
-    return campaign.replace("\x00", "") if campaign else None

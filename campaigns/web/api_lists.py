@@ -158,13 +158,13 @@ def templates_api(application: Application, access: Access) -> APIRouter:
     @router.get("/{name}", summary="One template")
     def one(name: str) -> dict[str, Any]:
         with application.transaction() as session:
-            return _told(import_templates.get(session, name.replace("\x00", "")))
+            return _told(import_templates.get(session, name))
 
     @router.put("/{name}", summary="Save a template")
     def save(request: Request, name: str, body: Template) -> dict[str, Any]:
         with application.transaction() as session:
             made = import_templates.save(
-                session, name.replace("\x00", ""), body.model_dump(exclude={"replace"}), who=access.who(request.scope),
+                session, name, body.model_dump(exclude={"replace"}), who=access.who(request.scope),
                 now=database_now(session), replace=body.replace,
             )  # fmt: skip
             return _told(made)
@@ -172,9 +172,7 @@ def templates_api(application: Application, access: Access) -> APIRouter:
     @router.delete("/{name}", summary="Forget a template; imports made with it stay")
     def remove(request: Request, name: str) -> dict[str, Any]:
         with application.transaction() as session:
-            gone = import_templates.remove(
-                session, name.replace("\x00", ""), who=access.who(request.scope), now=database_now(session)
-            )
+            gone = import_templates.remove(session, name, who=access.who(request.scope), now=database_now(session))
             return {"removed": gone.name}
 
     return router

@@ -21,22 +21,16 @@ def why_api(application: Application) -> APIRouter:
     @router.get("/campaigns/{name}/why", summary="From its contacts imported to those that may be called now")
     def of_campaign(name: str, of_list: ListName = None) -> dict[str, Any]:
         with application.transaction() as session:
-            campaign = lifecycle.get(session, _plain(name))
-            given = _plain(of_list) if of_list is not None else None
+            campaign = lifecycle.get(session, name)
             now = database_now(session)
-            return why_campaign.ask(session, campaign, now=now, ring_seconds=ring_seconds, of_list=given).as_json()
+            return why_campaign.ask(session, campaign, now=now, ring_seconds=ring_seconds, of_list=of_list).as_json()
 
     @router.get("/campaigns/{name}/why/{contact}", summary="Every rule about one contact: its id, or its number")
     def of_contact(name: str, contact: str) -> dict[str, Any]:
         with application.transaction() as session:
-            campaign = lifecycle.get(session, _plain(name))
+            campaign = lifecycle.get(session, name)
             now = database_now(session)
-            told = why.explain(session, campaign, _plain(contact), now=now, ring_seconds=ring_seconds)
+            told = why.explain(session, campaign, contact, now=now, ring_seconds=ring_seconds)
             return {"campaign": campaign.name, **told.as_json()}
 
     return router
-
-
-def _plain(text: str) -> str:
-    """Return text that PostgreSQL can be asked about: it knows no NUL."""
-    return text.replace("\x00", "")

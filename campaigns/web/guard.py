@@ -10,6 +10,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from campaigns.web.access import Access, Verdict, is_local
 from campaigns.web.faults import fault_response
 from campaigns.web.forgery import SAFE, Forgery
+from campaigns.web.zero_bytes import without_zero_bytes
 
 _FROM_PBXES = ("/webhooks/", "/ivr/")
 _FOR_ALL = ("/healthz", "/readyz", "/enter", "/static/")
@@ -51,6 +52,7 @@ class Guard:
         if scope["type"] != "http" or scope["path"].startswith(_FROM_PBXES):
             await self._app(scope, receive, send)
             return
+        scope = without_zero_bytes(scope)
 
         async def careful_send(message: Message) -> None:
             if message["type"] == "http.response.start":

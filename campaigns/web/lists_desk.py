@@ -223,4 +223,4 @@ class ListsDesk:
 
 def found(session: Session, name: str) -> Campaign:
     """Return a campaign by its name; NotFound suggests the nearest one."""
-    return lifecycle.get(session, name.replace("\x00", ""))
+    return lifecycle.get(session, name)

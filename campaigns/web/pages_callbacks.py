@@ -40,7 +40,7 @@ def callbacks_pages(application: Application) -> APIRouter:
         show: Annotated[str, Query(max_length=20)] = "open",
         agent: Annotated[str, Query(max_length=200)] = "",
     ) -> Response:
-        show, agent = show if show in _SHOW else "open", agent.replace("\x00", "").strip()
+        show, agent = show if show in _SHOW else "open", agent.strip()
         trouble = ""
         rows: list[CallbackRow] = []
         with application.transaction() as session:

@@ -71,7 +71,7 @@ def uploads_pages(desk: ListsDesk, access: Access, forgery: Forgery) -> APIRoute
 
     @router.get("/uploads/{upload}")
     def look(request: Request, name: str, upload: str) -> Response:
-        return check(request, name, upload, Chosen.of(_clean(request)))
+        return check(request, name, upload, Chosen.of(request.query_params))
 
     @router.post("/uploads/{upload}", max_body_size=forms.BODY)
     async def go_on(request: Request, name: str, upload: str) -> Response:
@@ -98,7 +98,7 @@ def uploads_pages(desk: ListsDesk, access: Access, forgery: Forgery) -> APIRoute
     def diff(
         request: Request, name: str, upload: str, import_id: Annotated[int | None, Query(alias="import")] = None
     ) -> Response:
-        chosen = Chosen.of(_clean(request))
+        chosen = Chosen.of(request.query_params)
         kept = desk.upload(name, upload)
         made, trouble = None, ""
         try:
@@ -114,13 +114,9 @@ def uploads_pages(desk: ListsDesk, access: Access, forgery: Forgery) -> APIRoute
     def differences(
         request: Request, name: str, upload: str, import_id: Annotated[int | None, Query(alias="import")] = None
     ) -> FileResponse:
-        return desk.differences(name, upload, Chosen.of(_clean(request)).options, import_id=import_id)
+        return desk.differences(name, upload, Chosen.of(request.query_params).options, import_id=import_id)
 
     return router
-
-
-def _clean(request: Request) -> dict[str, str]:
-    return {name.replace("\x00", ""): value.replace("\x00", "") for name, value in request.query_params.items()}
 
 
 def _comparable(row: ListRow) -> bool:

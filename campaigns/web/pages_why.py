@@ -53,7 +53,7 @@ def why_pages(application: Application) -> APIRouter:
         contact: Annotated[str, Query(max_length=60)] = "",
         of_list: Annotated[str, Query(alias="list", max_length=200)] = "",
     ) -> Response:
-        contact, of_list = _plain(contact), _plain(of_list)
+        contact, of_list = contact.strip(), of_list.strip()
         told: dict[str, Any] = {"one": None, "all": None, "trouble": ""}
         with application.transaction() as session:
             campaign, now = found(session, name), database_now(session)
@@ -87,8 +87,3 @@ def _lists(session: Session, campaign: Campaign) -> list[str]:
     query = select(ContactList.name).where(ContactList.campaign_id == campaign.id, ContactList.undone_at.is_(None))
     names = session.scalars(query.order_by(ContactList.id.desc()).limit(_MOST_LISTS)).all()
     return list(dict.fromkeys(names))
-
-
-def _plain(text: str) -> str:
-    """Return text that PostgreSQL can be asked about: it knows no NUL."""
-    return text.replace("\x00", "").strip()

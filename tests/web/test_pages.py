@@ -180,7 +180,7 @@ def test_a_draft_says_what_its_next_step_is(browser: Browser, session: Session) 
     ("path", "status", "sentence"),
     [
         ("/campaigns/sprnig", 404, "There is no campaign named"),
-        ("/campaigns/%00", 404, "There is no campaign named"),
+        ("/campaigns/nobody%00", 404, "There is no campaign named"),
         ("/nowhere", 404, "There is no such page"),
         ("/static/nowhere.js", 404, "There is no such page"),
         ("/static/../app.py", 404, "There is no such page"),
