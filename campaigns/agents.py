@@ -13,18 +13,16 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from campaigns import ledger, reserving, staying
+from campaigns.agent_states import AWAY, ON_THE_LINE
 from campaigns.db import ROW_LOCK, ROW_LOCK_OR_SKIP
 from campaigns.models import Agent, AgentLeg, Campaign, CampaignAgent
 from campaigns.pbx_commands import order_hang_up
-from campaigns.staying import ON_THE_LINE
 from dialer.errors import BadInput, NotFound
 from dialer.pacing.staying import LONGEST
 from dialer.pbx.base import PbxUser, Presence
 
 # Set in `session.info` when somebody was parked: a customer may be waiting for just that.
 PARKED = "somebody was parked"
-WORKING = ("parking", "parked", "assigned", "talking")  # a call of ours is on the agent's phone
-AT_WORK = ("ready", *WORKING, "wrap_up", "paused")
 # The PBX shows these of its own accord while a call rings or runs: they say nothing about the person.
 _ON_A_CALL = (Presence.BUSY, Presence.RINGING)
 # After a call that went wrong, no new parking call for so long: a phone must not ring without end.
@@ -75,7 +73,7 @@ def move(
     if state == "parked":
         session.info[PARKED] = True
     reserving.moved(session, agent, now=now)
-    if state in ("ready", "out", "paused"):
+    if state in ("ready", *AWAY):
         agent.campaign_id = None
 
 

@@ -14,6 +14,7 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
 from campaigns import callback_taking, callbacks, ledger, why
+from campaigns.agent_states import AWAY
 from campaigns.callback_dates import Calendar, WantedPeriod
 from campaigns.db import ROW_LOCK_OR_SKIP
 from campaigns.models import Agent, Attempt, Callback, Campaign, CampaignAgent, Contact, Period
@@ -25,7 +26,6 @@ MOST_AT_ONCE = 50
 # An owner who is at work when the fallback comes has the callback so much longer, again and again up to its alarm.
 PATIENCE = timedelta(seconds=30)
 _SOON = timedelta(seconds=5)  # so that an owner's time is extended before it is over
-_AWAY = ("out", "paused")
 
 
 @dataclass(slots=True)
@@ -114,7 +114,7 @@ def _owner(session: Session, callback: Callback, contact: Contact, now: datetime
     member = select(CampaignAgent.agent_id).where(
         CampaignAgent.campaign_id == callback.campaign_id, CampaignAgent.agent_id == owner.id
     )
-    at_work = owner.state not in _AWAY and session.scalar(member) is not None
+    at_work = owner.state not in AWAY and session.scalar(member) is not None
     longest = callback.alarm_at if callback.called_at is None else callback.held_until
     longer = min(callback.held_until + PATIENCE, longest)
     if at_work and longer > callback.held_until and longer > now:

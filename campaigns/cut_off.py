@@ -4,9 +4,10 @@ Their own state stays what it is, so that they need say nothing when the PBX com
 not among them. Asked of campaigns of several PBXs: a campaign of one says of its PBX itself that it is in trouble.
 """
 
-WAITING = ("ready", "parking", "parked")
+from campaigns.agent_states import FREE
+
 # Of an agent `a` with the row `s` of their PBX and a campaign's id: whether they count as out.
 IS = (
-    f"(a.state IN {WAITING} AND s.out_since IS NOT NULL AND s.back_since IS NULL"
+    f"(a.state IN {FREE} AND s.out_since IS NOT NULL AND s.back_since IS NULL"
     " AND EXISTS (SELECT FROM campaign_pbxes m WHERE m.campaign_id = {campaign}))"  # formatted by whoever asks
 )

@@ -11,6 +11,7 @@ from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from campaigns import agents, gate, giving, offers, pace_view, parking, pools, request_room
+from campaigns.agent_states import AWAY, FREE
 from campaigns.application import Application
 from campaigns.db import ROW_LOCK, database_now
 from campaigns.gate import Author, Lines
@@ -151,11 +152,11 @@ def _may_work(session: Session, agent: Agent, campaign: Campaign) -> None:
         raise BadInput(
             f"agent {called(agent)} does not work for campaign {campaign.name}: `dialer agent assign` says who"
         )
-    if agent.state in ("out", "paused"):
+    if agent.state in AWAY:
         raise BadInput(
             f"agent {called(agent)} is {_words(agent.state)}: `dialer agent ready {agent.user_id}` comes first"
         )
-    if agent.state not in ("ready", "parking", "parked") or agent.wanted:
+    if agent.state not in FREE or agent.wanted:
         raise TryAgainLater(f"agent {called(agent)} is {_words(agent.state)}: after this call")
 
 

@@ -10,6 +10,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from campaigns import agentless, agents, callback_tickets, disposing, giving, ledger, pbx_commands, planning, reserving
+from campaigns.agent_states import AWAY, WORKING
 from campaigns.db import ROW_LOCK
 from campaigns.models import AgentLeg, Assignment, Attempt, Campaign, Contact, ContactList
 from campaigns.planning import DIALLED_BY_HAND
@@ -118,7 +119,7 @@ def close_leg(session: Session, leg: AgentLeg, state: CallState, *, now: datetim
             return  # they talk: the conversation's end frees the agent
         assignment.ended_at, assignment.result = now, "agent lost"
         pbx_commands.withdraw_join(session, assignment.id, now=now)
-    if agent.state not in agents.WORKING:
+    if agent.state not in WORKING:
         return
     agents.lose_leg(
         session, agent, now=now, reason=reason, by_agent=state in _AGENTS_OWN_DOING, busy=state is CallState.BUSY
@@ -174,7 +175,7 @@ def _free_agent(session: Session, attempt: Attempt, campaign: Campaign, now: dat
         close_leg(session, leg, CallState.COMPLETED, now=now, reason="")
     agent = agents.locked(session, assignment.agent_id)
     agents.leave_customer(session, agent, now=now, wrap_up_limit=campaign.wrap_up_limit)
-    if leg.ended_at is None and agent.state in ("out", "paused"):
+    if leg.ended_at is None and agent.state in AWAY:
         pbx_commands.order_hang_up(session, leg, now=now)
 
 

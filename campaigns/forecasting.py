@@ -18,7 +18,6 @@ from sqlalchemy.orm import Session
 
 from campaigns import (
     capping,
-    cut_off,
     dispositions,
     pace_in_force,
     pace_records,
@@ -27,6 +26,7 @@ from campaigns import (
     pools,
     stored_gateways,
 )
+from campaigns.agent_states import AWAY, FREE
 from campaigns.calling_hours import FAR, open_spans, opens
 from campaigns.campaign_values import usual_time_zone
 from campaigns.models import Agent, Campaign, CampaignAgent, PbxStatus
@@ -160,8 +160,8 @@ def _team(session: Session, campaign: Campaign, agents: int | None) -> tuple[int
         .join(Agent, Agent.id == CampaignAgent.agent_id)
         .where(CampaignAgent.campaign_id == campaign.id)
     )
-    cut_off_now = Agent.pbx.in_(_out_of_use(session, campaign)) & Agent.state.in_(cut_off.WAITING)
-    at_work = session.scalar(count.where(Agent.state.not_in(pace_records.AWAY), ~cut_off_now)) or 0
+    cut_off_now = Agent.pbx.in_(_out_of_use(session, campaign)) & Agent.state.in_(FREE)
+    at_work = session.scalar(count.where(Agent.state.not_in(AWAY), ~cut_off_now)) or 0
     if at_work:
         return at_work, "at work now"
     assigned = session.scalar(count) or 0

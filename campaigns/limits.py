@@ -9,6 +9,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from campaigns import endings, ledger, pbx_commands
+from campaigns.agent_states import AWAY
 from campaigns.models import Agent, AgentLeg, Attempt
 from dialer.calls import LIVE_ANSWERED, CallState, Signal, advance
 from dialer.modes import AGENTLESS
@@ -102,7 +103,7 @@ def overlong(session: Session, now: datetime, timing: TimingSettings) -> list[st
         .where(
             AgentLeg.ended_at.is_(None),
             AgentLeg.state.in_((CallState.ANSWERED, CallState.HELD)),
-            Agent.state.in_(("ready", "out", "paused")),
+            Agent.state.in_(("ready", *AWAY)),
             Agent.since < now - pbx_commands.HANG_UP_AGAIN,
         )
     )

@@ -8,6 +8,7 @@ from typing import Any
 from sqlalchemy import select, text
 from sqlalchemy.orm import Session
 
+from campaigns.agent_states import AWAY
 from campaigns.models import Attempt
 from dialer.calls import CallState
 from dialer.pacing import Happened, PaceEvent, events_of_call
@@ -126,5 +127,5 @@ def remembered(
 
 def left_wrap_up(agent_id: int, state: str, at: datetime) -> PaceEvent:
     """Tell that a wrap-up is over; who goes on a break says nothing of how long one lasts."""
-    kind = Happened.PAUSE if state in ("out", "paused") else Happened.READY
+    kind = Happened.PAUSE if state in AWAY else Happened.READY
     return PaceEvent(kind, at, agent=str(agent_id))

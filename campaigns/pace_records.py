@@ -13,6 +13,7 @@ from statistics import median
 from sqlalchemy import text
 from sqlalchemy.orm import Session
 
+from campaigns.agent_states import AWAY
 from campaigns.models import Campaign
 from dialer.calls import CallState
 from dialer.pacing import Happened, PaceEvent, events_of_call
@@ -23,7 +24,6 @@ from dialer.simulation.recorded import OnRecord
 from dialer.simulation.world import Curve
 
 LONGEST_TALK = timedelta(hours=12)  # a conversation that began earlier is over
-AWAY = ("out", "paused")
 _SAME_MOMENT = 3.0  # seconds between the end of a talk and the wrap-up that the ledger has of it
 
 _CALLS = text(

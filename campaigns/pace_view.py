@@ -9,6 +9,7 @@ from sqlalchemy import Row, text
 from sqlalchemy.orm import Session
 
 from campaigns import lanes, list_caps, listed_place, sharing, stored_gateways, unseen_calls
+from campaigns.agent_states import ON_THE_LINE
 from campaigns.gate import Lines
 from campaigns.pace_calls import ON_THE_WAY, Call
 from campaigns.sharing import Other
@@ -149,7 +150,7 @@ class AtWork:
     @property
     def on_the_line(self) -> bool:
         """Whether they wait on the line, or are being put there."""
-        return self.state in ("parking", "parked")
+        return self.state in ON_THE_LINE
 
 
 @dataclass(frozen=True, slots=True)

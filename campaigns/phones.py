@@ -13,6 +13,7 @@ from sqlalchemy import delete, select, text
 from sqlalchemy.orm import Session
 
 from campaigns import agents, endings, ledger, pbx_commands, reactions, reserving, staying
+from campaigns.agent_states import ON_THE_LINE
 from campaigns.application import Application
 from campaigns.db import ROW_LOCK, database_now
 from campaigns.models import LEFT_BEHIND, Agent, AgentLeg, Assignment, Attempt, CampaignAgent
@@ -160,7 +161,7 @@ def _carry_out(session: Session, move: Move, *, now: datetime) -> bool:
         if not move.home:  # nobody may ever tell us of its end
             leg.trouble = LEFT_BEHIND
             endings.close_leg(session, leg, CallState.LOST, now=now, reason=move.why)
-    if agent.state in staying.ON_THE_LINE:
+    if agent.state in ON_THE_LINE:
         agents.move(session, agent, "ready", now=now, who="dialer", reason=move.why, said_by=agent.said_by)
     return work_on(session, agent, move.pbx, who="dialer", now=now, why=move.why)
 

@@ -8,7 +8,8 @@ from typing import Any
 from sqlalchemy import text
 from sqlalchemy.orm import Session
 
-from campaigns import cut_off, stored_gateways, unseen_calls
+from campaigns import stored_gateways, unseen_calls
+from campaigns.agent_states import FREE
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,7 +106,7 @@ def _agents(by_state: dict[str, int], state: str) -> dict[str, int]:
     """Whoever waits for calls on a PBX that is out of use counts as out (`cut_off`)."""
     if state != "out of use":
         return by_state
-    told = {one: number for one, number in by_state.items() if one not in cut_off.WAITING}
+    told = {one: number for one, number in by_state.items() if one not in FREE}
     waiting = sum(by_state.values()) - sum(told.values())
     return {**told, "out": told.get("out", 0) + waiting} if waiting else told
 

@@ -11,6 +11,7 @@ from sqlalchemy import update
 from sqlalchemy.orm import Session
 
 from campaigns import agent_first, agents, assigning, binding, endings, ledger, own_calls, pbx_commands
+from campaigns.agent_states import AWAY
 from campaigns.call_rows import locked_call as locked_call  # whoever applies something locks its call first
 from campaigns.call_rows import unhandled
 from campaigns.db import ROW_LOCK
@@ -62,7 +63,7 @@ def follow_up(session: Session, call: Attempt | AgentLeg, *, now: datetime) -> l
     commands: list[int] = []
     if call.ended_at is None and call.state in (CallState.ANSWERED, CallState.HELD):
         agent = agents.locked(session, call.agent_id)
-        if agent.state in ("out", "paused"):  # since the phone rang
+        if agent.state in AWAY:  # since the phone rang
             command = pbx_commands.order_hang_up(session, call, now=now)
             commands += [command] if command is not None else []
         elif call.state == CallState.HELD and not (call.first_leg_id and call.pbx_call_id):

@@ -14,6 +14,7 @@ from sqlalchemy import ColumnElement, select
 from sqlalchemy.orm import Session
 
 from campaigns import ledger
+from campaigns.agent_states import FREE
 from campaigns.db import ROW_LOCK, ROW_LOCK_OR_SKIP
 from campaigns.models import Agent, AgentLeg, Attempt, Campaign, CampaignAgent
 from dialer.calls import CallState
@@ -22,7 +23,7 @@ from dialer.settings import TimingSettings
 OFFER, CALLBACK, CALL = "offer", "callback", "call"
 # The parking call may be lost and placed anew while a phone rings or an offer is read; who is kept ahead of a
 # callback without one is of no use, and another is taken.
-_SURVIVES = {OFFER: ("ready", "parking", "parked"), CALL: ("ready", "parking", "parked"), CALLBACK: ("parked",)}
+_SURVIVES = {OFFER: FREE, CALL: FREE, CALLBACK: ("parked",)}
 
 
 def call_limit(now: datetime, timing: TimingSettings) -> datetime:

@@ -7,6 +7,7 @@ from sqlalchemy import exists, func, select, text
 from sqlalchemy.orm import Session
 
 from campaigns import budgets
+from campaigns.agent_states import ON_THE_LINE
 from campaigns.models import Agent, Assignment, Attempt, Campaign, CampaignAgent
 from campaigns.pace_calls import ON_THE_WAY
 from dialer.calls import LIVE_ANSWERED
@@ -14,7 +15,6 @@ from dialer.errors import NotFound
 from dialer.modes import AGENTLESS
 from dialer.pacing.staying import must_stay
 
-ON_THE_LINE = ("parking", "parked")
 _CLASS = 0x57A9  # of our advisory locks; the other half of the key is the campaign
 
 

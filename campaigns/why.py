@@ -23,6 +23,7 @@ from campaigns import (
     stored_gateways,
     unseen_calls,
 )
+from campaigns.agent_states import FREE
 from campaigns.db import MOST_ID
 from campaigns.judging import Known
 from campaigns.models import Attempt, Campaign, Contact, ContactList, Offer
@@ -240,5 +241,5 @@ def _agents(session: Session, campaign: Campaign) -> tuple[int, str]:
         ),
         {"campaign_id": campaign.id},
     ).all()
-    free = sum(row.agents for row in rows if row.state in cut_off.WAITING)
+    free = sum(row.agents for row in rows if row.state in FREE)
     return free, ", ".join(f"{row.agents} {row.state.replace('_', '-')}" for row in rows)

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from campaigns.agent_states import ON_THE_LINE
 from campaigns.cli import output
 from campaigns.cli.agent_list import agent_as_json
 from campaigns.cli.context import CliContext, who
@@ -103,7 +104,7 @@ def _say(context: CliContext, verb: str, name: str, pbx: str | None, as_json: bo
     called = after.name or f"user {after.user_id}"
     later = ""
     if after.wanted:
-        on_the_line = after.state in ("parking", "parked")
+        on_the_line = after.state in ON_THE_LINE
         later = f"; {after.wanted} " + (
             "within 30 s: a call rings for them, and the window may lose none"
             if on_the_line

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from campaigns.agent_states import AWAY, FREE, ON_THE_LINE
 from campaigns.cli import output
 from campaigns.cli.context import CliContext
 from campaigns.cli.params import one_campaign
@@ -25,7 +26,7 @@ def list_agents(context: CliContext, named: str | None, campaign: str | None, as
 
     Who waits for calls on a PBX that is out of use is shown as out until it is back; what they said themselves stands.
     """
-    from campaigns import cut_off, lifecycle, pbx_health, roster
+    from campaigns import lifecycle, pbx_health, roster
     from campaigns.db import database_now
 
     chosen_name = one_campaign(named, campaign)
@@ -48,7 +49,7 @@ def list_agents(context: CliContext, named: str | None, campaign: str | None, as
     rows_shown = []
     for one, names in listed:
         outage = lost.get(one.pbx)
-        cut = outage is not None and one.state in cut_off.WAITING
+        cut = outage is not None and one.state in FREE
         since = max(one.since, outage.since or one.since) if cut and outage is not None else one.since
         rows_shown.append(
             [one.name or "-", one.user_id, one.extension or "-", one.pbx, output.state("out" if cut else one.state),
@@ -63,7 +64,7 @@ def list_agents(context: CliContext, named: str | None, campaign: str | None, as
 def _reason(one: Agent, pbx_is_out: bool) -> str:
     """Why they are so, or what they will be; of those whose PBX is out of use, that it is."""
     said = one.reason or _wish(one)
-    if not pbx_is_out or one.state in ("out", "paused"):
+    if not pbx_is_out or one.state in AWAY:
         return said
     where = f"PBX {one.pbx} is out of use"
     if one.state in ("assigned", "talking"):
@@ -82,7 +83,7 @@ def _wish(one: Agent) -> str:
 
 
 def _when(one: Agent) -> str:
-    return "in a moment: a call rings for them" if one.state in ("parking", "parked") else "after this call"
+    return "in a moment: a call rings for them" if one.state in ON_THE_LINE else "after this call"
 
 
 def agent_as_json(one: Agent) -> dict[str, Any]:

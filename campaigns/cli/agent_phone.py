@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from campaigns.agent_states import AWAY
 from campaigns.cli import output
 from campaigns.cli.context import CliContext, who
 from campaigns.cli.tree import Group
@@ -120,7 +121,7 @@ def move(context: CliContext, name: str, pbx: str, why: str, as_json: bool) -> N
 
     with context.application() as app, app.transaction() as session:
         found = agents.locked(session, roster.find_agent(session, name).id)
-        if found.state not in ("out", "paused"):
+        if found.state not in AWAY:
             state = found.state.replace("_", "-")
             raise TryAgainLater(f"agent {name} is {state}: `dialer agent pause {name} --reason phone` first")
         if not phones.stay_on(session, found, pbx, who=who(), now=database_now(session), why=why):

@@ -14,6 +14,7 @@ from rich.console import Group
 from rich.table import Table
 from rich.text import Text
 
+from campaigns.agent_states import FREE
 from campaigns.cli import output
 
 if TYPE_CHECKING:
@@ -182,7 +183,7 @@ def _rows(campaigns: Sequence[CampaignLive]) -> Table:
     columns += [("Waiting", right), ("Abandoned", right), ("Left", right), "Pace"]
     rows = []
     for one in campaigns:
-        free = sum(one.agents.by_state.get(word, 0) for word in ("ready", "parking", "parked"))
+        free = sum(one.agents.by_state.get(word, 0) for word in FREE)
         rate = f"{one.abandonment.rate * 100:.1f} / {output.percent(one.abandonment.ceiling)}"
         rows.append(
             [one.name, output.state(one.state), free, one.agents.by_state.get("talking", 0),
