@@ -31,6 +31,8 @@ class Appetite:
     room_for_bursts: float = 2.0  # ... and more for each answer that the calls in the air are worth
     ruin: float = 1e-3  # the chance that a decision may take to lose more calls than are left
     stress: float = 1.5  # the answers expected and so much of them more: even then no more may be lost than are left
+    awake: float = 0.5  # of all calls in the air, answered all at once, that must be borne however few usually are, ...
+    settled: float = 10.0  # ... until the whole window could abandon so many: the learnt level may be one of minutes
     few: int = 2  # calls left from which on not even all that ring, answered at once, may lose more, ...
     young: float = YOUNG  # ... while the whole window could not abandon so many: later it recovers within minutes
     many: float = 5.0  # answers in the air from which chance evens out, and the room for its whims grows more slowly

@@ -44,12 +44,13 @@ class Outlook:
         """Return the chance that, with one more call that is answered, more than `left` customers find nobody."""
         return max([ahead.short_by(left) for ahead in self._ahead], default=0.0)
 
-    def stressed(self, factor: float) -> float:
-        """Return how many would find nobody if `factor` times the answers came that are expected."""
+    def stressed(self, factor: float, awake: float = 0.0) -> float:
+        """Return how many would find nobody at `factor` times the answers expected, or with so much of all calls
+        answered as `awake` says, whichever is more."""
         if not self._ahead:
             return 0.0
         last = self._ahead[-1]
-        return self._short + factor * last.customers - last.expected_frees
+        return self._short + max(factor * last.customers, awake * self._calls) - last.expected_frees
 
     @property
     def at_worst(self) -> int:

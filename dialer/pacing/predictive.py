@@ -210,10 +210,12 @@ class Predictive:
     def _could_ruin(self, outlook: Outlook, budget: Budget, left: int) -> bool:
         """Whether one more call could lose more than the window has left: by bad luck, or if the list woke up."""
         appetite = self._tuning.appetite
-        young = budget.ceiling * (budget.abandoned + budget.met) < appetite.young
-        if young and left <= appetite.few and outlook.at_worst >= left:
+        may = budget.ceiling * (budget.abandoned + budget.met)
+        if may < appetite.young and left <= appetite.few and outlook.at_worst >= left:
             return True
-        return outlook.ruined(left) > appetite.ruin or outlook.stressed(appetite.stressed(outlook.answers)) > left
+        awake = appetite.awake if may < appetite.settled else 0.0
+        stressed = outlook.stressed(appetite.stressed(outlook.answers), awake)
+        return outlook.ruined(left) > appetite.ruin or stressed > left
 
     def _sentence(
         self,

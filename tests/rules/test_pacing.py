@@ -228,6 +228,18 @@ def test_with_the_budget_nearly_spent_a_decision_could_hardly_lose_more_than_is_
     assert pace.why.endswith("budget 2 calls left of 24 h; one more call could lose more than is left")
 
 
+def test_a_list_that_hardly_anybody_answers_may_wake_up_while_the_window_is_young():
+    asleep = warm(600, answered_every=25)
+    young, settled = Budget(2, 164, 0.03), Budget(20, 760, 0.03)
+    assert young.left == settled.left == 3
+
+    pace = decide(asleep, parked=20, free_lines=200, budget=young)
+    # Were half of those before the last answered at once, three would find nobody.
+    assert pace.calls == 2 * (20 + 3) + 1
+    assert pace.limits == ("budget",)
+    assert decide(asleep, parked=20, free_lines=200, budget=settled).calls > 60
+
+
 @given(
     free=st.integers(0, 10),
     wrapping=st.lists(st.floats(0, 40), max_size=30).map(tuple),
