@@ -1,5 +1,6 @@
 """Real services for every test: PostgreSQL and Valkey from wheels, or those the environment names."""
 
+import gc
 import os
 import uuid
 from collections.abc import Iterator
@@ -19,6 +20,7 @@ from campaigns.application import Application
 from campaigns.db import engine_for, session_factory
 from dialer.clock import ManualClock
 from dialer.settings import Settings, TimingSettings
+from tests import lanes
 from tests.databases import Databases
 
 # A busy machine is no reason to fail: what is drawn by chance has no deadline, and may take its time to be drawn.
@@ -26,6 +28,20 @@ hypothesis.settings.register_profile("busy", deadline=None, suppress_health_chec
 hypothesis.settings.load_profile("busy")
 # A leader that a busy machine does not call dead in the middle of a test.
 UNHURRIED = TimingSettings(lease=60)
+
+
+# Modules and tests stay until the end: nothing is gained by walking through all of them again and again.
+gc.disable()
+
+
+@pytest.hookimpl(tryfirst=True)  # before xdist reads the groups
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    lanes.put(items)
+
+
+def pytest_collection_finish() -> None:
+    gc.freeze()
+    gc.enable()
 
 
 @pytest.fixture(scope="session")
