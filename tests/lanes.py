@@ -30,7 +30,7 @@ LANES = {
 }
 
 # What takes longest by itself is begun first, or a process would still be at it when the others have ended.
-LONG = ("tests/simulation/test_pacing_benchmark.py", "tests/campaigns/test_pace_replay.py")
+LONG = "tests/simulation/test_pacing_benchmark.py"
 
 
 def put(items: list[pytest.Item]) -> None:
