@@ -1,8 +1,9 @@
 """Real services for every test: PostgreSQL and Valkey from wheels, or those the environment names."""
 
+import gc
 import os
 import uuid
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -19,6 +20,7 @@ from campaigns.application import Application
 from campaigns.db import engine_for, session_factory
 from dialer.clock import ManualClock
 from dialer.settings import Settings, TimingSettings
+from tests import lanes
 from tests.databases import Databases
 
 # A busy machine is no reason to fail: what is drawn by chance has no deadline, and may take its time to be drawn.
@@ -26,6 +28,22 @@ hypothesis.settings.register_profile("busy", deadline=None, suppress_health_chec
 hypothesis.settings.load_profile("busy")
 # A leader that a busy machine does not call dead in the middle of a test.
 UNHURRIED = TimingSettings(lease=60)
+
+
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_collection() -> Generator[None, object, object]:
+    """Modules and tests stay until the end: the collector gains nothing by walking through them again and again."""
+    gc.disable()
+    try:
+        return (yield)
+    finally:
+        gc.freeze()
+        gc.enable()
+
+
+@pytest.hookimpl(tryfirst=True)  # before xdist reads the groups
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    lanes.put(items)
 
 
 @pytest.fixture(scope="session")

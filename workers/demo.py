@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import cache
 from pathlib import Path
 
 import httpx
@@ -365,9 +366,15 @@ def _process(plan: DemoPlan, name: str, argv: list[str], env: dict[str, str]) ->
                 child.wait()
 
 
+@cache
+def _asking() -> httpx.Client:
+    """What asks again and again whether somebody is up: a new one each time would load every authority there is."""
+    return httpx.Client(timeout=2.0, trust_env=False)
+
+
 def _answers(url: str) -> bool:
     try:
-        return httpx.get(url, timeout=2.0, trust_env=False).status_code == 200
+        return _asking().get(url).status_code == 200
     except httpx.TransportError:
         return False
 

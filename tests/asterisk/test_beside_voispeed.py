@@ -24,7 +24,7 @@ from tests.asterisk.test_real_calls import long_form
 from workers import demo
 from workers.ports import free_port
 
-pytestmark = [pytest.mark.asterisk, pytest.mark.timeout(400), pytest.mark.xdist_group("asterisk")]
+pytestmark = [pytest.mark.asterisk, pytest.mark.timeout(400)]
 
 AGENTS = "main/agent1001,main/agent1002,main/agent1003,main/agent1004,second/all"
 ACROSS = text(

@@ -40,7 +40,6 @@ def of(run: Path) -> list[int]:
 
 @pytest.mark.asterisk
 @pytest.mark.timeout(400)
-@pytest.mark.xdist_group("asterisk")
 @pytest.mark.parametrize("victim", ["the run", "its keeper"])
 def test_nothing_outlives_a_run_that_is_killed(real_pbx: RealPbx, victim: str) -> None:
     """Beside our own another starts; whoever of it is killed outright, its Asterisk and telephones go, and not ours."""

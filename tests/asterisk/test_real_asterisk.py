@@ -14,7 +14,7 @@ from dialer.pbx.asterisk import AsteriskPbx
 from dialer.pbx.base import AgentOrder, CustomerOrder, Role, WaitingLeg
 from tests.asterisk.real_pbx import RealPbx
 
-pytestmark = [pytest.mark.asterisk, pytest.mark.timeout(120), pytest.mark.xdist_group("asterisk")]
+pytestmark = [pytest.mark.asterisk, pytest.mark.timeout(120)]
 
 Event = dict[str, Any]
 LONG_ENOUGH = 60.0  # seconds, for what takes one: the machine may have a dozen other things to do

@@ -20,7 +20,7 @@ from tests.asterisk.real_pbx import RealPbx
 
 LONG = os.environ.get("DIALER_ASTERISK", "") == "long"
 long_form = pytest.mark.skipif(not LONG, reason="the long form: make test-asterisk")
-pytestmark = [pytest.mark.asterisk, pytest.mark.timeout(900), pytest.mark.xdist_group("asterisk")]
+pytestmark = [pytest.mark.asterisk, pytest.mark.timeout(900)]
 
 # One of each thing a telephone can do, and two who answer: busy, silence, declined, off, no lines, unknown number.
 EVERY = ("91", "92", "93", "94", "95", "96", "98", "98")

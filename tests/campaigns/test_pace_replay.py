@@ -22,7 +22,8 @@ from dialer.simulation.world import steps
 from tests import factories
 from tests.lived_day import live
 
-pytestmark = pytest.mark.timeout(600)  # whole days are lived through
+# Whole days are lived through; by one process, that lives those of several tests once.
+pytestmark = [pytest.mark.timeout(600), pytest.mark.xdist_group("pace replay")]
 
 # The campaigns of these tests let calls ring out, as campaigns do by default: so must the day they are made of.
 WORLD = World(agents=12, hours=1.0, warm_up_hours=0.5, talk=LogNormal(120.0, 1.0), min_ring=None)
@@ -45,9 +46,9 @@ def read(session: Session, campaign: Campaign, since: datetime = SINCE, until: d
     return stored
 
 
-def replayed(day: StoredDay, changes: Changes, seeds: int = 2) -> Replayed:
+def replayed(day: StoredDay, changes: Changes, seeds: int = 2, *, open_loop: bool = False) -> Replayed:
     both = pace_replay.live_through(day, changes, seeds=seeds)
-    return Replayed(day, changes, *both, pace_replay.decide_again(day, changes))
+    return Replayed(day, changes, *both, pace_replay.decide_again(day, changes) if open_loop else None)
 
 
 def test_a_day_replayed_under_its_own_rules_comes_out_as_it_was(session: Session) -> None:
@@ -57,7 +58,7 @@ def test_a_day_replayed_under_its_own_rules_comes_out_as_it_was(session: Session
     assert stored.really.utilisation == pytest.approx(day.utilisation, rel=0.005)
     assert stored.really.occupancy == pytest.approx(day.occupancy, rel=0.005)
     assert stored.really.abandoned == pytest.approx(day.campaigns[0].abandoned, abs=1)
-    told = replayed(stored, Changes(), seeds=7)
+    told = replayed(stored, Changes(), seeds=7, open_loop=True)
     assert told.in_order.utilisation == pytest.approx(day.utilisation, rel=0.02)
     assert told.in_order.calls == pytest.approx(day.launched, rel=0.05)
     assert told.error["utilisation"] == pytest.approx(0.0, abs=0.015)
@@ -73,7 +74,7 @@ def test_a_day_replayed_under_its_own_rules_comes_out_as_it_was(session: Session
 
 def test_a_lower_ceiling_costs_talk_and_saves_customers(session: Session) -> None:
     campaign, _ = lived(session)
-    told = replayed(read(session, campaign), Changes(max_abandonment=0.003), seeds=1)
+    told = replayed(read(session, campaign), Changes(max_abandonment=0.003), seeds=1, open_loop=True)
     was, other = (sum(day.abandoned for day in days) for days in (told.as_it_was, told.changed))
     assert other < was / 2
     assert told.changed[0].utilisation < told.in_order.utilisation
@@ -84,9 +85,11 @@ def test_a_lower_ceiling_costs_talk_and_saves_customers(session: Session) -> Non
 
 def test_one_call_per_agent_abandons_nobody_and_open_loop_says_how_often_it_differs(session: Session) -> None:
     campaign, _ = lived(session)
-    told = replayed(read(session, campaign, until=HALF), Changes(mode="progressive"), seeds=1)
+    told = replayed(read(session, campaign, until=HALF), Changes(mode="progressive"), seeds=1, open_loop=True)
     assert told.changed[0].abandoned == 0
     assert told.changed[0].utilisation < told.in_order.utilisation - 0.03
+    assert told.open_loop is not None
+    assert told.open_loop.different
 
 
 def test_a_larger_team_meets_more_and_fewer_lines_slow_it_down(session: Session) -> None:

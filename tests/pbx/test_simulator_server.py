@@ -133,7 +133,7 @@ def pbx(running: RunningPbx, sink: Sink, http: httpx.Client) -> RunningPbx:
 
 @pytest.fixture
 def http() -> Iterator[httpx.Client]:
-    with httpx.Client(trust_env=False, timeout=30.0) as client:
+    with httpx.Client(trust_env=False, timeout=30.0, verify=False) as client:
         yield client
 
 

@@ -10,11 +10,8 @@ from tests.rig import kit
 from workers.demo import Stage
 
 pytestmark = pytest.mark.timeout(400)
-# Rigs wait for telephones, not for a core: two at once, each as long as the other.
-one, two = pytest.mark.xdist_group("rig one"), pytest.mark.xdist_group("rig two")
 
 
-@one
 def test_processes_killed_and_redis_emptied_in_the_middle_of_a_campaign(tmp_path: Path) -> None:
     struck: list[str] = []
 
@@ -35,7 +32,6 @@ def test_processes_killed_and_redis_emptied_in_the_middle_of_a_campaign(tmp_path
     assert results.joined > 10
 
 
-@two
 def test_a_pbx_that_does_everything_wrong(tmp_path: Path) -> None:
     results = kit.run(kit.plan(tmp_path, contacts=30, faults="all"))
     assert kit.trouble(results) == {}
@@ -43,7 +39,6 @@ def test_a_pbx_that_does_everything_wrong(tmp_path: Path) -> None:
     assert results.book["faults"], "no fault struck"
 
 
-@one
 def test_the_judge_is_not_blind(tmp_path: Path) -> None:
     """With the answer's events lost and a reception that plays nothing, people hear silence, and the book says so."""
 
@@ -56,7 +51,6 @@ def test_the_judge_is_not_blind(tmp_path: Path) -> None:
     assert kit.trouble(results) == {}
 
 
-@two
 @pytest.mark.soak
 @pytest.mark.parametrize("faults", [*sorted(DEFAULTS), *sorted(set(PROFILES) - {"none"})])
 def test_every_fault_by_itself_and_every_profile(tmp_path: Path, faults: str) -> None:
@@ -64,7 +58,6 @@ def test_every_fault_by_itself_and_every_profile(tmp_path: Path, faults: str) ->
     assert kit.trouble(results) == {}
 
 
-@two
 @pytest.mark.soak
 def test_workers_frozen_for_longer_than_an_order_lives(tmp_path: Path) -> None:
     """A worker that wakes after its order was given up must not dial it (I4)."""

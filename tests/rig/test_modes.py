@@ -14,8 +14,7 @@ from dialer.errors import DialerError
 from tests.rig import kit
 from workers.demo import Stage
 
-# Rigs wait for telephones, not for a core: two at once, each as long as the other.
-pytestmark = [pytest.mark.timeout(400), pytest.mark.xdist_group("rig two")]
+pytestmark = pytest.mark.timeout(400)
 
 
 def accept_all(stage: Stage, _at: float) -> None:

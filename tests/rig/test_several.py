@@ -12,7 +12,7 @@ from campaigns.models import Agent
 from tests.rig import several_kit as several
 
 # Rigs wait for telephones, not for a core: two at once, each as long as the other.
-pytestmark = [pytest.mark.timeout(400), pytest.mark.xdist_group("rig one")]
+pytestmark = pytest.mark.timeout(400)
 
 
 def test_one_campaign_calls_through_two_pbxes_and_joins_each_customer_where_they_are(tmp_path: Path) -> None:
