@@ -16,7 +16,7 @@ from sqlalchemy.orm import Session
 from campaigns.contact_numbers import numbers_of
 from campaigns.models import Contact
 from dialer.calls import CallState
-from dialer.caps import Call, Earlier
+from dialer.caps import Earlier
 from dialer.refusals import REFUSES
 from dialer.retries import NEVER_RANG
 
@@ -108,8 +108,9 @@ class EarlierCalls:
 
     def counted(self, contact: Contact) -> int:
         """Count the contact's attempts that may have rung since a call was last promised to them, if one was."""
-        mine = self.of.get(contact.id, ())
-        return sum(made.may_have_rung and since(contact.promised_at, made.ordered_at) for made in mine)
+        mine = [made for made in self.of.get(contact.id, ()) if made.may_have_rung]
+        promised_at = contact.promised_at if mine else None
+        return sum(since(promised_at, made.ordered_at) for made in mine)
 
     def last(self, contact: Contact) -> Made | None:
         """Return the contact's newest attempt."""
@@ -118,12 +119,12 @@ class EarlierCalls:
 
     def last_called(self, number: str) -> datetime | None:
         """Return when any campaign last called a number."""
-        return max((made.at for made in self.to.get(number, ()) if made.may_have_rung), default=None)
+        return max([made.at for made in self.to.get(number, ()) if made.may_have_rung], default=None)
 
     def abandoned_at(self, number: str) -> datetime | None:
         """Return when the last abandoned call to a number ended."""
-        ends = (made.ended_at for made in self.to.get(number, ()) if made.state == CallState.ABANDONED)
-        return max((at for at in ends if at is not None), default=None)
+        ends = [made.ended_at for made in self.to.get(number, ()) if made.state == CallState.ABANDONED]
+        return max([at for at in ends if at is not None], default=None)
 
     def left_alone_at(self, number: str) -> datetime | None:
         """Return when the last abandoned call to a number ended, if nobody has spoken with them on it since."""
@@ -138,10 +139,7 @@ class EarlierCalls:
 
     def earlier(self, contact: Contact, number: str) -> Earlier:
         """Return what a cap counts: calls to the number to be called, and to the contact or any of their numbers."""
-        return Earlier(
-            _calls(self.to.get(number, ())),
-            _calls(self._to_person(contact, number)),
-        )
+        return Earlier(_that_rang(self.to.get(number, ())), _that_rang(self._to_person(contact, number)))
 
     def _to_person(self, contact: Contact, number: str) -> Sequence[Made]:
         numbers = {number, *numbers_of(contact)}
@@ -151,5 +149,5 @@ class EarlierCalls:
         return mine
 
 
-def _calls(made: Iterable[Made]) -> list[Call]:
-    return [Call(one.at, one.talked) for one in made if one.may_have_rung]
+def _that_rang(made: Iterable[Made]) -> list[Made]:
+    return [one for one in made if one.may_have_rung]
