@@ -23,8 +23,8 @@ from dialer.retries import NEVER_RANG
 # Calls are found by when they were ordered, and count from when they were sent, or from their end: no call is longer.
 A_CALL = timedelta(days=1)
 
-# Three parts, each with an index of its own: of these contacts, whenever; to these numbers, as far back as anything
-# counts; and open ones, however old. A call found twice is one call.
+# Three parts, each with an index of its own and none with a call of another: of these contacts, whenever; to these
+# numbers by others, as far back as anything counts; and open ones, however old.
 _COLUMNS = "id, contact_id, number, state, ordered_at, sent_at, joined_at, ended_at, disposition_id, disposed_at"
 _EARLIER = text(f"""
     SELECT a.id, a.contact_id, a.number, a.state, a.ordered_at, coalesce(a.sent_at, a.ordered_at) AS at,
@@ -32,9 +32,11 @@ _EARLIER = text(f"""
            CASE WHEN d.meaning = ANY(:refuses) THEN coalesce(a.ended_at, a.disposed_at) END AS refused_at
     FROM (SELECT {_COLUMNS} FROM attempts WHERE contact_id = ANY(:contacts)
           UNION ALL
-          SELECT {_COLUMNS} FROM attempts WHERE number = ANY(:numbers) AND ordered_at > :since
+          SELECT {_COLUMNS} FROM attempts
+          WHERE number = ANY(:numbers) AND ordered_at > :since AND contact_id <> ALL(:contacts)
           UNION ALL
-          SELECT {_COLUMNS} FROM attempts WHERE number = ANY(:numbers) AND ended_at IS NULL) a
+          SELECT {_COLUMNS} FROM attempts
+          WHERE number = ANY(:numbers) AND ended_at IS NULL AND ordered_at <= :since AND contact_id <> ALL(:contacts)) a
     LEFT JOIN dispositions d ON d.id = a.disposition_id
     ORDER BY a.id
 """)  # noqa: S608 (names of our own)
@@ -83,11 +85,8 @@ class EarlierCalls:
             "refuses": list(REFUSES),
         }
         found = cls()
-        last = None
         for row in session.execute(_EARLIER, given):
-            if row[0] != last:
-                found._keep(Made(*row))
-            last = row[0]
+            found._keep(Made(*row))
         return found
 
     def add(self, contact: Contact, number: str, at: datetime) -> None:

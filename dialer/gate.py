@@ -5,23 +5,23 @@ writes the attempt belongs to `campaigns`: a verdict is worth nothing unless it 
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
-from typing import Any
+from types import MappingProxyType
+from typing import Any, NamedTuple
 
 Known = str | int | float | bool | None | tuple[str, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Verdict:
+class Verdict(NamedTuple):  # which is made in a fifth of the time: a gate makes a thousand
     """What one rule said, and against what. `until` is when it will say yes; None when time alone changes nothing."""
 
     allowed: bool
     rule: str
     why: str
     until: datetime | None = None
-    against: Mapping[str, Known] = field(default_factory=dict)
+    against: Mapping[str, Known] = MappingProxyType({})
 
     @property
     def next_allowed_at(self) -> datetime | None:
