@@ -14,6 +14,7 @@ from sqlalchemy import text
 from sqlalchemy.orm import Session
 
 from campaigns import best_times
+from campaigns.db import array
 from campaigns.models import Campaign
 from campaigns.prospects import group_of
 from dialer.abandonment import rule_pack
@@ -84,7 +85,7 @@ def in_order(
         return []
     ranks = {contact_id: rank for rank, contact_id in ranked}
     zone = best_times.zone_of_campaign(campaign)
-    rows = session.execute(_CONTACTS, {"ids": list(ranks), "patient_since": now - PATIENCE}).all()
+    rows = session.execute(_CONTACTS, {"ids": array(ranks), "patient_since": now - PATIENCE}).all()
     by_id = {row.id: row for row in rows}
     due = [
         Due(

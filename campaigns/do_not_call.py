@@ -13,6 +13,7 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
 from campaigns import forgotten, ledger
+from campaigns.db import array
 from campaigns.models import DoNotCall
 from dialer.errors import BadInput, NotFound
 from dialer.gate import DoNotCallEntry
@@ -23,7 +24,7 @@ _REASONS_LENGTH = 4_000  # characters of all reasons of one entry
 _FORBIDDEN = text(f"""
     SELECT forgotten.key, d.number, d.source, d.reason, d.campaign_id IS NULL AS everywhere, d.added_at
     FROM (SELECT {forgotten.KEY} AS key) AS forgotten LEFT JOIN do_not_call d
-      ON d.number = ANY(:numbers) AND (d.campaign_id IS NULL OR d.campaign_id = :campaign)
+      ON d.number = ANY(CAST(:numbers AS text[])) AND (d.campaign_id IS NULL OR d.campaign_id = :campaign)
     ORDER BY d.campaign_id NULLS LAST
 """)  # noqa: S608 (text of our own)
 
@@ -147,7 +148,7 @@ def entries(session: Session, numbers: Collection[str], campaign_id: int) -> dic
     """Return what forbids the campaign these E.164 numbers: the widest entry of each, and who asked to be forgotten."""
     if not numbers:
         return {}
-    rows = session.execute(_FORBIDDEN, {"numbers": list(numbers), "campaign": campaign_id}).all()
+    rows = session.execute(_FORBIDDEN, {"numbers": array(numbers), "campaign": campaign_id}).all()
     found = {
         row.number: DoNotCallEntry(row.source, row.reason, row.everywhere, row.added_at)
         for row in rows

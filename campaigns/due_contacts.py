@@ -9,11 +9,11 @@ from datetime import datetime
 from enum import StrEnum
 from functools import cache
 
-from sqlalchemy import ARRAY, BigInteger, BindParameter, Select, any_, bindparam, select
+from sqlalchemy import ARRAY, BigInteger, BindParameter, Select, Text, any_, bindparam, cast, select
 from sqlalchemy.orm import Session
 
 from campaigns import callbacks, lanes, listed_place, prospects
-from campaigns.db import ROW_LOCK_OR_SKIP
+from campaigns.db import ROW_LOCK_OR_SKIP, array
 from campaigns.models import Campaign, Contact
 from dialer.modes import AGENTLESS, AUTOMATIC
 
@@ -66,7 +66,7 @@ def locked(
     else:
         promised, preferred = (), prospects.preferred(session, campaign.id, now, groups, most)
     rank = {contact_id: n for n, contact_id in enumerate(preferred)}
-    found = session.scalars(_of_these(which), {**given, "these": preferred})
+    found = session.scalars(_of_these(which), {**given, "these": array(preferred)})
     return [*promised, *sorted(found, key=lambda contact: rank[contact.id])]
 
 
@@ -79,7 +79,8 @@ def _in_turn(which: Which, *, promised: bool = False) -> Select[Contact]:
 @cache
 def _of_these(which: Which) -> Select[Contact]:
     # One array and not a list of values: one statement however many there are, which the server prepares once.
-    return _due(which).where(Contact.id == any_(bindparam("these", type_=ARRAY(BigInteger)))).order_by(Contact.id)
+    these = cast(bindparam("these", type_=Text), ARRAY(BigInteger))
+    return _due(which).where(Contact.id == any_(these)).order_by(Contact.id)
 
 
 _NOW: BindParameter[datetime] = bindparam("now")

@@ -14,6 +14,7 @@ from sqlalchemy import text
 from sqlalchemy.orm import Session
 
 from campaigns.contact_numbers import numbers_of
+from campaigns.db import array
 from campaigns.models import Contact
 from dialer.calls import CallState
 from dialer.caps import Earlier
@@ -26,17 +27,17 @@ A_CALL = timedelta(days=1)
 # Three parts, each with an index of its own and none with a call of another: of these contacts, whenever; to these
 # numbers by others, as far back as anything counts; and open ones, however old.
 _COLUMNS = "id, contact_id, number, state, ordered_at, sent_at, joined_at, ended_at, disposition_id, disposed_at"
+_CONTACTS = "CAST(:contacts AS bigint[])"
+_BY_OTHERS = f"number = ANY(CAST(:numbers AS text[])) AND contact_id <> ALL({_CONTACTS})"
 _EARLIER = text(f"""
     SELECT a.id, a.contact_id, a.number, a.state, a.ordered_at, coalesce(a.sent_at, a.ordered_at) AS at,
            a.joined_at IS NOT NULL AS talked, a.ended_at,
            CASE WHEN d.meaning = ANY(:refuses) THEN coalesce(a.ended_at, a.disposed_at) END AS refused_at
-    FROM (SELECT {_COLUMNS} FROM attempts WHERE contact_id = ANY(:contacts)
+    FROM (SELECT {_COLUMNS} FROM attempts WHERE contact_id = ANY({_CONTACTS})
           UNION ALL
-          SELECT {_COLUMNS} FROM attempts
-          WHERE number = ANY(:numbers) AND ordered_at > :since AND contact_id <> ALL(:contacts)
+          SELECT {_COLUMNS} FROM attempts WHERE {_BY_OTHERS} AND ordered_at > :since
           UNION ALL
-          SELECT {_COLUMNS} FROM attempts
-          WHERE number = ANY(:numbers) AND ended_at IS NULL AND ordered_at <= :since AND contact_id <> ALL(:contacts)) a
+          SELECT {_COLUMNS} FROM attempts WHERE {_BY_OTHERS} AND ordered_at <= :since AND ended_at IS NULL) a
     LEFT JOIN dispositions d ON d.id = a.disposition_id
     ORDER BY a.id
 """)  # noqa: S608 (names of our own)
@@ -79,8 +80,8 @@ class EarlierCalls:
         these = list(contacts)
         everything = {*numbers, *(number for contact in these for number in numbers_of(contact))}
         given = {
-            "contacts": [contact.id for contact in these],
-            "numbers": list(everything),
+            "contacts": array(contact.id for contact in these),
+            "numbers": array(everything),
             "since": since,
             "refuses": list(REFUSES),
         }

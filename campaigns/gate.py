@@ -32,6 +32,7 @@ from campaigns import (
 )
 from campaigns.caller_ids import Showable
 from campaigns.contact_numbers import numbers_of
+from campaigns.db import array
 from campaigns.due_contacts import Which
 from campaigns.earlier_calls import EarlierCalls
 from campaigns.judging import Known
@@ -320,7 +321,7 @@ _LOCK_NUMBERS = text(
 
 def lock_numbers(session: Session, numbers: Sequence[str]) -> None:
     """Let no other gate judge these numbers until we commit. In one order, so that two gates never wait in a ring."""
-    session.execute(_LOCK_NUMBERS, {"numbers": list(numbers)})
+    session.execute(_LOCK_NUMBERS, {"numbers": array(numbers)})
 
 
 def new_ids(session: Session, count: int) -> Sequence[int]:
