@@ -85,17 +85,19 @@ def in_order(
         return []
     ranks = {contact_id: rank for rank, contact_id in ranked}
     zone = best_times.zone_of_campaign(campaign)
-    rows = session.execute(_CONTACTS, {"ids": array(ranks), "patient_since": now - PATIENCE}).all()
-    by_id = {row.id: row for row in rows}
+    rows = session.execute(_CONTACTS, {"ids": array(ranks), "patient_since": now - PATIENCE})
+    by_id = {row[0]: row for row in rows.all()}
     due = [
         Due(
-            row.id,
-            Who(group_of(row.list_id, row.tried + 1), kind_of(row.number)),
-            row.time_zone or zone_of(row.number, zone),
-            ranks[row.id],
-            row.patient,
+            contact_id,
+            Who(group_of(list_id, tried + 1), kind_of(number)),
+            time_zone or zone_of(number, zone),
+            ranks[contact_id],
+            patient,
         )
-        for row in (by_id[contact_id] for _, contact_id in ranked if contact_id in by_id)
+        for contact_id, list_id, tried, number, time_zone, patient in (
+            by_id[contact_id] for _, contact_id in ranked if contact_id in by_id
+        )
     ]
     outlook = Outlook(best_times.kept(session, campaign.id), now, _opening(campaign))
     first = outlook.in_order(due)

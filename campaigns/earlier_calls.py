@@ -86,8 +86,8 @@ class EarlierCalls:
             "refuses": list(REFUSES),
         }
         found = cls()
-        for row in session.execute(_EARLIER, given):
-            found._keep(Made(*row))
+        for row in session.execute(_EARLIER, given).all():
+            found._keep(Made._make(row))
         return found
 
     def add(self, contact: Contact, number: str, at: datetime) -> None:

@@ -126,8 +126,7 @@ def anybody_due(session: Session, campaign_id: int, now: datetime, *, full: Coll
 
 
 def _lanes(session: Session, query: TextClause, given: Mapping[str, object]) -> list[Lane]:
-    rows = session.execute(query, given)
-    return [Lane(*row) for row in rows]
+    return [Lane._make(row) for row in session.execute(query, given).all()]
 
 
 def _in_order(
@@ -163,6 +162,6 @@ def _in_order(
             "tries": array(lane.tried for lane in these),
             "places": array(at for at, group in enumerate(part) for _ in group),
         }
-        found += [(ranks + place, contact_id) for place, contact_id in session.execute(_CONTACTS, given)]
+        found += [(ranks + place, contact_id) for place, contact_id in session.execute(_CONTACTS, given).all()]
         ranks += len(part)
     return found

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from functools import lru_cache
-from typing import Any
+from typing import Any, NamedTuple
 from zoneinfo import ZoneInfo
 
 import phonenumbers
@@ -26,8 +26,7 @@ _PRIOR = 3.0, 10.0  # answered of calls, before any: the pacer's first guess
 _SLOWEST, _LIKELIEST = 0.005, 0.98
 
 
-@dataclass(frozen=True, slots=True)
-class Who:
+class Who(NamedTuple):
     """People who are alike for all we know: their list and attempt ("12/1"), and the kind of their number."""
 
     group: str
