@@ -100,7 +100,10 @@ class EarlierCalls:
 
     def open(self, number: str) -> Made | None:
         """Return the open call to a number: there is at most one (I1)."""
-        return next((made for made in self.to.get(number, ()) if made.ended_at is None), None)
+        for made in self.to.get(number, ()):
+            if made.ended_at is None:
+                return made
+        return None
 
     def tried(self, contact: Contact) -> int:
         """Count the contact's attempts, whatever came of them."""
@@ -142,11 +145,13 @@ class EarlierCalls:
         return Earlier(_that_rang(self.to.get(number, ())), _that_rang(self._to_person(contact, number)))
 
     def _to_person(self, contact: Contact, number: str) -> Sequence[Made]:
-        numbers = {number, *numbers_of(contact)}
-        mine = [made for made in self.of.get(contact.id, ()) if made.number not in numbers]
-        for one in numbers:
-            mine += self.to.get(one, ())
-        return mine
+        found = list(self.to.get(number, ()))
+        others = [one for one in numbers_of(contact) if one != number]
+        for one in others:
+            found += self.to.get(one, ())
+        # And to numbers that are theirs no more.
+        mine = self.of.get(contact.id, ())
+        return found + [made for made in mine if made.number != number and made.number not in others]
 
 
 def _that_rang(made: Iterable[Made]) -> list[Made]:

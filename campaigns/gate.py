@@ -249,12 +249,13 @@ def let_through(
             break  # the others are let go as they were: nothing was asked about them
         number = judging.next_number(contact)
         proof = Proof(now, tuple(judging.verdicts(known, contact, number, now, with_agent=with_agent)))
-        room = rooms.verdict(contact) if proof.allowed else None
+        passes = proof.allowed
+        room = rooms.verdict(contact) if passes else None
         if room is not None:
             proof = Proof(now, (*proof.verdicts, room))
         if room is not None and not room.allowed:
             no_room[room.rule] += 1  # let go as it was: it is its list's turn that is over, not its own
-        elif not proof.allowed:
+        elif not passes:
             refused.append((contact, number, proof))
         elif not (with_agent or rung) and (pack := judging.asks_for_agent(known, contact, number, now)):
             callbacks.guarantee(session, campaign, contact, pack, now=now, timing=timing)

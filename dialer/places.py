@@ -7,6 +7,7 @@ codes ("US-FL"). Only places whose clocks or laws differ within their country ar
 
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import NamedTuple
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from dialer.errors import BadInput
@@ -112,8 +113,7 @@ class Place:
     zones: tuple[str, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Address:
+class Address(NamedTuple):
     """As much of a person's address as says where their phone is. Empty: not known."""
 
     region: str = ""
