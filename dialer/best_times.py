@@ -17,7 +17,7 @@ from zoneinfo import ZoneInfo
 
 import phonenumbers
 
-from dialer.numbers import zones
+from dialer.numbers import parse_e164, zones
 from dialer.pacing.answers import Chance, Factor
 
 HALF_LIFE = timedelta(days=28)  # what was seen weighs half after so long
@@ -188,10 +188,6 @@ def zone_of(number: str, otherwise: str) -> str:
 @lru_cache(maxsize=65_536)
 def kind_of(number: str) -> str:
     """Return mobile, fixed, or other where a number does not say: in the US, for one."""
-    try:
-        kind = phonenumbers.number_type(phonenumbers.parse(number))
-    except phonenumbers.NumberParseException:
-        return "other"
-    return {phonenumbers.PhoneNumberType.MOBILE: "mobile", phonenumbers.PhoneNumberType.FIXED_LINE: "fixed"}.get(
-        kind, "other"
-    )
+    parsed = parse_e164(number)
+    kinds = {phonenumbers.PhoneNumberType.MOBILE: "mobile", phonenumbers.PhoneNumberType.FIXED_LINE: "fixed"}
+    return kinds.get(phonenumbers.number_type(parsed), "other") if parsed is not None else "other"
