@@ -14,6 +14,7 @@ from sqlalchemy import text
 from sqlalchemy.orm import Session
 
 from campaigns import best_times
+from campaigns.db import array
 from campaigns.models import Campaign
 from campaigns.prospects import group_of
 from dialer.abandonment import rule_pack
@@ -32,11 +33,14 @@ _COUNTED = 50_000  # contacts due, at most: no better hour is farther than they 
 _SHORTEST = timedelta(minutes=10)  # from which on calls an hour can be told
 
 _CONTACTS = text("""
-    SELECT k.id, k.list_id, k.tried, coalesce(k.next_number, k.phone) AS number, k.time_zone,
-           k.tried = 0 OR NOT EXISTS (SELECT FROM attempts a WHERE a.contact_id = k.id)
-               OR (SELECT max(a.ordered_at) FROM attempts a WHERE a.contact_id = k.id) > :patient_since AS patient
-    FROM contacts k WHERE k.id = ANY(CAST(:ids AS bigint[]))
+    SELECT id, list_id, tried, coalesce(next_number, phone) AS number, time_zone
+    FROM contacts WHERE id = ANY(CAST(:ids AS bigint[]))
 """)
+_IMPATIENT = text("""
+    SELECT k.id FROM contacts k WHERE k.id = ANY(CAST(:ids AS bigint[])) AND k.tried > 0
+      AND (SELECT max(a.ordered_at) FROM attempts a WHERE a.contact_id = k.id) <= :patient_since
+""")
+_LEARNT = text("SELECT learnt_at, put_off_at FROM learnt_times WHERE campaign_id = :campaign")
 _MY_TURN = text("""
     UPDATE learnt_times SET put_off_at = :now
     WHERE campaign_id = :campaign AND (put_off_at IS NULL OR put_off_at <= :before) RETURNING campaign_id
@@ -84,21 +88,25 @@ def in_order(
         return []
     ranks = {contact_id: rank for rank, contact_id in ranked}
     zone = best_times.zone_of_campaign(campaign)
-    rows = session.execute(_CONTACTS, {"ids": list(ranks), "patient_since": now - PATIENCE}).all()
-    by_id = {row.id: row for row in rows}
+    rows = session.execute(_CONTACTS, {"ids": array(ranks)})
+    by_id = {row[0]: row for row in rows.all()}
     due = [
         Due(
-            row.id,
-            Who(group_of(row.list_id, row.tried + 1), kind_of(row.number)),
-            row.time_zone or zone_of(row.number, zone),
-            ranks[row.id],
-            row.patient,
+            contact_id,
+            Who(group_of(list_id, tried + 1), kind_of(number)),
+            time_zone or zone_of(number, zone),
+            ranks[contact_id],
         )
-        for row in (by_id[contact_id] for _, contact_id in ranked if contact_id in by_id)
+        for contact_id, list_id, tried, number, time_zone in (
+            by_id[contact_id] for _, contact_id in ranked if contact_id in by_id
+        )
     ]
-    outlook = Outlook(best_times.kept(session, campaign.id), now, _opening(campaign))
+    learnt = session.execute(_LEARNT, {"campaign": campaign.id}).one_or_none()
+    times = best_times.as_of(session, campaign.id, learnt.learnt_at if learnt is not None else None)
+    outlook = Outlook(times, now, _opening(campaign))
     first = outlook.in_order(due)
-    _put_off(session, campaign, now, outlook, first[wanted:])
+    if learnt is not None and (learnt.put_off_at is None or learnt.put_off_at <= now - PUT_OFF_EVERY):
+        _put_off(session, campaign, now, outlook, first[wanted:])
     return [one.id for one in first[:wanted]]
 
 
@@ -111,6 +119,9 @@ def _put_off(session: Session, campaign: Campaign, now: datetime, outlook: Outlo
         return  # nobody can say how fast contacts are used up
     an_hour = lately.calls / (max(_SHORTEST, now - lately.since) / timedelta(hours=1))
     staying = session.scalar(_DUE, {"campaign": campaign.id, "now": now}) or 0
+    asked = {"ids": array(one.id for one in others), "patient_since": now - PATIENCE}
+    impatient = set(session.scalars(_IMPATIENT, asked))
+    others = [one._replace(patient=one.id not in impatient) for one in others]
     later = outlook.put_off(others, staying=staying, an_hour=an_hour)
     if later:
         ids, untils = zip(*later, strict=True)

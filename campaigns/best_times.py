@@ -87,6 +87,11 @@ def overdue(session: Session, now: datetime) -> list[int]:
 def kept(session: Session, campaign_id: int) -> BestTimes:
     """Return what was learnt last; nothing known where nobody has learnt yet."""
     at = session.scalar(select(LearntTimes.learnt_at).where(LearntTimes.campaign_id == campaign_id))
+    return as_of(session, campaign_id, at)
+
+
+def as_of(session: Session, campaign_id: int, at: datetime | None) -> BestTimes:
+    """Return what was learnt at that moment, which was the last; None: nobody has learnt yet."""
     if at is None:
         return BestTimes()
     # Read at every gate and changed every ten minutes: the same is not taken apart again.

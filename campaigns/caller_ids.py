@@ -5,7 +5,7 @@ than makes a difference to the choice. The rows of those that have a cap are loc
 contact or number is: two campaigns never let the last call of a day pass twice.
 """
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from functools import lru_cache
@@ -46,6 +46,9 @@ _READ = text(f"""
 """)  # noqa: S608
 
 
+_Row = Row[tuple[object, ...]]
+
+
 @dataclass(slots=True)
 class Showable:
     """The caller ids that may be shown now, and what keeps the others back."""
@@ -76,14 +79,24 @@ def showable(session: Session, campaign: Campaign, now: datetime) -> Showable:
 
     To be asked before the locks on contacts and numbers.
     """
-    session.execute(_LOCK, {"campaign": campaign.id, "own": campaign.caller_id})
-    return looked_at(session, campaign, now)
+    rows = _read(session, campaign, now)
+    if any(row.daily_cap is not None for row in rows):
+        session.execute(_LOCK, {"campaign": campaign.id, "own": campaign.caller_id})
+        rows = _read(session, campaign, now)  # with whatever those who held the locks have shown meanwhile
+    return _showable(rows, campaign, now)
 
 
 def looked_at(session: Session, campaign: Campaign, now: datetime) -> Showable:
     """Read the same without locks, for whoever explains: it binds nobody."""
+    return _showable(_read(session, campaign, now), campaign, now)
+
+
+def _read(session: Session, campaign: Campaign, now: datetime) -> Sequence[_Row]:
     given = {"campaign": campaign.id, "own": campaign.caller_id, "since": now - A_DAY}
-    rows = session.execute(_READ, given).all()
+    return session.execute(_READ, given).all()
+
+
+def _showable(rows: Iterable[_Row], campaign: Campaign, now: datetime) -> Showable:
     free: list[CallerId] = []
     kept: dict[str, int] = {}
     waits: list[datetime] = []
@@ -103,7 +116,7 @@ def looked_at(session: Session, campaign: Campaign, now: datetime) -> Showable:
     return Showable(Pool(free), told, min(waits, default=None))
 
 
-def _kept_back(row: Row[tuple[object, ...]], campaign: Campaign, now: datetime) -> tuple[str, datetime | None]:
+def _kept_back(row: _Row, campaign: Campaign, now: datetime) -> tuple[str, datetime | None]:
     """Why one caller id may not be shown now, and until when; nothing when it may."""
     if barred(row.number, campaign.rule_pack, row.packs or (), campaign.mode):
         return "barred by law", None

@@ -1,6 +1,6 @@
 """Engine, sessions, and the naming of constraints. PostgreSQL only."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from datetime import datetime
 from typing import Any
@@ -63,6 +63,18 @@ def database_now(session: Session) -> datetime:
     """Return the database's time: the one clock that decides about calls on every host."""
     now: datetime = session.execute(text("SELECT clock_timestamp()")).scalar_one()
     return now
+
+
+def array(values: Iterable[int] | Iterable[str]) -> str:
+    """Write an array as PostgreSQL reads it, for a statement that casts it: `CAST(:ids AS bigint[])`.
+
+    The driver looks at each element of a list by itself, which for the hundreds of a gate takes ten times as long.
+    """
+    told = [str(value) for value in values]
+    whole = '","'.join(told)
+    if "\\" in whole or whole.count('"') > 2 * (len(told) - 1):  # more than stand between them
+        whole = '","'.join(one.replace("\\", r"\\").replace('"', r"\"") for one in told)
+    return f'{{"{whole}"}}' if told else "{}"
 
 
 @contextmanager

@@ -1,6 +1,6 @@
 """Numbers nobody calls: in one campaign, or anywhere. Added at once, lifted only with a reason, kept with who and when.
 
-The gate asks `blocked` inside the transaction that orders a call, so an entry holds from its commit on. The caller owns
+The gate asks `entries` inside the transaction that orders a call, so an entry holds from its commit on. The caller owns
 the transaction.
 """
 
@@ -8,17 +8,25 @@ from collections.abc import Collection, Mapping
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ARRAY, ColumnElement, Text, any_, delete, literal, or_, select
+from sqlalchemy import ColumnElement, delete, or_, select, text
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
 from campaigns import forgotten, ledger
+from campaigns.db import array
 from campaigns.models import DoNotCall
 from dialer.errors import BadInput, NotFound
 from dialer.gate import DoNotCallEntry
 from dialer.numbers import mask, require
 
 _REASONS_LENGTH = 4_000  # characters of all reasons of one entry
+# Always a row, with the key by which the forgotten are found; the entry for all campaigns comes last, and stays.
+_FORBIDDEN = text(f"""
+    SELECT forgotten.key, d.number, d.source, d.reason, d.campaign_id IS NULL AS everywhere, d.added_at
+    FROM (SELECT {forgotten.KEY} AS key) AS forgotten LEFT JOIN do_not_call d
+      ON d.number = ANY(CAST(:numbers AS text[])) AND (d.campaign_id IS NULL OR d.campaign_id = :campaign)
+    ORDER BY d.campaign_id NULLS LAST
+""")  # noqa: S608 (text of our own)
 
 
 def add(
@@ -136,29 +144,17 @@ def listed(session: Session, number: str) -> DoNotCall | None:
     return session.scalars(query.order_by(DoNotCall.campaign_id.nulls_first()).limit(1)).one_or_none()
 
 
-def blocked(session: Session, numbers: Collection[str], campaign_id: int) -> dict[str, DoNotCall]:
-    """Return, of these E.164 numbers, those this campaign must not call, in one query; the widest entry of each."""
+def entries(session: Session, numbers: Collection[str], campaign_id: int) -> dict[str, DoNotCallEntry]:
+    """Return what forbids the campaign these E.164 numbers: the widest entry of each, and who asked to be forgotten."""
     if not numbers:
         return {}
-    query = (
-        select(DoNotCall)
-        .where(
-            DoNotCall.number == any_(literal(list(numbers), ARRAY(Text))),  # one statement, however many they are
-            or_(DoNotCall.campaign_id.is_(None), DoNotCall.campaign_id == campaign_id),
-        )
-        .order_by(DoNotCall.campaign_id.nulls_last())  # the entry for all campaigns comes last, and stays
-        .execution_options(populate_existing=True)
-    )
-    return {entry.number: entry for entry in session.scalars(query)}
-
-
-def entries(session: Session, numbers: Collection[str], campaign_id: int) -> dict[str, DoNotCallEntry]:
-    """Return what the rule is asked about: entries of the list, and people who asked to be forgotten."""
+    rows = session.execute(_FORBIDDEN, {"numbers": array(numbers), "campaign": campaign_id}).all()
     found = {
-        number: DoNotCallEntry(entry.source, entry.reason, entry.campaign_id is None, entry.added_at)
-        for number, entry in blocked(session, numbers, campaign_id).items()
+        row.number: DoNotCallEntry(row.source, row.reason, row.everywhere, row.added_at)
+        for row in rows
+        if row.number is not None
     }
-    for number, since in forgotten.among(session, numbers).items():
+    for number, since in forgotten.by_key(session, numbers, rows[0].key).items():
         found[number] = DoNotCallEntry("an erasure on request", added_at=since)
     return found
 

@@ -14,27 +14,30 @@ from sqlalchemy import text
 from sqlalchemy.orm import Session
 
 from campaigns.contact_numbers import numbers_of
+from campaigns.db import array
 from campaigns.models import Contact
 from dialer.calls import CallState
-from dialer.caps import Call, Earlier
+from dialer.caps import Earlier
 from dialer.refusals import REFUSES
 from dialer.retries import NEVER_RANG
 
 # Calls are found by when they were ordered, and count from when they were sent, or from their end: no call is longer.
 A_CALL = timedelta(days=1)
 
-# Three parts, each with an index of its own: of these contacts, whenever; to these numbers, as far back as anything
-# counts; and open ones, however old. A call found twice is one call.
+# Three parts, each with an index of its own and none with a call of another: of these contacts, whenever; to these
+# numbers by others, as far back as anything counts; and open ones, however old.
 _COLUMNS = "id, contact_id, number, state, ordered_at, sent_at, joined_at, ended_at, disposition_id, disposed_at"
+_CONTACTS = "CAST(:contacts AS bigint[])"
+_BY_OTHERS = f"number = ANY(CAST(:numbers AS text[])) AND contact_id <> ALL({_CONTACTS})"
 _EARLIER = text(f"""
     SELECT a.id, a.contact_id, a.number, a.state, a.ordered_at, coalesce(a.sent_at, a.ordered_at) AS at,
            a.joined_at IS NOT NULL AS talked, a.ended_at,
            CASE WHEN d.meaning = ANY(:refuses) THEN coalesce(a.ended_at, a.disposed_at) END AS refused_at
-    FROM (SELECT {_COLUMNS} FROM attempts WHERE contact_id = ANY(:contacts)
+    FROM (SELECT {_COLUMNS} FROM attempts WHERE contact_id = ANY({_CONTACTS})
           UNION ALL
-          SELECT {_COLUMNS} FROM attempts WHERE number = ANY(:numbers) AND ordered_at > :since
+          SELECT {_COLUMNS} FROM attempts WHERE {_BY_OTHERS} AND ordered_at > :since
           UNION ALL
-          SELECT {_COLUMNS} FROM attempts WHERE number = ANY(:numbers) AND ended_at IS NULL) a
+          SELECT {_COLUMNS} FROM attempts WHERE {_BY_OTHERS} AND ordered_at <= :since AND ended_at IS NULL) a
     LEFT JOIN dispositions d ON d.id = a.disposition_id
     ORDER BY a.id
 """)  # noqa: S608 (names of our own)
@@ -77,17 +80,14 @@ class EarlierCalls:
         these = list(contacts)
         everything = {*numbers, *(number for contact in these for number in numbers_of(contact))}
         given = {
-            "contacts": [contact.id for contact in these],
-            "numbers": list(everything),
+            "contacts": array(contact.id for contact in these),
+            "numbers": array(everything),
             "since": since,
             "refuses": list(REFUSES),
         }
         found = cls()
-        last = None
-        for row in session.execute(_EARLIER, given):
-            if row[0] != last:
-                found._keep(Made(*row))
-            last = row[0]
+        for row in session.execute(_EARLIER, given).all():
+            found._keep(Made._make(row))
         return found
 
     def add(self, contact: Contact, number: str, at: datetime) -> None:
@@ -100,7 +100,10 @@ class EarlierCalls:
 
     def open(self, number: str) -> Made | None:
         """Return the open call to a number: there is at most one (I1)."""
-        return next((made for made in self.to.get(number, ()) if made.ended_at is None), None)
+        for made in self.to.get(number, ()):
+            if made.ended_at is None:
+                return made
+        return None
 
     def tried(self, contact: Contact) -> int:
         """Count the contact's attempts, whatever came of them."""
@@ -108,8 +111,9 @@ class EarlierCalls:
 
     def counted(self, contact: Contact) -> int:
         """Count the contact's attempts that may have rung since a call was last promised to them, if one was."""
-        mine = self.of.get(contact.id, ())
-        return sum(made.may_have_rung and since(contact.promised_at, made.ordered_at) for made in mine)
+        mine = [made for made in self.of.get(contact.id, ()) if made.may_have_rung]
+        promised_at = contact.promised_at if mine else None
+        return sum(since(promised_at, made.ordered_at) for made in mine)
 
     def last(self, contact: Contact) -> Made | None:
         """Return the contact's newest attempt."""
@@ -118,12 +122,12 @@ class EarlierCalls:
 
     def last_called(self, number: str) -> datetime | None:
         """Return when any campaign last called a number."""
-        return max((made.at for made in self.to.get(number, ()) if made.may_have_rung), default=None)
+        return max([made.at for made in self.to.get(number, ()) if made.may_have_rung], default=None)
 
     def abandoned_at(self, number: str) -> datetime | None:
         """Return when the last abandoned call to a number ended."""
-        ends = (made.ended_at for made in self.to.get(number, ()) if made.state == CallState.ABANDONED)
-        return max((at for at in ends if at is not None), default=None)
+        ends = [made.ended_at for made in self.to.get(number, ()) if made.state == CallState.ABANDONED]
+        return max([at for at in ends if at is not None], default=None)
 
     def left_alone_at(self, number: str) -> datetime | None:
         """Return when the last abandoned call to a number ended, if nobody has spoken with them on it since."""
@@ -138,18 +142,17 @@ class EarlierCalls:
 
     def earlier(self, contact: Contact, number: str) -> Earlier:
         """Return what a cap counts: calls to the number to be called, and to the contact or any of their numbers."""
-        return Earlier(
-            _calls(self.to.get(number, ())),
-            _calls(self._to_person(contact, number)),
-        )
+        return Earlier(_that_rang(self.to.get(number, ())), _that_rang(self._to_person(contact, number)))
 
     def _to_person(self, contact: Contact, number: str) -> Sequence[Made]:
-        numbers = {number, *numbers_of(contact)}
-        mine = [made for made in self.of.get(contact.id, ()) if made.number not in numbers]
-        for one in numbers:
-            mine += self.to.get(one, ())
-        return mine
+        found = list(self.to.get(number, ()))
+        others = [one for one in numbers_of(contact) if one != number]
+        for one in others:
+            found += self.to.get(one, ())
+        # And to numbers that are theirs no more.
+        mine = self.of.get(contact.id, ())
+        return found + [made for made in mine if made.number != number and made.number not in others]
 
 
-def _calls(made: Iterable[Made]) -> list[Call]:
-    return [Call(one.at, one.talked) for one in made if one.may_have_rung]
+def _that_rang(made: Iterable[Made]) -> list[Made]:
+    return [one for one in made if one.may_have_rung]

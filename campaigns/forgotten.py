@@ -11,16 +11,19 @@ from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import ARRAY, Text, any_, literal, select, text
+from sqlalchemy import select, text
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
 from campaigns.models import Forgotten
 from dialer.errors import DialerError
 
+KEY = "(SELECT forgotten_key FROM installation WHERE id = 1)"  # for whoever asks for more with the same question
 ERASED = "erased-"  # what stands in place of a number begins so: it is no number, and two of them can be compared
 
 
+_KEY = text(f"SELECT {KEY}")
+_AMONG = text("SELECT digest, added_at FROM forgotten WHERE digest = ANY(:digests)")
 _NOTE_WHO_SHARES = text("""
     INSERT INTO shares_forgotten (contact_id)
     SELECT id FROM contacts WHERE phone = ANY(:numbers)
@@ -34,10 +37,10 @@ _NOTE_WHO_SHARES = text("""
 def key_of(session: Session) -> bytes:
     """Return the database's key, drawing it the first time. Two who draw at once agree on one."""
     drawn = text("UPDATE installation SET forgotten_key = :key WHERE id = 1 AND forgotten_key IS NULL")
-    found = session.scalar(text("SELECT forgotten_key FROM installation WHERE id = 1"))
+    found = session.scalar(_KEY)
     if found is None:
         session.execute(drawn, {"key": secrets.token_hex(32)})
-        found = session.scalar(text("SELECT forgotten_key FROM installation WHERE id = 1"))
+        found = session.scalar(_KEY)
     if found is None:
         raise DialerError("the database has no installation row: run `dialer db upgrade`")
     return bytes.fromhex(found)
@@ -71,16 +74,15 @@ def remember(session: Session, numbers: Iterable[str], *, who: str, now: datetim
 
 def among(session: Session, numbers: Collection[str]) -> dict[str, datetime]:
     """Return, of these numbers, those of people who asked to be forgotten, and since when."""
-    if not numbers:
+    return by_key(session, numbers, session.scalar(_KEY)) if numbers else {}
+
+
+def by_key(session: Session, numbers: Collection[str], key: str | None) -> dict[str, datetime]:
+    """Return the same by the key the database has (`KEY`); None: nobody ever asked to be forgotten."""
+    if key is None:
         return {}
-    found = session.scalar(text("SELECT forgotten_key FROM installation WHERE id = 1"))
-    if found is None:
-        return {}  # nobody ever asked
-    key = bytes.fromhex(found)
-    by_digest = {digest(key, number): number for number in numbers}
-    these = literal(list(by_digest), ARRAY(Text))
-    query = select(Forgotten.digest, Forgotten.added_at).where(Forgotten.digest == any_(these))
-    return {by_digest[row.digest]: row.added_at for row in session.execute(query)}
+    by_digest = {digest(bytes.fromhex(key), number): number for number in numbers}
+    return {by_digest[row.digest]: row.added_at for row in session.execute(_AMONG, {"digests": list(by_digest)})}
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import text
+from sqlalchemy import bindparam, select, text
 from sqlalchemy.orm import Session
 from sqlalchemy.orm.attributes import flag_modified
 
@@ -32,6 +32,7 @@ from campaigns import (
 )
 from campaigns.caller_ids import Showable
 from campaigns.contact_numbers import numbers_of
+from campaigns.db import array
 from campaigns.due_contacts import Which
 from campaigns.earlier_calls import EarlierCalls
 from campaigns.judging import Known
@@ -179,6 +180,16 @@ class Allowed:
         self.calls.add(contact, number, proof.at)
 
 
+# The installation besides, which hardly ever changes: its row is read and not held.
+_CAMPAIGN = (
+    select(Campaign, Installation)
+    .join(Installation, Installation.id == 1)
+    .where(Campaign.id == bindparam("id"))
+    .with_for_update(read=True, of=Campaign)
+    .execution_options(populate_existing=True)
+)
+
+
 def let_through(
     session: Session,
     campaign_id: int,
@@ -203,9 +214,9 @@ def let_through(
     """
     if not leases.holds(session, claim.name, claim.holder, claim.fence):
         raise LeaseLost(claim.name)
-    campaign = session.get_one(Campaign, campaign_id, with_for_update={"read": True}, populate_existing=True)
+    campaign, installation = session.execute(_CAMPAIGN, {"id": campaign_id}).one()
     passed = Passed()
-    allowed = Allowed(campaign, passed, session.get_one(Installation, 1))
+    allowed = Allowed(campaign, passed, installation)
     state = rules.campaign_state(campaign.state)
     if not state.allowed:
         passed.refused[state.rule] += 1
@@ -238,12 +249,13 @@ def let_through(
             break  # the others are let go as they were: nothing was asked about them
         number = judging.next_number(contact)
         proof = Proof(now, tuple(judging.verdicts(known, contact, number, now, with_agent=with_agent)))
-        room = rooms.verdict(contact) if proof.allowed else None
+        passes = proof.allowed
+        room = rooms.verdict(contact) if passes else None
         if room is not None:
             proof = Proof(now, (*proof.verdicts, room))
         if room is not None and not room.allowed:
             no_room[room.rule] += 1  # let go as it was: it is its list's turn that is over, not its own
-        elif not proof.allowed:
+        elif not passes:
             refused.append((contact, number, proof))
         elif not (with_agent or rung) and (pack := judging.asks_for_agent(known, contact, number, now)):
             callbacks.guarantee(session, campaign, contact, pack, now=now, timing=timing)
@@ -302,15 +314,15 @@ def order_one(
     )  # fmt: skip
 
 
+_LOCK_NUMBERS = text(
+    "SELECT pg_advisory_xact_lock(k) FROM "
+    "(SELECT DISTINCT hashtextextended(n, 711) AS k FROM unnest(CAST(:numbers AS text[])) AS n ORDER BY 1) AS o"
+)
+
+
 def lock_numbers(session: Session, numbers: Sequence[str]) -> None:
     """Let no other gate judge these numbers until we commit. In one order, so that two gates never wait in a ring."""
-    session.execute(
-        text(
-            "SELECT pg_advisory_xact_lock(k) FROM "
-            "(SELECT DISTINCT hashtextextended(n, 711) AS k FROM unnest(CAST(:numbers AS text[])) AS n ORDER BY 1) AS o"
-        ),
-        {"numbers": list(numbers)},
-    )
+    session.execute(_LOCK_NUMBERS, {"numbers": array(numbers)})
 
 
 def new_ids(session: Session, count: int) -> Sequence[int]:

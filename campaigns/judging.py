@@ -26,6 +26,19 @@ from dialer.places import Place
 from dialer.windows import Hours, judge
 
 
+@dataclass(frozen=True, slots=True)
+class Here:
+    """What holds for calls to phones in one place at one moment: the same for many contacts of a list."""
+
+    law: InForce
+    zones: Sequence[str]
+    hour: Verdict
+    rests: Mapping[bool, tuple[timedelta, str] | None]  # with an agent kept and without: how long, and by which pack
+    law_caps: caps.Moment
+    own_caps: caps.Moment
+    consent_for: str  # who calls only people who agreed to it; empty: nobody
+
+
 @dataclass(slots=True)
 class Known:
     """What the rules need to know of some contacts of a campaign, each to be called at one number."""
@@ -37,8 +50,7 @@ class Known:
     hours: Hours
     ring_seconds: float
     forbidden: Mapping[str, DoNotCallEntry] = field(default_factory=dict)
-    # By place, list and moment: contacts of one list are mostly in one place.
-    _told: dict[tuple[Place, int, datetime], tuple[InForce, Sequence[str], Verdict]] = field(default_factory=dict)
+    _here: dict[tuple[Place, int, datetime], Here] = field(default_factory=dict)  # by place, list and moment
 
     @classmethod
     def read(
@@ -66,16 +78,31 @@ class Known:
             forbidden=do_not_call.entries(session, called, campaign.id),
         )
 
-    def about(self, contact: Contact, number: str, now: datetime) -> tuple[InForce, Sequence[str], Verdict]:
-        """Return what the laws ask where the phone may be, the zones it may be in, and the verdict on the hour."""
+    def here(self, contact: Contact, number: str, now: datetime) -> Here:
+        """Return what holds where the phone may be: what the laws ask, its zones, the hour and the days of the caps."""
         place = laws.place(self.campaign, contact, number)
         key = (place, contact.list_id, now)
-        if key not in self._told:
+        found = self._here.get(key)
+        if found is None:
             law = self.packs.of(contact, place, self.campaign.mode)
             zones = laws.zones(self.campaign, place)
             hour = judge(now, self.hours, zones, ring_seconds=self.ring_seconds, also=law.timetables)
-            self._told[key] = law, zones, hour
-        return self._told[key]
+            found = self._here[key] = Here(
+                law=law,
+                zones=zones,
+                hour=hour,
+                rests={kept: self._rest(contact, with_agent=kept) for kept in (True, False)},
+                law_caps=caps.at(law.caps, now, zones),
+                own_caps=caps.at(self.caps, now, zones),
+                consent_for=law.consent or (f"campaign {self.campaign.name}" if self.campaign.needs_consent else ""),
+            )
+        return found
+
+    def _rest(self, contact: Contact, *, with_agent: bool) -> tuple[timedelta, str] | None:
+        """Return the strictest rest after an abandoned call, and whose it is; None where no pack asks for one."""
+        packs = [one for one in self.packs.packs(contact.list_id) if one.calling.rest_with_agent or not with_agent]
+        rests = [(one.rest_in(self.campaign.mode), one.name) for one in packs]
+        return max(rests, key=lambda rest: rest[0], default=None)
 
 
 def next_number(contact: Contact) -> str:
@@ -104,35 +131,31 @@ def verdicts(known: Known, contact: Contact, number: str, now: datetime, *, with
 
 def of_the_time(known: Known, contact: Contact, number: str, now: datetime, *, with_agent: bool) -> Iterator[Verdict]:
     """Ask the rules that time alone may change: hours, rests, caps, consent, gap."""
-    campaign, calls = known.campaign, known.calls
-    law, zones, hour = known.about(contact, number, now)
-    earlier = calls.earlier(contact, number)
-    yield hour
-    packs = [pack for pack in known.packs.packs(contact.list_id) if pack.calling.rest_with_agent or not with_agent]
-    if packs:
-        strictest = max(packs, key=lambda pack: pack.rest_in(campaign.mode))
-        yield rules.rest(now, calls.abandoned_at(number), strictest.rest_in(campaign.mode), strictest.name)
+    calls, here = known.calls, known.here(contact, number, now)
+    law, earlier = here.law, calls.earlier(contact, number)
+    yield here.hour
+    rest = here.rests[with_agent]
+    if rest is not None:
+        yield rules.rest(now, calls.abandoned_at(number), *rest)
     if law.refusal_by:
         refused_at = calls.refused_at(contact, number)
-        yield refusals.refusal(now, refused_at, law.rest_after_refusal, zones, law.refusal_by)
-    yield from caps.judge(law.caps, now, earlier, zones)
-    needed_by = law.consent or (f"campaign {campaign.name}" if campaign.needs_consent else "")
-    if needed_by:
+        yield refusals.refusal(now, refused_at, law.rest_after_refusal, here.zones, law.refusal_by)
+    yield from here.law_caps.judge(earlier)
+    if here.consent_for:
         agreed = rules.Agreement(contact.consent_source, contact.consent_at) if contact.consent else None
-        yield rules.consent(now, needed_by, agreed)
-    yield rules.number_gap(now, calls.last_called(number), campaign.number_gap)
-    yield from caps.judge(known.caps, now, earlier, zones)
+        yield rules.consent(now, here.consent_for, agreed)
+    yield rules.number_gap(now, calls.last_called(number), known.campaign.number_gap)
+    yield from here.own_caps.judge(earlier)
 
 
 def asks_for_agent(known: Known, contact: Contact, number: str, now: datetime) -> str:
     """Return the pack by which an agent must be kept for this call, since the last one was abandoned; empty: none."""
-    packs = known.packs.packs(contact.list_id)
-    asking = max(packs, key=lambda pack: pack.calling.agent_after_abandoned)
-    if not asking.calling.agent_after_abandoned:
-        return ""
     abandoned_at = known.calls.left_alone_at(number)
-    owed = abandoned_at is not None and now - abandoned_at < asking.calling.agent_after_abandoned
-    return asking.name if owed else ""
+    if abandoned_at is None:
+        return ""
+    asking = max(known.packs.packs(contact.list_id), key=lambda pack: pack.calling.agent_after_abandoned)
+    owed = asking.calling.agent_after_abandoned
+    return asking.name if owed and now - abandoned_at < owed else ""
 
 
 def _filter(known: Known, contact: Contact, now: datetime) -> Sequence[Verdict]:

@@ -19,6 +19,7 @@ from sqlalchemy import TextClause, text
 from sqlalchemy.orm import Session
 
 from campaigns import best_time_order
+from campaigns.db import array
 from campaigns.models import Campaign
 from dialer.next_contact import BEST_TIME, Lane, mixed, parse_order, rank
 
@@ -125,8 +126,7 @@ def anybody_due(session: Session, campaign_id: int, now: datetime, *, full: Coll
 
 
 def _lanes(session: Session, query: TextClause, given: Mapping[str, object]) -> list[Lane]:
-    rows = session.execute(query, given)
-    return [Lane(row.list_id, row.priority, row.tried, row.created_at, row.penetration) for row in rows]
+    return [Lane._make(row) for row in session.execute(query, given).all()]
 
 
 def _in_order(
@@ -157,11 +157,11 @@ def _in_order(
             "now": now,
             "most": wanted,
             "of_a_lane": max(_A_FEW, wanted // len(these)) if of_each and these else wanted,
-            "lists": [lane.list_id for lane in these],
-            "priorities": [lane.priority for lane in these],
-            "tries": [lane.tried for lane in these],
-            "places": [at for at, group in enumerate(part) for _ in group],
+            "lists": array(lane.list_id for lane in these),
+            "priorities": array(lane.priority for lane in these),
+            "tries": array(lane.tried for lane in these),
+            "places": array(at for at, group in enumerate(part) for _ in group),
         }
-        found += [(ranks + row.place, row.id) for row in session.execute(_CONTACTS, given)]
+        found += [(ranks + place, contact_id) for place, contact_id in session.execute(_CONTACTS, given).all()]
         ranks += len(part)
     return found

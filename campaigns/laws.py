@@ -7,7 +7,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 
-from sqlalchemy import select
+from sqlalchemy import ARRAY, BigInteger, any_, bindparam, select
 from sqlalchemy.orm import Session
 
 from campaigns.models import Campaign, Contact, ContactList
@@ -16,6 +16,10 @@ from dialer.abandonment import RulePack, rule_pack
 from dialer.calling_rules import InForce, in_force
 from dialer.places import Address, Place, place_of
 from dialer.windows import zones_to_judge
+
+_PACKS = select(ContactList.id, ContactList.rule_pack).where(
+    ContactList.id == any_(bindparam("lists", type_=ARRAY(BigInteger))), ContactList.rule_pack.is_not(None)
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,11 +32,7 @@ class Laws:
     @classmethod
     def read(cls, session: Session, campaign: Campaign, list_ids: Collection[int]) -> "Laws":
         """Read the packs of these lists; one that names none is under its campaign's alone."""
-        rows = session.execute(
-            select(ContactList.id, ContactList.rule_pack).where(
-                ContactList.id.in_(set(list_ids)), ContactList.rule_pack.is_not(None)
-            )
-        )
+        rows = session.execute(_PACKS, {"lists": list(set(list_ids))})
         return cls(rule_pack(campaign.rule_pack), {row.id: rule_pack(row.rule_pack) for row in rows})
 
     def packs(self, list_id: int) -> tuple[RulePack, ...]:

@@ -38,6 +38,10 @@ _FORGET = text(
     """
 )
 _HOLDERS = text("SELECT name, holder FROM leases WHERE name = ANY(:names) AND expires_at > clock_timestamp()")
+_HOLDS = text(
+    "SELECT 1 FROM leases WHERE name = :name AND holder = :holder AND fence = :fence "
+    "AND expires_at > clock_timestamp() FOR SHARE"
+)
 _GIVE_BACK = text(
     "UPDATE leases SET expires_at = clock_timestamp() WHERE name = ANY(:names) AND holder = :holder "
     "AND expires_at > clock_timestamp()"
@@ -59,11 +63,7 @@ def claim(session: Session, names: Iterable[str], holder: str, ttl: float) -> di
 
 def holds(session: Session, name: str, holder: str, fence: int) -> bool:
     """Whether this claim is still good, on the database's clock; keeps it so until the transaction ends."""
-    query = text(
-        "SELECT 1 FROM leases WHERE name = :name AND holder = :holder AND fence = :fence "
-        "AND expires_at > clock_timestamp() FOR SHARE"
-    )
-    return session.execute(query, {"name": name, "holder": holder, "fence": fence}).first() is not None
+    return session.execute(_HOLDS, {"name": name, "holder": holder, "fence": fence}).first() is not None
 
 
 def release(session: Session, holder: str) -> None:

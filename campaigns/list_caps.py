@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import select, text
+from sqlalchemy import bindparam, select, text
 from sqlalchemy.orm import Session
 
 from campaigns import ledger, lifecycle, list_counts
@@ -31,6 +31,15 @@ AS_JSON = """
     (SELECT json_agg(json_build_array(l.id, l.name, l.cap, l.cap_today, n.contacts, n.tried, n.today, n.today_until))
        FROM list_counts n JOIN lists l ON l.id = n.list_id
       WHERE n.campaign_id = {campaign} AND l.undone_at IS NULL AND (l.cap <> '' OR l.cap_today <> ''))"""
+_STANDINGS = (
+    select(
+        ContactList.id, ContactList.name, ContactList.cap, ContactList.cap_today,
+        ListCount.contacts, ListCount.tried, ListCount.today, ListCount.today_until,
+    )
+    .join(ListCount, ListCount.list_id == ContactList.id)
+    .where(ContactList.campaign_id == bindparam("campaign"), ContactList.undone_at.is_(None))
+    .order_by(ContactList.id)
+)  # fmt: skip
 _OFFERED = text("""
     SELECT k.list_id, count(*) AS contacts FROM offers o JOIN contacts k ON k.id = o.contact_id
     WHERE o.campaign_id = :campaign AND o.state = 'open' AND k.tried = 0 AND k.due_date IS NULL GROUP BY k.list_id
@@ -39,19 +48,11 @@ _OFFERED = text("""
 
 def standings(session: Session, campaign_id: int, now: datetime, *, only: int | None = None) -> list[Standing]:
     """Return how far the campaign's lists were worked that are counted; of one list alone with `only`."""
-    query = (
-        select(ContactList, ListCount)
-        .join(ListCount, ListCount.list_id == ContactList.id)
-        .where(ContactList.campaign_id == campaign_id, ContactList.undone_at.is_(None))
-        .order_by(ContactList.id)
-        .execution_options(populate_existing=True)
-    )
-    if only is not None:
-        query = query.where(ContactList.id == only)
-    rows = session.execute(query).all()
-    capped = any(one.cap or one.cap_today for one, _ in rows)
+    query = _STANDINGS if only is None else _STANDINGS.where(ContactList.id == only)
+    rows = session.execute(query, {"campaign": campaign_id}).all()
+    capped = any(row.cap or row.cap_today for row in rows)
     shown = offered(session, campaign_id) if capped else Counter()
-    return [_standing(one, kept, now, shown[one.id]) for one, kept in rows]
+    return [Standing.of(row, now, shown[row.id]) for row in rows]
 
 
 def full(session: Session, campaign_id: int, now: datetime) -> list[Standing]:
@@ -134,11 +135,6 @@ def of_contact(session: Session, contact: Contact, now: datetime) -> Verdict | N
 def offered(session: Session, campaign_id: int) -> Counter[int]:
     """Count by list the contacts never tried that agents are shown this moment and may call."""
     return Counter({row.list_id: row.contacts for row in session.execute(_OFFERED, {"campaign": campaign_id})})
-
-
-def _standing(one: ContactList, kept: ListCount, now: datetime, shown: int) -> Standing:
-    row = (one.id, one.name, one.cap, one.cap_today, kept.contacts, kept.tried, kept.today, kept.today_until)
-    return Standing.of(row, now, shown)
 
 
 # Setting them --------------------------------------------------------------------------------------------

@@ -6,8 +6,8 @@ longer than `PATIENCE` after their last call, so that nobody's chances run out w
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import NamedTuple
 
 from dialer.best_times import BestTimes, Who, hour_of_week
 
@@ -20,8 +20,7 @@ _SLACK = 1.3  # calls made for each that is expected: those who are not reached 
 _HOUR = timedelta(hours=1)
 
 
-@dataclass(frozen=True, slots=True)
-class Due:
+class Due(NamedTuple):
     """One who may be called now. `rank`: where the campaign's order puts them, before any hour counts."""
 
     id: int

@@ -12,12 +12,12 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from functools import lru_cache
-from typing import Any
+from typing import Any, NamedTuple
 from zoneinfo import ZoneInfo
 
 import phonenumbers
 
-from dialer.numbers import zones
+from dialer.numbers import parse_e164, zones
 from dialer.pacing.answers import Chance, Factor
 
 HALF_LIFE = timedelta(days=28)  # what was seen weighs half after so long
@@ -26,8 +26,7 @@ _PRIOR = 3.0, 10.0  # answered of calls, before any: the pacer's first guess
 _SLOWEST, _LIKELIEST = 0.005, 0.98
 
 
-@dataclass(frozen=True, slots=True)
-class Who:
+class Who(NamedTuple):
     """People who are alike for all we know: their list and attempt ("12/1"), and the kind of their number."""
 
     group: str
@@ -189,10 +188,6 @@ def zone_of(number: str, otherwise: str) -> str:
 @lru_cache(maxsize=65_536)
 def kind_of(number: str) -> str:
     """Return mobile, fixed, or other where a number does not say: in the US, for one."""
-    try:
-        kind = phonenumbers.number_type(phonenumbers.parse(number))
-    except phonenumbers.NumberParseException:
-        return "other"
-    return {phonenumbers.PhoneNumberType.MOBILE: "mobile", phonenumbers.PhoneNumberType.FIXED_LINE: "fixed"}.get(
-        kind, "other"
-    )
+    parsed = parse_e164(number)
+    kinds = {phonenumbers.PhoneNumberType.MOBILE: "mobile", phonenumbers.PhoneNumberType.FIXED_LINE: "fixed"}
+    return kinds.get(phonenumbers.number_type(parsed), "other") if parsed is not None else "other"

@@ -7,10 +7,10 @@ calendar day where the phone is; where that may be several zones, the cap holds 
 
 import re
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
-from typing import Literal
+from typing import Literal, NamedTuple, Protocol
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from dialer.errors import BadInput
@@ -29,20 +29,28 @@ _UNITS = {"h": timedelta(hours=1), "d": timedelta(days=1)}
 _WRITTEN = re.compile(r"(\d{1,4})\s*(talks?)?\s*/\s*(?:(day)|(\d{1,4})\s*([hd]))")
 
 
+class Rang(Protocol):
+    """An earlier call that may have rung: when, and whether an agent spoke with somebody."""
+
+    @property
+    def at(self) -> datetime: ...
+    @property
+    def talked(self) -> bool: ...
+
+
 @dataclass(frozen=True, slots=True)
 class Call:
-    """An earlier call that may have rung: when, and whether an agent spoke with somebody."""
+    """One such call, by itself."""
 
     at: datetime
     talked: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Earlier:
+class Earlier(NamedTuple):
     """Earlier calls of any campaign: to the number that is to be called, and to any number of the contact."""
 
-    number: Sequence[Call] = ()
-    contact: Sequence[Call] = ()
+    number: Sequence[Rang] = ()
+    contact: Sequence[Rang] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,31 +125,66 @@ def judge(caps: Iterable[Cap], now: datetime, earlier: Earlier, zones: Sequence[
     `earlier`: calls that may have rung, in any order, at least as far back as `reach`; older ones, and ones that the
     clock says are yet to come, do no harm (the latter count: they were made). `zones`: those the phone may be in.
     """
-    return tuple(
-        _judge(cap, now, earlier.contact if cap.per == "contact" else earlier.number, zones)
-        for cap in dict.fromkeys(caps)
-    )
+    return at(caps, now, zones).judge(earlier)
 
 
-def _judge(cap: Cap, now: datetime, earlier: Sequence[Call], zones: Sequence[str]) -> Verdict:
+def at(caps: Iterable[Cap], now: datetime, zones: Sequence[str]) -> "Moment":
+    """Return these caps as they are at one moment, to be asked about everybody whose phone may be in these zones."""
     if now.tzinfo is None:
         raise ValueError("the time to judge must say its zone; a bare one would be read as the host's")
-    times = [call.at for call in earlier if cap.counts == "calls" or call.talked]
     known = _known(zones)
-    stretches: list[tuple[datetime, datetime | None]] = [(now - cap.reach, None)]
-    if cap.length == "day" and known is not None:
-        stretches = [(midnight(now, zone), midnight(now, zone, days=1)) for zone in known]
-    counted = 0
-    until: datetime | None = None
-    for opens, closes in stretches:
-        # A rolling stretch does not hold the moment it opens: the cap lets go exactly `length` after a call.
-        inside = sorted((at for at in times if (at >= opens if closes else at > opens)), reverse=True)
-        counted = max(counted, len(inside))
-        if len(inside) < cap.count:
-            continue
-        free = closes or inside[cap.count - 1].astimezone(UTC) + cap.reach
-        until = free if until is None else max(until, free)
-    return _verdict(cap, counted, until)
+    return Moment(tuple(_Counting(cap, _stretches(cap, now, known)) for cap in dict.fromkeys(caps)))
+
+
+@dataclass(frozen=True, slots=True)
+class Moment:
+    """Caps at one moment in certain zones: what they have in common for many contacts is reckoned once."""
+
+    caps: "Sequence[_Counting]" = ()
+
+    def judge(self, earlier: Earlier) -> tuple[Verdict, ...]:
+        """Ask each cap about one more call, as `judge` does."""
+        return tuple([one.judge(earlier) for one in self.caps])
+
+
+_Stretch = tuple[datetime, datetime | None]  # from when calls count, and when they all stop to: None for one that rolls
+
+
+def _stretches(cap: Cap, now: datetime, zones: Sequence[ZoneInfo] | None) -> Sequence[_Stretch]:
+    if cap.length == "day" and zones is not None:
+        return [(midnight(now, zone), midnight(now, zone, days=1)) for zone in zones]
+    return [(now - cap.reach, None)]
+
+
+@dataclass(frozen=True, slots=True)
+class _Counting:
+    """One cap with its stretches."""
+
+    cap: Cap
+    stretches: Sequence[_Stretch]
+    _allowed: dict[int, Verdict] = field(default_factory=dict)  # by how many were counted: mostly none or few
+
+    def judge(self, all_earlier: Earlier) -> Verdict:
+        earlier = all_earlier.contact if self.cap.per == "contact" else all_earlier.number
+        counted = 0
+        until: datetime | None = None
+        every = self.cap.counts == "calls"
+        times = [call.at for call in earlier if every or call.talked]
+        for opens, closes in self.stretches if times else ():
+            # A rolling stretch does not hold the moment it opens: the cap lets go exactly `length` after a call.
+            inside = [at for at in times if at > opens or (closes and at == opens)]
+            if len(inside) > counted:
+                counted = len(inside)
+            if len(inside) < self.cap.count:
+                continue
+            free = closes or sorted(inside, reverse=True)[self.cap.count - 1].astimezone(UTC) + self.cap.reach
+            until = free if until is None else max(until, free)
+        if until is not None:
+            return _verdict(self.cap, counted, until)
+        allowed = self._allowed.get(counted)
+        if allowed is None:
+            allowed = self._allowed[counted] = _verdict(self.cap, counted, None)
+        return allowed
 
 
 def _verdict(cap: Cap, counted: int, until: datetime | None) -> Verdict:

@@ -5,22 +5,23 @@ writes the attempt belongs to `campaigns`: a verdict is worth nothing unless it 
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from functools import lru_cache
+from types import MappingProxyType
+from typing import Any, NamedTuple
 
 Known = str | int | float | bool | None | tuple[str, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Verdict:
+class Verdict(NamedTuple):  # which is made in a fifth of the time: a gate makes a thousand
     """What one rule said, and against what. `until` is when it will say yes; None when time alone changes nothing."""
 
     allowed: bool
     rule: str
     why: str
     until: datetime | None = None
-    against: Mapping[str, Known] = field(default_factory=dict)
+    against: Mapping[str, Known] = MappingProxyType({})
 
     @property
     def next_allowed_at(self) -> datetime | None:
@@ -37,6 +38,12 @@ class Verdict:
                 name: list(value) if isinstance(value, tuple) else value for name, value in self.against.items()
             }
         return kept
+
+
+@lru_cache(maxsize=1024)
+def nothing_against(rule: str, why: str, *against: tuple[str, Known]) -> Verdict:
+    """Return the verdict on whoever a rule knows nothing of: the same for nearly everybody, so made once."""
+    return Verdict(True, rule, why, against=dict(against))
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +88,7 @@ class DoNotCallEntry:
 def do_not_call(entry: DoNotCallEntry | None) -> Verdict:
     """Refuse a number that is on the list, however old the entry is."""
     if entry is None:
-        return Verdict(True, "do_not_call", "the number is not on the do-not-call list")
+        return nothing_against("do_not_call", "the number is not on the do-not-call list")
     scope = "any campaign" if entry.everywhere else "this campaign"
     since = f" since {entry.added_at:%Y-%m-%d}" if entry.added_at else ""
     reason = f": {entry.reason}" if entry.reason else ""
@@ -93,6 +100,7 @@ def do_not_call(entry: DoNotCallEntry | None) -> Verdict:
     )
 
 
+@lru_cache(maxsize=1024)
 def attempt_cap(counted: int, most: int) -> Verdict:
     """Refuse a contact whose tries are used up. `counted`: earlier attempts that may have rung (see `retries`)."""
     against = {"counted": counted, "most": most}
@@ -104,7 +112,7 @@ def attempt_cap(counted: int, most: int) -> Verdict:
 def number_gap(now: datetime, last_called_at: datetime | None, gap: float) -> Verdict:
     """Refuse a number that any campaign called less than `gap` seconds ago."""
     if last_called_at is None:
-        return Verdict(True, "number_gap", "the number was not called lately", against={"gap": gap})
+        return nothing_against("number_gap", "the number was not called lately", ("gap", gap))
     until = last_called_at + timedelta(seconds=gap)
     against: dict[str, Known] = {"gap": gap, "last_called_at": last_called_at.astimezone(UTC).isoformat()}
     ago = seconds_in_words(max(0.0, (now - last_called_at).total_seconds()))
@@ -117,17 +125,17 @@ def number_gap(now: datetime, last_called_at: datetime | None, gap: float) -> Ve
 def number_open(now: datetime, since: datetime | None, whose: str, ring_seconds: float) -> Verdict:
     """Refuse a number to which a call is open, of any campaign. `whose`: of which contact it is."""
     if since is None:
-        return Verdict(True, "number_open", "no call to the number is open")
+        return nothing_against("number_open", "no call to the number is open")
     why = f"a call to the number is open since {since.astimezone(UTC):%H:%M:%S} UTC, for {whose}"
     return Verdict(False, "number_open", why, until=now + timedelta(seconds=ring_seconds))
 
 
 def rest(now: datetime, abandoned_at: datetime | None, length: timedelta, whose: str) -> Verdict:
     """Refuse a number whose last abandoned call, by any campaign, ended less than `length` ago. `whose`: the pack."""
-    against: dict[str, Known] = {"rest": length.total_seconds(), "pack": whose}
+    asked: tuple[tuple[str, Known], ...] = ("rest", length.total_seconds()), ("pack", whose)
     if abandoned_at is None:
-        return Verdict(True, "rest", "no call to the number was abandoned lately", against=against)
-    against["abandoned_at"] = abandoned_at.astimezone(UTC).isoformat()
+        return nothing_against("rest", "no call to the number was abandoned lately", *asked)
+    against = {**dict(asked), "abandoned_at": abandoned_at.astimezone(UTC).isoformat()}
     until = abandoned_at + length
     if now < until:
         why = f"a call to the number was abandoned; {whose} lets it rest for {seconds_in_words(length.total_seconds())}"
@@ -162,6 +170,7 @@ def consent(now: datetime, needed_by: str, agreed: Agreement | None) -> Verdict:
     return Verdict(True, "consent", told, against=against)
 
 
+@lru_cache(maxsize=64)
 def campaign_state(state: str) -> Verdict:
     """Refuse everything unless the campaign runs."""
     against: dict[str, Known] = {"state": state}

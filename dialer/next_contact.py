@@ -6,9 +6,8 @@ not what a list costs.
 """
 
 from collections.abc import Callable, Hashable, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 
 from dialer.errors import BadInput
 
@@ -29,8 +28,7 @@ T = TypeVar("T")
 K = TypeVar("K", bound=Hashable)
 
 
-@dataclass(frozen=True, slots=True)
-class Lane:
+class Lane(NamedTuple):
     """Contacts alike for every order; `listed_at`: when their list was imported, `penetration`: the share of its
     contacts that were tried at least once."""
 

@@ -7,6 +7,7 @@ codes ("US-FL"). Only places whose clocks or laws differ within their country ar
 
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import NamedTuple
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from dialer.errors import BadInput
@@ -112,8 +113,7 @@ class Place:
     zones: tuple[str, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Address:
+class Address(NamedTuple):
     """As much of a person's address as says where their phone is. Empty: not known."""
 
     region: str = ""
@@ -126,24 +126,26 @@ NO_ADDRESS = Address()
 
 def place_of(number: str, address: Address, country: str) -> Place:
     """Return where the phone with an E.164 `number` may be. `country`: whose regions and postcodes are meant."""
-    regions, at_home = _of_address(address.region, address.postcode, address.time_zone, country)
     by_number = _BY_AREA_CODE.get(number[2:5]) if number.startswith("+1") else None
-    found = dict.fromkeys((*((by_number,) if by_number else ()), *regions))
-    return Place(tuple(found), tuple(dict.fromkeys((*zones(number), *at_home))))
+    return _place(by_number, zones(number), address.region, address.postcode, address.time_zone, country)
 
 
-@lru_cache(maxsize=16_384)
-def _of_address(region: str, postcode: str, time_zone: str, country: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """Return the regions and zones of an address; what it does not say adds nothing."""
-    regions: dict[str, None] = {}
-    found: dict[str, None] = {time_zone: None} if time_zone else {}
+@lru_cache(maxsize=16_384)  # of a list's contacts most are in one of few places
+def _place(
+    by_number: str | None, of_number: tuple[str, ...], region: str, postcode: str, time_zone: str, country: str
+) -> Place:
+    """Put together what the number says and what the address does; what one does not say adds nothing."""
+    regions: dict[str, None] = {by_number: None} if by_number else {}
+    found = dict.fromkeys(of_number)
+    if time_zone:
+        found[time_zone] = None
     if region:
         regions[region] = None
         found |= dict.fromkeys(_REGIONS[region][1] if region in _REGIONS else ())
     for code, where in _by_postcode(postcode, region[:2] or country):
         regions[code] = None
         found |= dict.fromkeys(where)
-    return tuple(regions), tuple(found)
+    return Place(tuple(regions), tuple(found))
 
 
 def _by_postcode(postcode: str, country: str) -> list[tuple[str, tuple[str, ...]]]:

@@ -9,7 +9,7 @@ from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from dialer.caps import UNKNOWN_DAY
-from dialer.gate import Known, Verdict
+from dialer.gate import Known, Verdict, nothing_against
 from dialer.rate_windows import midnight
 
 # Meanings of an agent's word by which the person did not want what was offered, or any call.
@@ -21,10 +21,10 @@ def refusal(now: datetime, refused_at: datetime | None, rest: timedelta, zones: 
 
     `refused_at`: the end of the last call in which they did.
     """
-    against: dict[str, Known] = {"days": rest.days, "law": whose}
+    asked: tuple[tuple[str, Known], ...] = ("days", rest.days), ("law", whose)
     if refused_at is None:
-        return Verdict(True, "refusal", "the person is not known to have refused lately", against=against)
-    against["refused_at"] = refused_at.astimezone(UTC).isoformat()
+        return nothing_against("refusal", "the person is not known to have refused lately", *asked)
+    against = {**dict(asked), "refused_at": refused_at.astimezone(UTC).isoformat()}
     until = rest_ends(refused_at, rest, zones)
     if now < until:
         why = f"the person said no on {refused_at.astimezone(UTC):%Y-%m-%d}; {whose} leaves them in peace"

@@ -1,5 +1,6 @@
 """Which contacts the gate takes, and how many a second: wishes and limits, never permissions."""
 
+import sys
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from threading import Barrier
@@ -8,9 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from sqlalchemy import Engine, select
+from sqlalchemy.dialects import postgresql
 from sqlalchemy.orm import Session
 
-from campaigns import gate, gateway_rates, ordering, prospects
+from campaigns import due_contacts, gate, gateway_rates, ordering, prospects
 from campaigns.application import Application
 from campaigns.db import database_now, session_factory
 from campaigns.deciding import Pacing
@@ -186,3 +188,22 @@ def test_the_decision_says_that_the_gateways_were_the_limit(
     decision = session.scalars(select(PaceDecision)).one()
     assert decision.limits["bound_by"] == ["wish", "calls per second"]
     assert decision.why == "as wished; 2 ordered, the most of calls per second"
+
+
+def test_threads_that_choose_for_the_first_time_at_once_ask_the_same() -> None:
+    """What asks for contacts is built once for a process, and compiled by whichever of its threads comes first."""
+    threads, usual = 6, sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    try:
+        with ThreadPoolExecutor(threads) as pool:
+            for which in [*due_contacts.Which] * 4:
+                due_contacts._in_turn.cache_clear()
+                together = Barrier(threads, timeout=60)
+
+                def asked(which: due_contacts.Which = which, together: Barrier = together) -> str:
+                    together.wait()
+                    return str(due_contacts._in_turn(which, False).compile(dialect=postgresql.dialect()))
+
+                assert len({one.result() for one in [pool.submit(asked) for _ in range(threads)]}) == 1
+    finally:
+        sys.setswitchinterval(usual)

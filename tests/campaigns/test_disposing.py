@@ -184,7 +184,7 @@ def test_do_not_call_holds_from_the_moment_it_is_said_for_every_number(desk: Des
     said = desk.says("dnc")
     assert said.forbidden == 2
     elsewhere = factories.campaign(session)
-    blocked = do_not_call.blocked(session, [ROME, MOBILE], elsewhere.id)
+    blocked = do_not_call.entries(session, [ROME, MOBILE], elsewhere.id)
     assert {entry.source for entry in blocked.values()} == {"agent"}
     assert set(blocked) == {ROME, MOBILE}
     desk.hangs_up()
@@ -195,8 +195,8 @@ def test_do_not_call_of_one_campaign_binds_that_one(desk: Desk, session: Session
     word = Word("not-us", "Not from you", "do-not-call", "dnc")
     dispositions.add(session, desk.campaign, word, now=NOW, who="x")
     desk.says("not-us")
-    assert do_not_call.blocked(session, [ROME], factories.campaign(session).id) == {}
-    assert set(do_not_call.blocked(session, [ROME], desk.campaign.id)) == {ROME}
+    assert do_not_call.entries(session, [ROME], factories.campaign(session).id) == {}
+    assert set(do_not_call.entries(session, [ROME], desk.campaign.id)) == {ROME}
 
 
 def test_do_not_call_said_by_mistake_is_corrected_and_the_list_stays(desk: Desk, session: Session) -> None:

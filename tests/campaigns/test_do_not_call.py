@@ -131,23 +131,23 @@ def test_the_gate_is_told_in_one_query_what_binds_this_campaign(
 
     event.listen(engine, "before_cursor_execute", keep)
     numbers = [f"+39061234567{last}" for last in range(10)]
-    found = do_not_call.blocked(session, numbers, campaign.id)
+    found = do_not_call.entries(session, numbers, campaign.id)
     event.remove(engine, "before_cursor_execute", keep)
     assert len(asked) == 1
-    assert {number: entry.campaign_id for number, entry in found.items()} == {
-        "+390612345671": None,
-        "+390612345672": campaign.id,
-        "+390612345674": None,
+    assert {number: entry.everywhere for number, entry in found.items()} == {
+        "+390612345671": True,
+        "+390612345672": False,
+        "+390612345674": True,
     }
-    assert do_not_call.blocked(session, [], campaign.id) == {}
+    assert do_not_call.entries(session, [], campaign.id) == {}
 
 
 def test_an_entry_holds_for_sessions_that_read_before(engine: Engine, session: Session, campaign: Campaign) -> None:
     session.commit()
-    assert do_not_call.blocked(session, ["+390612345678"], campaign.id) == {}
+    assert do_not_call.entries(session, ["+390612345678"], campaign.id) == {}
     with Session(engine) as elsewhere, elsewhere.begin():
         _add(elsewhere, "0612345678")
-    assert list(do_not_call.blocked(session, ["+390612345678"], campaign.id)) == ["+390612345678"]
+    assert list(do_not_call.entries(session, ["+390612345678"], campaign.id)) == ["+390612345678"]
 
 
 # --- from a file ------------------------------------------------------------------------------------------------------

@@ -45,13 +45,12 @@ def abandoned(session: Session, ago: timedelta, of: Campaign, to: Contact) -> No
 
 def at_any_hour(monkeypatch: pytest.MonkeyPatch) -> None:
     """The law's hours and holidays are tested elsewhere; here the clock is the machine's."""
-    whole = judging.Known.about
+    whole = judging.Known.here
 
-    def about(*given: object) -> object:
-        law, zones, _ = whole(*given)  # type: ignore[arg-type]
-        return replace(law, timetables=()), zones, Verdict(True, "hours", "for the test")
+    def here(*given: object) -> object:
+        return replace(whole(*given), hour=Verdict(True, "hours", "for the test"))  # type: ignore[arg-type]
 
-    monkeypatch.setattr(judging.Known, "about", about)
+    monkeypatch.setattr(judging.Known, "here", here)
 
 
 def let_through(office: Desk, which: Which | None = None, *, rung: bool = False) -> list[int]:

@@ -20,6 +20,7 @@ from dialer.numbers import (
     country_known,
     mask,
     normalise,
+    parse_e164,
     require,
     zone_heads,
     zones,
@@ -253,6 +254,30 @@ def test_a_hostile_file_does_not_fill_the_memory() -> None:
             reader.read(f"+39{start}{middle:02d}12345")
     assert reader._size <= 50
     assert sum(len(known) for _, known in reader._known) <= 50
+
+
+def test_a_number_as_we_keep_it_is_taken_apart_as_the_library_does() -> None:
+    chance = random.Random(11)
+    seen: set[int] = set()
+    for region in sorted(phonenumbers.SUPPORTED_REGIONS):
+        for kind in range(11):
+            example = phonenumbers.example_number_for_type(region, kind)
+            if example is None:
+                continue
+            for changed in (0, 3, 6):
+                number = phonenumbers.format_number(example, phonenumbers.PhoneNumberFormat.E164)
+                number = number[: len(number) - changed] + "".join(chance.choices("0123456789", k=changed))
+                kept = normalise(number, "IT")
+                if isinstance(kept, Number):
+                    assert parse_e164(kept.e164) == phonenumbers.parse(kept.e164), kept
+                    seen.add(phonenumbers.parse(kept.e164).country_code or 0)
+    assert len(seen) > 200
+
+
+@pytest.mark.parametrize("text", ["", "+", "erased-0123456789abcdef", "+39", "0612345678", "+99900000000"])
+def test_what_is_no_number_of_ours_is_in_no_zone(text: str) -> None:
+    assert parse_e164(text) is None
+    assert zones(text) == ()
 
 
 def test_numbers_that_share_a_head_are_in_the_same_zones() -> None:
