@@ -1,7 +1,7 @@
 # The two commands of a fresh clone are `make demo` and `make test`; each sets everything up first.
 BIN := .venv/bin
 ARGS ?=
-JOBS ?= 3
+JOBS ?= 4
 
 .DEFAULT_GOAL := help
 .PHONY: help setup demo test test-asterisk soak check format bench bench-pacing lock clean
@@ -16,7 +16,7 @@ demo: setup ## run a sample campaign against the simulated PBX (ARGS="--agents 1
 	$(BIN)/dialer demo $(ARGS)
 
 test: export PYTHONDONTWRITEBYTECODE =# empty: the many processes of the tests need not compile everything anew
-test: setup ## pass the tests (ARGS="tests/rules -k windows" JOBS=4)
+test: setup ## pass the tests (ARGS="tests/rules -k windows" JOBS=2)
 	$(BIN)/python -m pytest -n $(JOBS) --dist loadgroup -m "not soak and not browser" --reruns 1 -r R $(ARGS)
 
 test-asterisk: setup ## a thousand SIP calls through a real Asterisk, which is installed into a folder (Debian; PBX_HOME=...)

@@ -25,14 +25,13 @@ _COUNTING = {
 }
 # Rows that come in the order of their groups are counted as they come, in a third of the time that hashing takes.
 _IN_ORDER = {"enable_hashagg": "off", "enable_sort": "off", "max_parallel_workers_per_gather": "0"}
-# Two indexes in the same order are read side by side: less than half of the time it takes to hash a million numbers.
-# Several processes share the longer. Who is on both is looked up, which is a nested loop that nothing forbids.
+# Two indexes in the same order are read side by side, by one process: less than half of the time it takes to hash a
+# million numbers. Who is on both is looked up, which is a nested loop that nothing forbids.
 _SIDE_BY_SIDE = {
     "enable_hashjoin": "off",
     "enable_nestloop": "off",
     "enable_sort": "off",
-    "parallel_setup_cost": "0",
-    "parallel_tuple_cost": "0",
+    "max_parallel_workers_per_gather": "0",
 }
 
 

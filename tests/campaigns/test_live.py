@@ -269,7 +269,7 @@ def test_nothing_at_all_is_a_state_too(session: Session) -> None:
     assert state.events.last_age is None
 
 
-@pytest.mark.parametrize("name", ["sprnig", "", "spring'; DROP TABLE attempts", "spr\x00ing-", "x" * 500])
+@pytest.mark.parametrize("name", ["sprnig", "", "spring'; DROP TABLE attempts", "x" * 500])
 def test_a_name_nobody_has_is_said_so(session: Session, name: str) -> None:
     factories.campaign(session, name="spring")
 
