@@ -23,6 +23,8 @@ from dialer.settings import Settings, TimingSettings
 from tests import lanes
 from tests.databases import Databases
 
+# What several test files share says what it compared, as they do. Here, before any of them is imported.
+pytest.register_assert_rewrite("tests.pbx.contract", "tests.directory.contract")
 # A busy machine is no reason to fail: what is drawn by chance has no deadline, and may take its time to be drawn.
 hypothesis.settings.register_profile("busy", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 hypothesis.settings.load_profile("busy")

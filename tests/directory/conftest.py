@@ -9,7 +9,6 @@ from dialer.settings import DirectorySettings
 from tests.directory.xc5_peer import PASSWORD, TENANT, USER, Xc5World, serve, url_of
 from tests.pbx.scripted import ScriptedServer
 
-pytest.register_assert_rewrite("tests.directory.contract")
 ENVIRON = {"XC5_PASSWORD": PASSWORD}
 
 

@@ -8,8 +8,6 @@ from dialer.pbx.voispeed import VoispeedPbx
 from dialer.settings import PbxSettings
 from tests.pbx.scripted import ScriptedServer
 
-pytest.register_assert_rewrite("tests.pbx.contract")
-
 TOKEN = "canary-5f1c9a7e"
 
 
