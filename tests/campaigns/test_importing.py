@@ -71,6 +71,31 @@ def test_the_answer_of_the_command_line_has_its_fields(importer: Importer) -> No
     }
 
 
+@pytest.mark.parametrize(("rows", "dry", "told"), [(3, False, True), (2, False, False), (4, True, False)])
+def test_the_server_is_told_of_many_new_contacts_at_once(
+    importer: Importer, engine: Engine, monkeypatch: pytest.MonkeyPatch, rows: int, dry: bool, told: bool
+) -> None:
+    monkeypatch.setattr(import_running, "STATISTICS_FROM", 3)
+    before = contacts_by_the_planner(engine)
+    importer("".join(["phone\n", *(f"061234567{n}\n" for n in range(rows))]), dry_run=dry)
+    assert contacts_by_the_planner(engine) == (rows if told else before)
+
+
+def contacts_by_the_planner(engine: Engine) -> float:
+    """How many it believes there are; -1: the server has never looked."""
+    with Session(engine) as session:
+        return session.execute(text("SELECT reltuples FROM pg_class WHERE oid = 'contacts'::regclass")).scalar_one()
+
+
+def test_an_import_is_done_though_the_server_cannot_look_at_it_now(
+    importer: Importer, engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(import_running, "STATISTICS_FROM", 1)
+    with engine.begin() as busy:
+        busy.execute(text("LOCK TABLE contacts IN SHARE UPDATE EXCLUSIVE MODE"))  # as a VACUUM has it
+        assert importer("phone\n0612345678\n").state == "done"
+
+
 def test_the_kept_copy_goes_when_the_import_is_over(importer: Importer) -> None:
     job = importer.submit("phone\n0612345678\n")
     assert Path(job.stored_path).read_bytes() == b"phone\n0612345678\n"
