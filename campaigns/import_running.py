@@ -81,13 +81,13 @@ def run_import(
         heart.stopped(str(exc))
     with sessions() as session:
         job = session.get_one(Import, import_id)
-    if job.state == "done" and job.list_id is not None and job.accepted >= STATISTICS_FROM:
-        _tell_the_planner(sessions)
     if job.state not in ("waiting", "running"):
         import_storing.forget(Path(job.stored_path))
     if job.state in ("failed", "undone"):
         import_storing.forget(_reject_path(job))
         import_storing.forget(remarks_path(job))
+    if job.state == "done" and job.list_id is not None and job.accepted >= STATISTICS_FROM:
+        _tell_the_planner(sessions)
     return job
 
 
@@ -95,6 +95,7 @@ def _tell_the_planner(sessions: sessionmaker[Session]) -> None:
     """Have the server look at the contacts as they are now: until it does, what is asked of them takes five times as
     long. By itself it does so within a minute or two; so where it cannot now, nothing is lost."""
     with suppress(SQLAlchemyError), sessions() as session, session.begin():
+        session.execute(text("SET LOCAL statement_timeout = '8s'"))
         session.execute(text("ANALYZE (SKIP_LOCKED) contacts"))
 
 

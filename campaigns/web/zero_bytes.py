@@ -12,4 +12,6 @@ def without_zero_bytes(scope: Scope) -> Scope:
     path, query = scope["path"], scope.get("query_string", b"")
     if "\x00" not in path and b"%00" not in query:
         return scope
-    return {**scope, "path": path.replace("\x00", ""), "query_string": query.replace(b"%00", b"")}
+    while b"%00" in query:  # one taken out may leave another: %0%000
+        query = query.replace(b"%00", b"")
+    return {**scope, "path": path.replace("\x00", ""), "query_string": query}

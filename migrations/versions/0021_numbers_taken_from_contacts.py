@@ -16,19 +16,21 @@ _FUNCTION = """
         RETURN NEW;
     END $$
 """
-_NUMBERS = "array_remove({0}.more_numbers || ARRAY[{0}.phone, {0}.phone2, {0}.next_number], NULL)"
+# The next number to be called need be none of theirs: called, it is one they had.
+_THEIRS = "array_remove({0}.more_numbers || ARRAY[{0}.phone, {0}.phone2], NULL)"
 _TRIGGER = f"""
     CREATE OR REPLACE TRIGGER contact_lost_a_number
     BEFORE UPDATE OF phone, phone2, more_numbers, next_number ON contacts FOR EACH ROW
-    WHEN (NOT NEW.renumbered AND NOT {_NUMBERS.format("OLD")} <@ {_NUMBERS.format("NEW")})
+    WHEN (NOT NEW.renumbered AND NOT ({_THEIRS.format("OLD")} <@ {_THEIRS.format("NEW")}
+          AND (OLD.next_number IS NULL OR OLD.next_number = ANY({_THEIRS.format("NEW")}))))
     EXECUTE FUNCTION note_lost_number()
 """
 # Whoever lost one before is known by their calls. From the trigger on nobody else is to be found.
 _EARLIER = f"""
-    UPDATE contacts SET renumbered = true WHERE NOT renumbered AND id IN (
-        SELECT k.id FROM attempts a JOIN contacts k ON k.id = a.contact_id AND a.number <> k.phone
-        WHERE a.number <> ALL({_NUMBERS.format("k")}))
+    SELECT DISTINCT k.id FROM attempts a JOIN contacts k ON k.id = a.contact_id AND a.number <> k.phone
+    WHERE NOT k.renumbered AND a.number <> ALL({_THEIRS.format("k")})
 """  # noqa: S608 (text of our own)
+_MARK = sa.text("UPDATE contacts SET renumbered = true WHERE id = :id")
 
 
 def upgrade() -> None:
@@ -41,7 +43,9 @@ def upgrade() -> None:
     op.execute(_TRIGGER)
     # Calls go on while the earlier calls are looked through and the indexes are built.
     with beside_calls():
-        op.execute(_EARLIER)
+        # One by one: no contact is locked while another is waited for.
+        for contact_id in op.get_bind().scalars(sa.text(_EARLIER)).all():
+            op.get_bind().execute(_MARK, {"id": contact_id})
         build(_RENUMBERED, "contacts", ["campaign_id"], postgresql_where=sa.text("renumbered"))
         build(
             _OF_LISTS, "contacts", ["list_id"], postgresql_using="brin",

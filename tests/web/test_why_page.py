@@ -71,6 +71,7 @@ def test_a_contact_has_every_rule_with_its_verdict_and_when_it_turns(
     ("query", "told"),
     [
         ("?contact=%2B393331234567", "has no contact with the number +393331234567"),
+        ("?contact=nobody%0%000", "as a number it cannot be read"),
         ("?contact=nobody%00", "as a number it cannot be read"),
         ("?list=milan%00", "has no list &#39;milan&#39;"),
     ],
