@@ -95,9 +95,8 @@ class _Database:
         tables = [name for name, is_table, _ in sizes if is_table]
         self._seeded = {table: rows for table in tables if (rows := _rows(self._connection, table))}
         self._begun = {sequence for sequence, _ in self._used()}
-        self._connection.execute(
-            "SET session_replication_role = replica"
-        )  # past foreign keys and a ledger that refuses
+        # Past foreign keys, and past the ledger that refuses it.
+        self._connection.execute("SET session_replication_role = replica")
 
     def emptied(self) -> bool:
         """Take out every row that was not there at first; false if that does not make it as it was."""

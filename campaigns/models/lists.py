@@ -158,5 +158,5 @@ class Contact(Base):
     consent: Mapped[bool] = mapped_column(default=False, server_default=text("false"))  # they agreed to be called
     consent_at: Mapped[datetime | None] = mapped_column(Instant)  # when, where it is known
     consent_source: Mapped[str] = mapped_column(Text, default="", server_default="")
-    # A number was taken from the contact, to which calls may have been made: kept by the database (below).
+    # A number was taken from the contact, to which calls may have been made: noted by a trigger (migration 0021).
     renumbered: Mapped[bool] = mapped_column(default=False, server_default=text("false"))

@@ -11,7 +11,6 @@ from campaigns.db import database_now
 from campaigns.models import Agent
 from tests.rig import several_kit as several
 
-# Rigs wait for telephones, not for a core: two at once, each as long as the other.
 pytestmark = pytest.mark.timeout(400)
 
 
