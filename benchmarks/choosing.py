@@ -161,11 +161,10 @@ def measure(
     url: str, size: int, path: str, order: str, shares: tuple[tuple[int, float], ...], times: int
 ) -> dict[str, Any]:
     """Choose and gate a hundred contacts `times` times."""
-    from campaigns import gate
+    from campaigns import garbage, gate
     from campaigns.db import engine_for, session_factory
     from campaigns.installation import ensure_installation
     from dialer.settings import TimingSettings
-    from workers.wiring import settle_memory
 
     with psycopg.connect(url) as connection:
         connection.execute("DELETE FROM attempts WHERE ref LIKE 'ceiling-%'")  # of a run that was broken off
@@ -183,7 +182,7 @@ def measure(
     scans = _scans(url)
     with psycopg.connect(url, autocommit=False) as beside:
         server = engine_pid(sessions)
-        settle_memory()  # as every process does: what is loaded once is looked at by the collector no more
+        garbage.settle()  # as every process does: what is loaded once is looked at by the collector no more
         for turn in range(times + 20):
             with sessions() as session, undone(session):
                 began, used = time.perf_counter(), _cpu(server)

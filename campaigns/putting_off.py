@@ -1,12 +1,15 @@
 """When a contact that may not be called now is looked at again, or whether it never is. The caller holds its row."""
 
-from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator
+from collections import Counter
+from collections.abc import Iterator, Sequence
 from datetime import datetime, timedelta
+from typing import NamedTuple
 
+from sqlalchemy import text
 from sqlalchemy.orm import Session
 
 from campaigns import contact_filters, judging
+from campaigns.db import array
 from campaigns.judging import Known
 from campaigns.models import Campaign, Contact
 from dialer.gate import Proof, Verdict
@@ -52,36 +55,63 @@ def first_allowed(known: Known, contact: Contact, number: str, at: datetime, *, 
     return forward(at, ask)
 
 
-def put_all_off(session: Session, known: Known, refused: Iterable[tuple[Contact, str, Proof]]) -> Counter[str]:
-    """Put off what was refused, rule by rule: those of one rule change the same columns, and are one statement.
+_PUT_OFF = text("""
+    UPDATE contacts SET state = off.state, next_at = off.next_at, closed_because = off.closed_because,
+           put_off_by = off.put_off_by, put_off_until = off.put_off_until
+    FROM unnest(CAST(:ids AS bigint[]), CAST(:states AS text[]), CAST(:times AS timestamptz[]),
+                CAST(:closed AS text[]), CAST(:rules AS text[]), CAST(:untils AS timestamptz[]))
+         AS off (id, state, next_at, closed_because, put_off_by, put_off_until)
+    WHERE contacts.id = off.id
+""")
 
-    Returns how many each rule refused.
+
+class _Off(NamedTuple):
+    """What becomes of a contact that was refused: the columns of its row."""
+
+    state: str
+    next_at: datetime | None
+    closed_because: str
+    put_off_by: str | None
+    put_off_until: datetime | None
+
+
+def put_all_off(session: Session, known: Known, refused: Sequence[tuple[Contact, str, Proof]]) -> Counter[str]:
+    """Put off what was refused, in one statement. Returns how many each rule refused.
+
+    The contacts are read anew by whoever asks for them again.
     """
-    by_rule: dict[str, list[tuple[Contact, str, Proof]]] = defaultdict(list)
-    for contact, number, proof in refused:
-        assert proof.refusal is not None
-        by_rule[proof.refusal.rule].append((contact, number, proof))
-    for these in by_rule.values():
-        for contact, number, proof in these:
-            put_off(known, contact, number, proof)
-        session.flush()
-    return Counter({rule: len(these) for rule, these in by_rule.items()})
+    if not refused:
+        return Counter()
+    columns = list(zip(*(_off(known, contact, number, proof) for contact, number, proof in refused), strict=True))
+    states, times, closed, rules, untils = map(list, columns)
+    ids = array(contact.id for contact, _, _ in refused)
+    given = {"ids": ids, "states": states, "times": times, "closed": closed, "rules": rules, "untils": untils}
+    session.execute(_PUT_OFF, given)
+    for contact, _, _ in refused:
+        session.expire(contact)
+    return Counter(proof.refusal.rule for _, _, proof in refused if proof.refusal is not None)
 
 
 def put_off(known: Known, contact: Contact, number: str, proof: Proof) -> None:
     """Say when a contact that a rule refused is looked at again, or close it."""
+    off = _off(known, contact, number, proof)
+    contact.state, contact.next_at, contact.closed_because = off.state, off.next_at, off.closed_because
+    contact.put_off_by, contact.put_off_until = off.put_off_by, off.put_off_until
+
+
+def _off(known: Known, contact: Contact, number: str, proof: Proof) -> _Off:
     refusal = proof.refusal
     assert refusal is not None
+    now = _Off(contact.state, contact.next_at, contact.closed_because, contact.put_off_by, contact.put_off_until)
     if refusal.rule == "number_open":
-        contact.next_at = refusal.until  # another's call; this contact comes up again when that one has rung
-    elif refusal.rule in ("do_not_call", "attempts"):
-        contact.state, contact.next_at = "closed", None
-        contact.closed_because = DO_NOT_CALL if refusal.rule == "do_not_call" else ATTEMPTS_USED_UP
-    elif refusal.rule == "filter" and refusal.until is None:
-        contact.state, contact.closed_because = "closed", contact_filters.NOT_WANTED  # with its time, to come back
-    else:
-        again = ASK_AGAIN_FOR_CONSENT if refusal.rule == "consent" else ASK_AGAIN
-        contact.state, contact.next_at = "open", proof.at + again
-        if proof.until is not None:
-            contact.next_at = first_allowed(known, contact, number, proof.until)
-        contact.put_off_by, contact.put_off_until = refusal.rule, contact.next_at
+        # Another's call; this contact comes up again when that one has rung.
+        return now._replace(next_at=refusal.until)
+    if refusal.rule in ("do_not_call", "attempts"):
+        because = DO_NOT_CALL if refusal.rule == "do_not_call" else ATTEMPTS_USED_UP
+        return now._replace(state="closed", next_at=None, closed_because=because)
+    if refusal.rule == "filter" and refusal.until is None:
+        return now._replace(state="closed", closed_because=contact_filters.NOT_WANTED)  # with its time, to come back
+    again = proof.at + (ASK_AGAIN_FOR_CONSENT if refusal.rule == "consent" else ASK_AGAIN)
+    if proof.until is not None:
+        again = first_allowed(known, contact, number, proof.until)
+    return _Off("open", again, now.closed_because, refusal.rule, again)

@@ -14,7 +14,7 @@ from collections.abc import Sequence
 
 import structlog
 
-from campaigns import leases
+from campaigns import garbage, leases
 from campaigns.application import Application
 from campaigns.event_log import EventLog, connection_string
 from campaigns.web.ringing import Ringer
@@ -23,7 +23,7 @@ from dialer.settings import Settings
 from workers.beat import Beat
 from workers.joining import Joins
 from workers.listening import PbxListener
-from workers.wiring import settle_memory, wire
+from workers.wiring import wire
 
 log = structlog.get_logger(__name__)
 
@@ -90,7 +90,7 @@ def run_listener(settings: Settings) -> int:
     """Listen until SIGTERM or SIGINT; nothing to listen to is said, and is no fault."""
     names = [name for name, pbx in settings.pbx.items() if streams(pbx.kind)]
     with wire(settings, process="listener") as wired:
-        settle_memory()
+        garbage.settle()
         sys.setswitchinterval(SWITCH)
         _come_first()
         if not names:

@@ -13,7 +13,7 @@ from threading import Event
 import structlog
 from apscheduler.schedulers.background import BackgroundScheduler  # type: ignore[import-untyped]
 
-from campaigns import rounds
+from campaigns import garbage, rounds
 from campaigns.application import Application
 from campaigns.deciding import Pacing
 from campaigns.gate import LeaseLost
@@ -24,7 +24,7 @@ from workers.broker import PatientDoorbell, QueueDoorbell
 from workers.chores import Chores
 from workers.leading import Leading
 from workers.outliving import Step, outlive
-from workers.wiring import settle_memory, wire
+from workers.wiring import wire
 
 # So many ticks in a row that ordered something make the next likely: it is not looked at first.
 BUSY = 2
@@ -155,7 +155,7 @@ def run_scheduler(settings: Settings) -> int:
         calendar.start()
         scheduler.chores.start(stop)
         beat.start()
-        settle_memory()
+        garbage.settle()
         log.info("scheduler ready", holder=scheduler.leading.holder)
         try:
             while not stop.is_set():

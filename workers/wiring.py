@@ -1,6 +1,5 @@
 """Settings into an Application: the one place where the parts are put together."""
 
-import gc
 import logging
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -145,13 +144,6 @@ def _schema(engine: object, settings: Settings, migrate: bool | None) -> None:
             )
         schema.upgrade(engine)
     ensure_installation(engine)
-
-
-def settle_memory() -> None:
-    """Tell the garbage collector what stays: a full collection over a loaded program takes a tenth of a second,
-    in which no customer is joined to anybody."""
-    gc.collect()
-    gc.freeze()
 
 
 def check_redis(broker: "WakeUpBroker") -> None:

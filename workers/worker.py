@@ -6,12 +6,13 @@ from threading import Event, Thread
 import structlog
 from dramatiq.worker import Worker
 
+from campaigns import garbage
 from dialer.settings import Settings
 from workers.actors import declare
 from workers.beat import Beat
 from workers.broker import build_worker
 from workers.second_look import SecondLook
-from workers.wiring import settle_memory, wire
+from workers.wiring import wire
 
 log = structlog.get_logger(__name__)
 SHUTDOWN_MS = 8_000
@@ -31,7 +32,7 @@ def run_worker(settings: Settings) -> int:
         worker.start()
         looking.start()
         beat.start()
-        settle_memory()
+        garbage.settle()
         log.info("worker ready", threads=settings.worker_threads)
         died = _watch(worker, looking, stop)
         stop.set()

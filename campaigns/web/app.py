@@ -1,9 +1,7 @@
 """The web process as one ASGI application: receiver, pages, JSON API, health. `workers.server` serves it."""
 
-import gc
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from functools import cache
 from pathlib import Path
 
 from fastapi import FastAPI
@@ -11,6 +9,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from starlette.routing import Route
 from starlette.staticfiles import StaticFiles
 
+from campaigns import garbage
 from campaigns.application import Application
 from campaigns.event_log import EventLog, connection_string
 from campaigns.web.access import Access, say_on_console
@@ -42,16 +41,6 @@ from campaigns.web.stream import LiveStream
 from campaigns.web.templating import STATIC
 from campaigns.web.webhooks import WebhookReceiver
 from dialer.errors import DialerError
-
-
-@cache
-def _spare_what_stays() -> None:
-    """Tell the collector, once, that what was loaded to start stays until the end.
-
-    Otherwise it walks through all of it again and again: a tenth of a second each time in which no event is answered.
-    """
-    gc.collect()
-    gc.freeze()
 
 
 def create_app(
@@ -88,7 +77,7 @@ def create_app(
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
-        _spare_what_stays()
+        garbage.settle()
         ringer.start()
         await event_log.start()
         access.open_door()
