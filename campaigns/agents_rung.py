@@ -12,7 +12,8 @@ from sqlalchemy.orm import Session
 from campaigns import callbacks, gate, giving
 from campaigns.callbacks_ahead import Promised
 from campaigns.due_contacts import Which
-from campaigns.gate import Allowed, Author, Claim, Lines, Passed
+from campaigns.gate import Allowed, Author, Claim, Passed
+from campaigns.lines import Lines
 from campaigns.models import Agent, Campaign
 from dialer.callbacks import pair
 from dialer.settings import TimingSettings

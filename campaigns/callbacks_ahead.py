@@ -16,7 +16,8 @@ from sqlalchemy.orm import Session
 from campaigns import callbacks, gate, listed_place, reserving, unseen_calls
 from campaigns.db import ROW_LOCK_OR_SKIP
 from campaigns.due_contacts import Which
-from campaigns.gate import Allowed, Author, Claim, Lines
+from campaigns.gate import Allowed, Author, Claim
+from campaigns.lines import Lines
 from campaigns.models import Agent, Campaign, Contact
 from campaigns.pace_view import View
 from dialer.callbacks import pair

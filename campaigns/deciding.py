@@ -14,7 +14,7 @@ from campaigns import budgets, giving, giving_up, lanes, pace_calls, pools, pros
 from campaigns.application import Application
 from campaigns.callbacks_ahead import Promised
 from campaigns.expecting import LOOK_EVERY, Coming
-from campaigns.gate import Lines
+from campaigns.lines import Lines
 from campaigns.models import Campaign, PaceDecision
 from campaigns.pace_calls import Call
 from campaigns.pace_view import View

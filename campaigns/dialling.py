@@ -14,7 +14,8 @@ from campaigns import agents, gate, giving, offers, pace_view, parking, pools, r
 from campaigns.agent_states import AWAY, FREE
 from campaigns.application import Application
 from campaigns.db import ROW_LOCK, database_now
-from campaigns.gate import Author, Lines
+from campaigns.gate import Author
+from campaigns.lines import Lines
 from campaigns.models import Agent, AgentLeg, Attempt, Campaign, CampaignAgent, Contact, ContactList, Offer
 from campaigns.planning import DIALLED_BY_HAND
 from campaigns.why import find_contact

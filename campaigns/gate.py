@@ -36,6 +36,7 @@ from campaigns.db import array
 from campaigns.due_contacts import Which
 from campaigns.earlier_calls import EarlierCalls
 from campaigns.judging import Known
+from campaigns.lines import Lines
 from campaigns.matching import attempt_ref
 from campaigns.models import Agent, Attempt, Campaign, Contact, Installation
 from dialer import gate as rules
@@ -56,38 +57,6 @@ class Claim:
     name: str
     holder: str
     fence: int
-
-
-@dataclass(slots=True)
-class Lines:
-    """Free lines by gateway; taken one by one, from the gateway with most left.
-
-    `room`: how many calls each gateway may be sent this moment, where the calls per second are limited.
-    """
-
-    free: dict[str, int]
-    room: dict[str, int] | None = None
-    pbx: str | None = None  # whose they are; None: of the campaign's first
-
-    @property
-    def total(self) -> int:
-        return sum(self.free.values())
-
-    @property
-    def now(self) -> int:
-        """Calls that can be sent this moment."""
-        return sum(map(self._left, self.free))
-
-    def take(self) -> str:
-        gateway = max(self.free, key=self._left)
-        self.free[gateway] -= 1
-        if self.room is not None:
-            self.room[gateway] -= 1
-        return gateway
-
-    def _left(self, gateway: str) -> int:
-        free = self.free[gateway]
-        return free if self.room is None else min(free, self.room[gateway])
 
 
 @dataclass(frozen=True, slots=True)
@@ -395,21 +364,21 @@ def write(
         fence=author.fence,
         **more,
     )
-    if agent is not None and agent_first:
-        session.flush()
-        giving.give(session, attempt, agent, now=now, who=author.who)
-    elif agent is not None:
+    if agent is not None:
         session.flush()  # the agent's row refers to it
-        until = reserving.call_limit(now, timing)
-        reserving.reserve(
-            session,
-            agent,
-            reserving.CALL,
-            until=until,
-            now=now,
-            who=author.who,
-            campaign_id=campaign.id,
-            attempt=attempt,
-        )
+        _keep_agent(session, attempt, agent, who=author.who, now=now, timing=timing)
     allowed.passed.refs.append(attempt.ref)
     return attempt
+
+
+def _keep_agent(
+    session: Session, attempt: Attempt, agent: Agent, *, who: str, now: datetime, timing: TimingSettings
+) -> None:
+    """Give the agent to a call that rings them first; reserve them for any other."""
+    if attempt.agent_first:
+        giving.give(session, attempt, agent, now=now, who=who)
+        return
+    until = reserving.call_limit(now, timing)
+    reserving.reserve(
+        session, agent, reserving.CALL, until=until, now=now, who=who, campaign_id=attempt.campaign_id, attempt=attempt
+    )

@@ -14,8 +14,9 @@ from sqlalchemy.orm import Session
 
 from campaigns import callbacks, gate, giving, judging, ledger, putting_off, reserving
 from campaigns.db import ROW_LOCK, ROW_LOCK_OR_SKIP
-from campaigns.gate import Author, Claim, Lines, Passed
+from campaigns.gate import Author, Claim, Passed
 from campaigns.judging import Known
+from campaigns.lines import Lines
 from campaigns.models import Agent, Attempt, Campaign, Contact, Offer
 from dialer.callbacks import pair
 from dialer.errors import BadInput, NotFound

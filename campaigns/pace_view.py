@@ -10,7 +10,7 @@ from sqlalchemy.orm import Session
 
 from campaigns import lanes, list_caps, listed_place, sharing, stored_gateways, unseen_calls
 from campaigns.agent_states import ON_THE_LINE
-from campaigns.gate import Lines
+from campaigns.lines import Lines
 from campaigns.pace_calls import ON_THE_WAY, Call
 from campaigns.sharing import Other
 from dialer.abandonment import Budget

@@ -455,7 +455,7 @@ def test_who_asks_to_go_before_the_order_is_sent_is_not_rung(first: FirstDesk) -
 
 
 def test_two_campaigns_never_get_one_agent(first: FirstDesk) -> None:
-    from campaigns.gate import Lines
+    from campaigns.lines import Lines
 
     agent = first.agent()
     contacts(first)

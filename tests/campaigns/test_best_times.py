@@ -8,7 +8,8 @@ from sqlalchemy import TextClause, select, text
 from sqlalchemy.orm import Session
 
 from campaigns import best_time_order, best_times, callback_watch, contact_orders, gate, lanes, reports
-from campaigns.gate import Claim, Lines
+from campaigns.gate import Claim
+from campaigns.lines import Lines
 from campaigns.models import Attempt, Campaign, Contact, ContactList, LearntTimes
 from campaigns.waterfall import waterfall
 from dialer.best_times import Who

@@ -12,7 +12,8 @@ from sqlalchemy.orm import Session
 from campaigns import caller_id_pools as pools
 from campaigns import caller_id_watch, gate, lifecycle, reports, why
 from campaigns.db import session_factory
-from campaigns.gate import Claim, Lines
+from campaigns.gate import Claim
+from campaigns.lines import Lines
 from campaigns.models import Attempt, CallerId, Campaign, CampaignCallerId, Contact, Ledger
 from dialer.calls import CallState
 from dialer.errors import BadInput, NotFound, RefusedByRule

@@ -12,7 +12,8 @@ from sqlalchemy.orm import Session
 from campaigns import capping, gate, waterfall, why
 from campaigns.application import Application
 from campaigns.db import database_now, session_factory
-from campaigns.gate import Claim, Lines
+from campaigns.gate import Claim
+from campaigns.lines import Lines
 from campaigns.models import Attempt, Campaign, Installation, Ledger
 from dialer.calls import CallState
 from dialer.errors import BadInput

@@ -16,7 +16,8 @@ from campaigns import due_contacts, gate, gateway_rates, ordering, prospects
 from campaigns.application import Application
 from campaigns.db import database_now, session_factory
 from campaigns.deciding import Pacing
-from campaigns.gate import Claim, Lines
+from campaigns.gate import Claim
+from campaigns.lines import Lines
 from campaigns.models import Attempt, Campaign, Contact, DoNotCall, PaceDecision
 from dialer.calls import CallState
 from dialer.settings import TimingSettings

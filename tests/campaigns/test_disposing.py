@@ -22,7 +22,8 @@ from campaigns import (
 from campaigns.disposing import Said
 from campaigns.due_contacts import Which
 from campaigns.endings import close_attempt
-from campaigns.gate import Claim, Lines
+from campaigns.gate import Claim
+from campaigns.lines import Lines
 from campaigns.models import (
     Assignment,
     Callback,

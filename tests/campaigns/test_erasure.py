@@ -14,8 +14,9 @@ from sqlalchemy.orm import Session, sessionmaker
 from campaigns import do_not_call, erasure, forgotten, gate, import_storing, ledger, person, uploads
 from campaigns.application import Application
 from campaigns.db import ROW_LOCK, Base, database_now, session_factory
-from campaigns.gate import Claim, Lines
+from campaigns.gate import Claim
 from campaigns.importing import ImportOptions, run_import, submit_import
+from campaigns.lines import Lines
 from campaigns.models import (
     Attempt,
     Callback,

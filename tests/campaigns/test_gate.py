@@ -10,7 +10,8 @@ from sqlalchemy.orm import Session
 from campaigns import gate, leases
 from campaigns.application import Application
 from campaigns.db import database_now, session_factory
-from campaigns.gate import Claim, LeaseLost, Lines
+from campaigns.gate import Claim, LeaseLost
+from campaigns.lines import Lines
 from campaigns.models import Attempt, Campaign, Contact, DoNotCall, Ledger
 from dialer.calls import CallState
 from dialer.settings import TimingSettings

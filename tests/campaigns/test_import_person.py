@@ -9,9 +9,10 @@ from sqlalchemy.orm import Session
 
 from campaigns import gate, person, putting_off
 from campaigns.db import session_factory
-from campaigns.gate import Claim, Lines
+from campaigns.gate import Claim
 from campaigns.import_person import consent_of
 from campaigns.importing import ImportOptions, run_import, submit_import
+from campaigns.lines import Lines
 from campaigns.models import Attempt, Campaign, Contact, ContactList, Import
 from dialer.calls import CallState
 from dialer.clock import ManualClock

@@ -11,7 +11,8 @@ from sqlalchemy.orm import Session
 from campaigns import contact_filters, contact_orders, gate, importing, lanes, waterfall, why
 from campaigns.application import Application
 from campaigns.due_contacts import Which
-from campaigns.gate import Claim, Lines
+from campaigns.gate import Claim
+from campaigns.lines import Lines
 from campaigns.models import Attempt, Campaign, Contact, ContactList, Ledger
 from dialer.calls import CallState
 from dialer.contact_filter import parse

@@ -13,7 +13,8 @@ from campaigns import gate, lanes, list_caps, list_counts, pace_view, prospects,
 from campaigns.application import Application
 from campaigns.db import session_factory
 from campaigns.due_contacts import Which
-from campaigns.gate import Allowed, Author, Claim, Lines
+from campaigns.gate import Allowed, Author, Claim
+from campaigns.lines import Lines
 from campaigns.models import Attempt, Campaign, Contact, ContactList, Ledger, ListCount, Offer
 from dialer.errors import BadInput, NotFound
 from dialer.settings import TimingSettings

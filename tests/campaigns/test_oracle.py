@@ -16,7 +16,8 @@ from sqlalchemy import select, text
 from sqlalchemy.orm import Session
 
 from campaigns import dispositions, do_not_call, forgotten, gate, lifecycle, person
-from campaigns.gate import Claim, Lines
+from campaigns.gate import Claim
+from campaigns.lines import Lines
 from campaigns.models import Attempt, Campaign, Contact
 from dialer.calling_rules import InForce
 from dialer.settings import TimingSettings

@@ -6,8 +6,9 @@ import pytest
 from sqlalchemy.orm import Session
 
 from campaigns import gate, judging, putting_off
-from campaigns.gate import Claim, Lines
+from campaigns.gate import Claim
 from campaigns.judging import Known
+from campaigns.lines import Lines
 from campaigns.models import Campaign, Contact
 from dialer.calls import CallState
 from dialer.settings import TimingSettings

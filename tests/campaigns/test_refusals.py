@@ -7,7 +7,8 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from campaigns import dispositions, gate, putting_off, why
-from campaigns.gate import Claim, Lines
+from campaigns.gate import Claim
+from campaigns.lines import Lines
 from campaigns.models import Attempt, Campaign, Contact
 from dialer.errors import BadInput
 from dialer.settings import TimingSettings

@@ -13,7 +13,8 @@ from sqlalchemy.orm import Session
 from campaigns import agents, dialling, gate, pace_view, placing, reserving
 from campaigns.application import Application
 from campaigns.db import database_now, session_factory
-from campaigns.gate import Author, Lines
+from campaigns.gate import Author
+from campaigns.lines import Lines
 from campaigns.models import Agent, Assignment, Attempt, Ledger
 from dialer.abandonment import Budget
 from dialer.calls import CallState

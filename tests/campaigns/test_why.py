@@ -4,7 +4,8 @@ import pytest
 from sqlalchemy.orm import Session
 
 from campaigns import gate, leases, waterfall, why
-from campaigns.gate import Claim, Lines
+from campaigns.gate import Claim
+from campaigns.lines import Lines
 from campaigns.models import Campaign, DoNotCall, PbxStatus
 from dialer.calls import CallState
 from dialer.errors import NotFound
