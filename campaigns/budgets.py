@@ -13,40 +13,47 @@ from sqlalchemy.orm import Session
 from campaigns.campaign_values import usual_zone
 from campaigns.models import Attempt, Campaign
 from dialer.abandonment import Budget, Figures, RulePack, rule_pack, strictest
+from dialer.dispositions import MACHINES, NO_PERSON
 from dialer.errors import NotFound
 from dialer.rate_windows import WindowRule
 
-# A transaction that began before now may still add what we cannot see yet; none lasts so long.
-UNSEEN = timedelta(minutes=2)
+# What was answered lately may still count as something else: a transaction that began before now may add what we
+# cannot see yet, and an agent says in the wrap-up, or soon after, that it was a machine. Later words count when the
+# window is counted anew.
+UNSETTLED = timedelta(minutes=15)
 MOST_KEPT = 100
 
 # Agentless calls promise nobody an agent: they are in neither figure.
 # A message now playing is spent already. `stray`: somebody answered a call that had been closed as something else.
+_WORDS = "SELECT id FROM dispositions WHERE campaign_id = ANY(CAST(:campaigns AS bigint[])) AND meaning = ANY(:{})"
 _COUNT = text(
     """
-    SELECT f.abandoned, f.met, f.hung_up
+    SELECT f.abandoned, f.met, f.machines, f.hung_up
     FROM unnest(CAST(:campaigns AS bigint[]), CAST(:since AS timestamptz[]), CAST(:until AS timestamptz[]))
          WITH ORDINALITY AS w(campaign_id, since, until, n)
     CROSS JOIN LATERAL (
-        SELECT count(*) FILTER (WHERE state IN ('abandoned', 'message') OR late OR stray) AS abandoned,
-               count(*) FILTER (WHERE joined_at IS NOT NULL AND NOT late) AS met,
+        SELECT count(*) FILTER (WHERE state IN ('abandoned', 'message') OR late AND NOT machine OR stray) AS abandoned,
+               count(*) FILTER (WHERE joined_at IS NOT NULL AND NOT late AND NOT no_person) AS met,
+               count(*) FILTER (WHERE joined_at IS NOT NULL AND machine) AS machines,
                count(*) FILTER (WHERE state = 'hung_up') AS hung_up
         FROM (
             SELECT state, joined_at,
+                   disposition_id IS NOT NULL AND disposition_id = ANY(ARRAY({machines})) AS machine,
+                   disposition_id IS NOT NULL AND disposition_id = ANY(ARRAY({no_person})) AS no_person,
                    coalesce(extract(epoch FROM joined_at - answered_at) > answer_limit, false) AS late,
                    ended_at IS NOT NULL AND joined_at IS NULL AND state <> 'hung_up' AS stray
             FROM attempts
             WHERE campaign_id = w.campaign_id AND answered_at >= w.since
               AND answered_at < coalesce(w.until, 'infinity') AND mode <> 'agentless'
             UNION ALL  -- found abandoned by the PBX's report alone: nobody told us when it was answered
-            SELECT state, joined_at, false, false FROM attempts
+            SELECT state, joined_at, false, false, false, false FROM attempts
             WHERE campaign_id = w.campaign_id AND answered_at IS NULL AND state = 'abandoned'
               AND ended_at >= w.since AND ended_at < coalesce(w.until, 'infinity')
               AND mode <> 'agentless'
         ) AS answered
     ) AS f
     ORDER BY w.n
-    """
+    """.format(machines=_WORDS.format("machines"), no_person=_WORDS.format("no_person"))  # noqa: S608 (text of our own)
 )
 
 
@@ -87,8 +94,10 @@ def count(session: Session, spans: Collection[Span]) -> list[Figures]:
         "campaigns": [span.campaign_id for span in spans],
         "since": [span.since for span in spans],
         "until": [span.until for span in spans],
+        "machines": list(MACHINES),
+        "no_person": list(NO_PERSON),
     }
-    return [Figures(row.abandoned, row.met, 0, row.hung_up) for row in session.execute(_COUNT, values)]
+    return [Figures(row.abandoned, row.met, row.machines, row.hung_up) for row in session.execute(_COUNT, values)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -220,7 +229,7 @@ def _counted(
     rows = session.execute(_OLDEST_OPEN, {"campaigns": sorted(kept)}) if kept else ()
     oldest = {row.campaign_id: row.at for row in rows}
     plans = [
-        (one, _Plan.of(rule, span, one.settled, min(now - UNSEEN, oldest.get(span.campaign_id, now))))
+        (one, _Plan.of(rule, span, one.settled, min(now - UNSETTLED, oldest.get(span.campaign_id, now))))
         for one, windows in opened
         for rule, spans in windows
         for span in spans

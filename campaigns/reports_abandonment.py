@@ -1,10 +1,14 @@
 """Answered calls by day: who met an agent in time, who did not, and the rates the laws ask for."""
 
+from collections.abc import Iterator
+from typing import Any
+
 from sqlalchemy import text
 from sqlalchemy.orm import Session
 
 from campaigns.report_shape import Column, Period, Report
 from dialer.abandonment import rate
+from dialer.dispositions import MACHINES, NO_PERSON
 
 # By the moment of the answer; of a call whose answer we never heard, by the first moment that proves it. As
 # `dialer.abandonment.figures` counts: whom an agent met only after the limit is abandoned, and a played message
@@ -15,21 +19,26 @@ _QUERY = text(
     """
     WITH answered AS (
         SELECT c.name AS campaign, c.max_abandonment AS ceiling, a.state, a.joined_at, a.message_at, a.ended_at,
+               a.joined_at IS NOT NULL AND coalesce(d.meaning = ANY(:machines), false) AS machine,
+               a.joined_at IS NOT NULL AND coalesce(d.meaning = ANY(:no_person), false) AS no_person,
                a.mode = 'agentless' AS agentless,
                make_interval(secs => a.answer_limit) AS limit_, a.joined_at - a.answered_at AS waited,
                coalesce(a.answered_at, a.joined_at, CASE WHEN a.state = 'abandoned' THEN a.ended_at END) AS at
-        FROM attempts a JOIN campaigns c ON c.id = a.campaign_id
+        FROM attempts a JOIN campaigns c ON c.id = a.campaign_id LEFT JOIN dispositions d ON d.id = a.disposition_id
         WHERE a.ordered_at < :end AND (a.ended_at IS NULL OR a.ended_at >= :start)
           AND (CAST(:campaign_id AS bigint) IS NULL OR a.campaign_id = :campaign_id)),
     judged AS (
         SELECT campaign, ceiling, state, agentless, CAST(at AT TIME ZONE :zone AS date) AS day,
                CAST(extract(epoch FROM waited) AS float) AS waited,
-               joined_at IS NOT NULL AND coalesce(waited <= limit_, true) AS joined,
-               waited > limit_ OR joined_at IS NULL AND (state IN ('abandoned', 'message')
+               joined_at IS NOT NULL AND coalesce(waited <= limit_, true) AND NOT no_person AS joined, machine,
+               no_person AND NOT coalesce(waited > limit_ AND NOT machine, false) AS nobody,
+               waited > limit_ AND NOT machine OR joined_at IS NULL AND (state IN ('abandoned', 'message')
                    OR state <> 'hung_up' AND coalesce(message_at, ended_at) IS NOT NULL) AS abandoned,
                message_at IS NOT NULL AND state <> 'hung_up' OR state = 'played' AS played
         FROM answered WHERE at >= :start AND at < :end)
     SELECT day, campaign, min(ceiling) AS ceiling, count(*) FILTER (WHERE NOT agentless) AS answered,
+           count(*) FILTER (WHERE machine AND NOT agentless) AS machines,
+           count(*) FILTER (WHERE NOT nobody AND NOT agentless) AS people,
            count(*) FILTER (WHERE joined AND NOT agentless) AS joined,
            count(*) FILTER (WHERE abandoned AND NOT agentless) AS abandoned,
            count(*) FILTER (WHERE state = 'hung_up' AND NOT agentless) AS hung_up,
@@ -47,6 +56,7 @@ _COLUMNS = (
     Column("campaign", "Campaign"),
     Column("answered", "Answered", "count"),
     Column("joined", "Joined", "count"),
+    Column("machines", "Machines", "count"),
     Column("abandoned", "Lost", "count"),
     Column("hung_up", "Hung up", "count"),
     Column("played", "Played", "count"),
@@ -59,18 +69,27 @@ _COLUMNS = (
 )
 
 
+def _found(session: Session, period: Period) -> Iterator[tuple[int, dict[str, Any]]]:
+    """H of each row, and the row."""
+    given = {**period.values(), "machines": list(MACHINES), "no_person": list(NO_PERSON)}
+    for row in session.execute(_QUERY, given).mappings():
+        found = dict(row)
+        yield found.pop("people"), found
+
+
 def abandonment(session: Session, period: Period) -> Report:
     """Count the calls answered in the period; `rate` is D / (D + L), `rate_of_answered` D / H.
 
-    `played`: agentless calls whose person heard the message; they are in none of the other figures.
+    `machines`: that agents met and said so; they are in neither rate, nor is a line on which nobody spoke. `played`:
+    agentless calls whose person heard the message; they are in none of the other figures.
     """
     rows = [
         {
             **found,
             "rate": rate(found["abandoned"], found["joined"]),
-            "rate_of_answered": found["abandoned"] / found["answered"] if found["answered"] else 0.0,
+            "rate_of_answered": found["abandoned"] / people if people else 0.0,
         }
-        for found in session.execute(_QUERY, period.values()).mappings()
+        for people, found in _found(session, period)
     ]
     total = {**rows.pop(), "day": "total"}
     if period.campaign_id is None:

@@ -15,6 +15,7 @@ from sqlalchemy.orm import Session
 
 from campaigns import budgets
 from campaigns.models import Campaign
+from dialer.dispositions import NO_PERSON
 
 _SHARE = 10.0  # one part counting, nine parts rest
 
@@ -133,7 +134,8 @@ _DAY = text(
     """
     SELECT count(*) AS attempts,
            count(answered_at) AS answered,
-           count(joined_at) AS met,
+           count(joined_at) FILTER (WHERE disposition_id IS NULL OR disposition_id <> ALL(ARRAY(
+               SELECT id FROM dispositions WHERE campaign_id = :campaign AND meaning = ANY(:no_person)))) AS met,
            count(*) FILTER (WHERE state = 'abandoned') AS abandoned,
            count(*) FILTER (WHERE state = 'hung_up') AS hung_up,
            coalesce(sum(extract(epoch FROM coalesce(left_at, over_at, ended_at, :now) - joined_at))
@@ -155,7 +157,7 @@ _OUTCOMES = text(
 
 def _today(session: Session, campaign: Campaign, window: Window) -> Today:
     values = {"campaign": campaign.id, "since": window.since, "now": window.until}
-    row = session.execute(_DAY, values).one()
+    row = session.execute(_DAY, {**values, "no_person": list(NO_PERSON)}).one()
     waits: Sequence[float | None] = row.waits or (None, None, None)
     p50, p95, p99 = (None if wait is None else round(float(wait), 1) for wait in waits)
     return Today(

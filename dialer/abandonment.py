@@ -1,8 +1,9 @@
 """How many answered calls met nobody, as each law counts it, and how many more may.
 
 D: live answers not joined in time; a played message does not take a call out of them.
-L: people agents met. m: machines agents met. H: every call a person answered, so also those who hung up before
-the limit, who are in H only. None of this is legal advice: the packs are dated readings of the rules.
+L: people agents met. m: machines agents met, as far as agents said so; until a word is said, it was a person.
+H: every call a person answered, so also those who hung up before the limit, who are in H only. None of this is legal
+advice: the packs are dated readings of the rules.
 """
 
 from collections.abc import Iterable
@@ -10,10 +11,12 @@ from dataclasses import dataclass
 from datetime import date, timedelta
 from fractions import Fraction
 from functools import lru_cache
+from typing import NamedTuple
 
 from dialer import calling_rules
 from dialer.calling_rules import CallingRules
 from dialer.calls import CallState
+from dialer.dispositions import MACHINES, NO_PERSON
 from dialer.errors import NotFound
 from dialer.modes import AGENTLESS
 from dialer.rate_windows import WindowRule
@@ -50,20 +53,34 @@ class Figures:
         )
 
 
-def figures(calls: Iterable[tuple[CallState, float | None]], limit: float) -> Figures:
-    """Count final states, each with the seconds its customer waited for the agent (None: joined nobody).
+class Ended(NamedTuple):
+    """A call that is over. `waited`: seconds until the agent, None without one; `meaning`: of the agent's word."""
 
-    Somebody whom an agent met, but only after the limit, was not joined in time: that is a D.
+    state: CallState
+    waited: float | None = None
+    meaning: str = ""
+
+
+def figures(calls: Iterable[Ended], limit: float) -> Figures:
+    """Count calls that are over.
+
+    Somebody whom an agent met, but only after the limit, was not joined in time: that is a D. A machine is m whenever
+    an agent met it; an open line on which nobody spoke is no person met, and no machine either.
     """
-    abandoned = met = hung_up = 0
-    for state, waited in calls:
-        if state is CallState.ABANDONED or (state is CallState.COMPLETED and waited is not None and waited > limit):
+    abandoned = met = machines = hung_up = 0
+    for state, waited, meaning in calls:
+        late = waited is not None and waited > limit
+        if state is CallState.ABANDONED:
             abandoned += 1
-        elif state is CallState.COMPLETED:
+        elif state is CallState.COMPLETED and meaning in MACHINES:
+            machines += 1
+        elif state is CallState.COMPLETED and late:
+            abandoned += 1
+        elif state is CallState.COMPLETED and meaning not in NO_PERSON:
             met += 1
         elif state is CallState.HUNG_UP:
             hung_up += 1
-    return Figures(abandoned, met, 0, hung_up)
+    return Figures(abandoned, met, machines, hung_up)
 
 
 def rate(abandoned: float, met: float) -> float:
@@ -100,6 +117,12 @@ class Budget:
     met: int  # or whatever else stands below the line beside D: in the US, those who hung up too
     ceiling: float
     window: str = "24 h"  # for people
+    machines: int = 0  # agents met besides, and that stand on neither side of the line
+
+    @property
+    def people(self) -> float:
+        """The share of those whom agents met that stands below the line: machines make a lost answer dearer."""
+        return self.met / (self.met + self.machines) if self.machines else 1.0
 
     @property
     def rate(self) -> float:
@@ -183,7 +206,8 @@ class RulePack:
             "met_with_machines": counted.met + counted.machines,
             "answered": counted.met + counted.hung_up,
         }[window.counts]
-        return Budget(counted.abandoned, against, self.ceiling_of(window, max_abandonment), window.name + of)
+        besides = 0 if window.counts == "met_with_machines" else counted.machines
+        return Budget(counted.abandoned, against, self.ceiling_of(window, max_abandonment), window.name + of, besides)
 
 
 _DAY = timedelta(days=1)

@@ -27,6 +27,10 @@ MEANINGS = {
     "nobody": "the line was open, and nobody spoke",
 }
 
+# Of calls in which an agent met no person; machines are a figure of their own in the rates of the laws.
+MACHINES = ("machine", "fax")
+NO_PERSON = (*MACHINES, "nobody")
+
 _CODE = re.compile(r"[a-z0-9][a-z0-9_-]{0,29}")
 _LABEL_LENGTH = 60
 

@@ -54,7 +54,8 @@ class Appetite:
         filled = surplus / (
             self.room + self.room_for_luck * sqrt(may) + self.room_for_bursts * self._bursts(in_the_air)
         )
-        usual = self.usual * (1.0 + self.coarse / max(0.3, in_the_air))
+        # Where some of those who answer are machines, a lost answer weighs more than one that an agent takes.
+        usual = self.usual * budget.people * (1.0 + self.coarse / max(0.3, in_the_air))
         return usual * budget.ceiling * min(self.boldest, self.least + (1.0 - self.least) * filled)
 
     def stressed(self, in_the_air: float) -> float:

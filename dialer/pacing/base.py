@@ -133,7 +133,7 @@ class Snapshot:
             value = getattr(self, each.name)
             if each.name == "budget":
                 kept |= {"abandoned": value.abandoned, "met": value.met, "ceiling": value.ceiling}
-                kept["window"] = value.window
+                kept |= {"window": value.window} | ({"machines": value.machines} if value.machines else {})
             elif each.name == "goals":
                 told = {goal.name: getattr(value, goal.name) for goal in fields(value)}
                 told = {name: goal for name, goal in told.items() if goal != getattr(_NO_GOALS, name)}
@@ -153,7 +153,8 @@ class Snapshot:
             plain[name] = tuple(tuple(value) if isinstance(value, list) else value for value in plain[name])
         goals = {each.name: kept["goals"][each.name] for each in fields(Goals) if each.name in kept.get("goals", {})}
         plain["goals"] = Goals(**goals)
-        budget = Budget(kept["abandoned"], kept["met"], kept["ceiling"], kept.get("window", "24 h"))
+        window, machines = kept.get("window", "24 h"), kept.get("machines", 0)
+        budget = Budget(kept["abandoned"], kept["met"], kept["ceiling"], window, machines)
         return cls(**plain, budget=budget)
 
 

@@ -141,4 +141,7 @@ class Desk:
 
     def budget(self) -> Budget:
         lost, met = self.shape.spent
-        return Budget(lost + self.result.abandoned_all, met + self.result.met_all, self._world.ceiling, "the day")
+        mine = self.result
+        return Budget(
+            lost + mine.abandoned_all, met + mine.met_all, self._world.ceiling, "the day", machines=mine.machines
+        )

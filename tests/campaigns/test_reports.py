@@ -9,7 +9,7 @@ from sqlalchemy.orm import Session
 from campaigns import ledger, lifecycle, reports
 from campaigns.models import Agent, Attempt, Campaign, CampaignAgent, Contact, ContactList
 from campaigns.report_shape import Report, inert
-from dialer.abandonment import figures, rate, us_rate
+from dialer.abandonment import Ended, figures, rate, us_rate
 from dialer.calls import FINAL, CallState
 from dialer.errors import BadInput, NotFound
 from dialer.pbx.base import Feature
@@ -179,7 +179,7 @@ def test_the_rates_are_those_of_the_rules_reckoned_from_the_same_calls(world: Wo
     calls = [("completed", 0.3)] * 31 + [("completed", 2.5)] + [("abandoned", None)] * 2 + [("hung_up", None)] * 5
     for state, waited in calls:
         world.attempt(state, waited=waited, talked=30 if waited else 0)
-    counted = figures([(CallState(state), waited) for state, waited in calls], 2.0)
+    counted = figures([Ended(CallState(state), waited) for state, waited in calls], 2.0)
     (row,) = world.report("abandonment").rows
     assert row["rate"] == rate(counted.abandoned, counted.met)
     assert row["rate_of_answered"] == us_rate(counted)

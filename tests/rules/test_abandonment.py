@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from dialer.abandonment import (
     PACKS,
     Budget,
+    Ended,
     Figures,
     figures,
     rate,
@@ -51,14 +52,14 @@ def test_the_american_rate_divides_by_everybody_who_answered():
 
 
 def test_who_hung_up_before_the_limit_is_in_h_only():
-    counted = figures([(CallState.HUNG_UP, None)] * 5 + [(CallState.COMPLETED, 0.4)] * 2, limit=2)
+    counted = figures([Ended(CallState.HUNG_UP)] * 5 + [Ended(CallState.COMPLETED, 0.4)] * 2, limit=2)
 
     assert counted == Figures(abandoned=0, met=2, hung_up=5)
     assert rate(counted.abandoned, counted.met) == 0
 
 
 def test_who_was_joined_too_late_was_abandoned():
-    calls = [(CallState.COMPLETED, 2.0), (CallState.COMPLETED, 2.001), (CallState.COMPLETED, None)]
+    calls = [Ended(CallState.COMPLETED, waited) for waited in (2.0, 2.001, None)]
 
     assert figures(calls, limit=2) == Figures(abandoned=1, met=2)
 
@@ -66,7 +67,26 @@ def test_who_was_joined_too_late_was_abandoned():
 def test_calls_nobody_answered_are_in_no_figure():
     quiet = [CallState.BUSY, CallState.NO_ANSWER, CallState.FAILED, CallState.LOST, CallState.EXPIRED]
 
-    assert figures([(state, None) for state in quiet], limit=2) == Figures()
+    assert figures(map(Ended, quiet), limit=2) == Figures()
+
+
+def test_whom_an_agent_met_is_a_person_until_the_agent_says_otherwise():
+    said = ["", "human", "sale", "wrong-number", "machine", "fax", "nobody"]
+    calls = [Ended(CallState.COMPLETED, waited, meaning) for meaning in said for waited in (0.4, 2.5)]
+
+    # Late ones are abandoned but for machines, whom nobody keeps waiting; an open line may have been somebody.
+    assert figures(calls, limit=2) == Figures(abandoned=5, met=4, machines=4)
+
+
+@pytest.mark.parametrize(
+    ("pack", "met", "people"),
+    [("us-2026", 97, 0.97), ("it-2026", 87, 87 / 90), ("default-2026", 87, 87 / 90), ("uk-2026", 90, 1.0)],
+)
+def test_machines_stand_below_the_line_in_britain_only(pack: str, met: int, people: float) -> None:
+    counted = Figures(abandoned=1, met=87, machines=3, hung_up=10)
+    for window in rule_pack(pack).windows:
+        budget = rule_pack(pack).budget(window, counted, 0.03)
+        assert (budget.met, budget.people) == (met, pytest.approx(people, abs=1e-9))
 
 
 def test_figures_of_two_windows_add_up():
