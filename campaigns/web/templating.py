@@ -52,6 +52,7 @@ IMPORT_STATES = {
     "waiting": ("○", "waits for a worker", ""),
     "running": ("▶", "importing", "warn"),
     "done": ("✓", "done", "good"),
+    "none": ("▲", "done, no row taken", "warn"),  # also done; green would say that there is somebody to call
     "failed": ("✗", "failed, nothing imported", "bad"),
     "undone": ("↶", "taken back", ""),
 }
