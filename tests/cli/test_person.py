@@ -40,6 +40,12 @@ def test_erase_asks_first_and_then_does_it(dialer: Dialer, session: Session) -> 
     assert contact.last_name == ""
     assert len(session.scalars(select(Forgotten.digest)).all()) == 1
     assert "erased on request" in dialer.ok("person", "show", NUMBER)
+    checked = dialer.json("dnc", "check", NUMBER)
+    assert (checked["blocked"], checked["entries"]) == (True, [])
+    assert checked["erased_at"]
+    told = dialer.ok("dnc", "check", NUMBER)
+    assert "is never called again: its owner was erased on request on 20" in told
+    assert "not on" not in told
     assert "never called again" in dialer.ok("person", "erase", NUMBER, "--why", "again", "--yes")
 
 
