@@ -140,6 +140,13 @@ def _of_the_contact(session: Session, contact: Contact) -> Verdict:
     return Verdict(True, "contact", "the contact is open")
 
 
+def in_words(verdict: Verdict) -> str:
+    """Return what a rule said, for people who see `until` beside it by their campaign's clock; the rule's is UTC."""
+    if verdict.rule == "not_before" and not verdict.allowed:
+        return "its time has not come"
+    return verdict.why
+
+
 def soonest(verdicts: Sequence[Verdict]) -> datetime | None:
     """When no rule will say no any more; None when one waits for more than time, or all allow it now."""
     refused = [verdict for verdict in verdicts if not verdict.allowed]
