@@ -3,6 +3,7 @@
 import re
 from collections.abc import Iterator
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import pytest
 from sqlalchemy import select
@@ -253,6 +254,15 @@ def test_a_workbook_and_an_empty_file_are_refused_on_the_page_they_were_chosen_o
 )  # fmt: skip
 def test_remedies_of_the_terminal_become_those_of_the_page(told: str, shown: str) -> None:
     assert on_page(told) == shown
+
+
+def test_the_pages_of_lists_tell_the_time_by_the_campaigns_clock(person: Person, session: Session) -> None:
+    result = person.imported("Tel\n0612345678\n")
+    begun = session.scalars(select(Import.created_at)).one().astimezone(ZoneInfo("Europe/Rome"))
+    told = f"{begun:%d %b %Y %H:%M %Z}"
+    assert told.endswith(("CET", "CEST"))
+    for path in (f"{BASE}/lists", result, person.upload("Tel\n0612345679\n")):
+        assert told in person.get(path)
 
 
 def test_after_an_import_no_choice_stands_below(person: Person) -> None:
