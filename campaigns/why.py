@@ -32,6 +32,7 @@ from dialer.errors import NotFound
 from dialer.gate import Verdict
 from dialer.modes import AGENTLESS
 from dialer.numbers import Number, normalise
+from dialer.retries import closed_because
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,7 +131,8 @@ def _of_the_contact(session: Session, contact: Contact) -> Verdict:
     if imported.undone_at is not None:
         return Verdict(False, "contact", f"the list {imported.name} was taken back on {imported.undone_at:%Y-%m-%d}")
     if contact.state == "closed":
-        return Verdict(False, "contact", f"the contact is closed: {contact.closed_because or 'no reason was kept'}")
+        reason = closed_because(contact.closed_because) or "no reason was kept"
+        return Verdict(False, "contact", f"the contact is closed: {reason}")
     if contact.state == "live":
         offered = select(Offer.until).where(Offer.contact_id == contact.id, Offer.state == "open")
         until = session.scalar(offered)
