@@ -213,6 +213,8 @@ def test_what_holds_a_campaign_is_told_until_nothing_does(session: Session, camp
         session.flush()
         return " / ".join(why.holding(session, campaign, now=NOW))
 
+    campaign.state = "draft"
+    assert told().startswith("the campaign is a draft, not running / ")
     campaign.state = "stopped"
     assert told() == "the campaign is stopped, not running / no agent is free: none is assigned"
     campaign.state = "running"

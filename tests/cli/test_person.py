@@ -68,6 +68,9 @@ def test_consent_is_given_and_withdrawn_with_its_source(dialer: Dialer, session:
     assert contact.consent
     assert contact.consent_at is not None
     assert (contact.consent_source, f"{contact.consent_at:%Y-%m-%d}") == ("web form", "2026-02-01")
+    for more, told in ((("web form", "--at", "2999-01-01"), "a day to come"), ((" ",), "how it can be proved")):
+        refused = dialer("person", "consent", NUMBER, "--given", "--source", *more)
+        assert (refused.exit_code, told in refused.stderr) == (2, True)
     dialer.ok("person", "consent", NUMBER, "--withdrawn", "--source", "said so")
     session.expire_all()
     assert (contact.consent, contact.consent_at) == (False, None)
