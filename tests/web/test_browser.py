@@ -112,6 +112,22 @@ def test_a_file_goes_its_three_steps(chromium: Any, spring: Running, worker: Non
     assert complaints == []
 
 
+def test_the_bar_above_the_ceiling_has_the_colour_of_its_words(chromium: Any, spring: Running) -> None:
+    page, _ = opened(chromium)
+    page.goto(f"http://127.0.0.1:{spring.port}/campaigns/spring%20%26%20co")
+    for level, same in (("good", False), ("bad", True)):
+        bar, words = page.evaluate(
+            """level => {
+                const words = document.querySelector('[data-k="abandonment_left"]');
+                words.dataset.level = level;
+                const bar = document.querySelector(".meter-fill");
+                return [getComputedStyle(bar).fill, getComputedStyle(words).color];
+            }""",
+            level,
+        )
+        assert (bar == words) is same
+
+
 def test_what_cannot_be_taken_is_said_before_it_is_sent(chromium: Any, spring: Running) -> None:
     page, complaints = opened(chromium)
     page.goto(f"http://127.0.0.1:{spring.port}/campaigns/spring%20%26%20co/lists/upload")
