@@ -180,6 +180,8 @@ def test_a_file_is_compared_on_a_page(person: Person) -> None:
     page = words(person.get(link[1].replace("&amp;", "&")))
     assert "New in the file 1 Gone from it 1 Changed 1 The same 0" in page
     assert "first_name Anna Anita" in page
+    for sign in ("+ new", "\N{MINUS SIGN} gone", "≠ changed"):  # signs that every machine's letters have
+        assert sign in page
 
 
 def test_a_file_that_is_thrown_away_is_gone(person: Person) -> None:
