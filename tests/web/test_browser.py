@@ -188,7 +188,7 @@ def test_an_outage_makes_no_tile_taller_and_its_reason_is_shown_on_hover(
     session.commit()
     after, said = look()
     if scripts:  # whoever follows along is told the same
-        page.wait_for_function("document.querySelector('[data-k=pbx_second]').title.includes('refused')")
+        page.wait_for_selector('[data-k=pbx_second][title*="refused"]', state="attached")
     assert said == "out of use"
     assert after <= before
     sentence = page.get_attribute('[data-k="pbx_second"]', "title")
@@ -220,7 +220,7 @@ def test_a_campaign_of_two_pbxes_says_whose_each_agent_is_and_what_of_the_lost_o
             assert "201 main" in people
             assert "201 north" in people
             assert page.evaluate("document.documentElement.scrollWidth") <= width
-            page.wait_for_function("document.querySelector('[data-k=people] tr').className.startsWith('long-')")
+            page.wait_for_selector('[data-k=people] tr:first-child[class^="long-"]', state="attached")
         told = page.inner_html("main")
         assert "out of use since" in told
         assert "1 call out of sight, 1 counted as lines in use" in told
