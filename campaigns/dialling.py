@@ -192,7 +192,7 @@ def called(agent: Agent) -> str:
 
 
 def _words(state: str | None) -> str:
-    return (state or "gone").replace("_", "-")
+    return "in wrap-up" if state == "wrap_up" else state or "gone"
 
 
 # The line and the PBX -----------------------------------------------------------------------------------

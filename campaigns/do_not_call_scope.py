@@ -1,16 +1,18 @@
 """For whom a word about the do-not-call list holds, and how its number is read: the same on every way in."""
 
+from datetime import datetime
 from typing import Any
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from campaigns import do_not_call, lifecycle
+from campaigns import do_not_call, forgotten, lifecycle
 from campaigns import person as people
 from campaigns.campaign_values import checked_country
 from campaigns.erasure import Person
 from campaigns.models import Campaign, DoNotCall
 from dialer.errors import BadInput
+from dialer.numbers import require
 
 
 def where(session: Session, campaign: str | None, country: str, number: str) -> tuple[int | None, str]:
@@ -37,6 +39,12 @@ def still_free(session: Session, number: str, bound: list[str], *, country: str,
     """Return the other numbers of the same person at which they may still be called."""
     others = [one for one in people.others(Person.of(session, number, country)) if one not in bound]
     return [one for one in others if not do_not_call.check(session, one, country=country, campaign_id=campaign_id)]
+
+
+def erased_at(session: Session, text: str, *, country: str) -> datetime | None:
+    """Return since when nobody calls the number because its owner was erased; None when that was never asked."""
+    number = require(text, country, "do-not-call").e164
+    return forgotten.among(session, [number]).get(number)
 
 
 def names(session: Session) -> dict[int, str]:

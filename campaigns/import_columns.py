@@ -184,7 +184,7 @@ def find_columns(
             found[target] = index
     if not any(name in found for name in _NUMBERS):
         raise BadInput(_no_number(names, kind, place))
-    _whole_name(found, custom)
+    _whole_name(found, [one for one in custom if one[1] not in wanted], custom)
     return Columns(
         names=tuple(names),
         width=len(header),
@@ -303,13 +303,14 @@ def _mapped(
     return wanted, types
 
 
-def _whole_name(found: dict[str, int], custom: list[tuple[int, str]]) -> None:
+def _whole_name(found: dict[str, int], guessed: Sequence[tuple[int, str]], custom: list[tuple[int, str]]) -> None:
+    """Give the last name a column with the whole one, unless somebody said what that column is."""
     if "first_name" in found or "last_name" in found:
         return
-    for at, (index, name) in enumerate(custom):
+    for index, name in guessed:
         if key(name) in _WHOLE_NAME:
             found["last_name"] = index
-            del custom[at]
+            custom.remove((index, name))
             return
 
 
@@ -325,10 +326,21 @@ def _no_number(names: Sequence[str], kind: str, place: str) -> str:
     numbers = [pair for pair in near if pair[1] in ("phone", "mobile")]
     hint = "".join(f" Did you mean {shown} for {name!r}?" for name, shown in (numbers or near)[:2])
     first = numbers[0][0] if numbers else names[0] if names else "HEADER"
+    if len(names) == 1 and (delimiter := _hidden_delimiter(names[0])):
+        return (
+            f"{place}: no column holds the number, because the whole line was read as one column: {_list(names)}. "
+            f"Say what stands between the columns with --delimiter '{delimiter}' (nothing was imported)"
+        )
     return (
         f"{place}: no column holds the number. Found: {_list(names)}. Needed: {needed}.{hint} "
         f"Rename the column, or say which it is with --mapping '{first}=phone' (nothing was imported)"
     )
+
+
+def _hidden_delimiter(name: str) -> str:
+    """Return the sign in a column's name between words of which one names a field of ours; empty when there is none."""
+    signs = dict.fromkeys(sign for sign in name if not sign.isalnum() and not sign.isspace() and sign not in "_-.'\"")
+    return next((sign for sign in signs if any(known(part) for part in name.split(sign))), "")
 
 
 def _example(kind: str) -> str:

@@ -24,6 +24,8 @@ _NOT_TEXT = (
     (b"\xfd7zXZ", "an xz archive"),
     (b"{\\rtf", "a rich-text document"),
 )
+# No text has them; a zero is left out, of which UTF-16 without its mark is full, and that has a remedy of its own.
+_NO_CHARACTER = re.compile(rb"[\x01-\x08\x0e-\x19\x1c-\x1f\x7f]")
 _WHOLE = re.compile(rb"[\xc2-\xdf][\x80-\xbf]|[\xe0-\xef][\x80-\xbf]{2}|[\xf0-\xf4][\x80-\xbf]{3}")
 _HIGH = re.compile(rb"[\x80-\xff]")
 
@@ -72,6 +74,11 @@ def refuse_what_is_no_text(start: bytes, file_name: str) -> None:
     for signature, what in _NOT_TEXT:
         if start.startswith(signature):
             raise NoText(f"{file_name} is {what}, not a CSV file: {_SAVE_AS}")
+    if start.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        return
+    # A few are left in texts by careless programs, and taken out. In a program or a picture every tenth byte is one.
+    if (found := len(_NO_CHARACTER.findall(start))) >= 8 and found > len(start) // 25:
+        raise NoText(f"{file_name} holds bytes that are no text, so it is not a CSV file: {_SAVE_AS}")
 
 
 def _wanted(name: str, file_name: str) -> Encoding:

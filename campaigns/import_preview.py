@@ -5,6 +5,7 @@ names, as the import does; what their cells look like is only ever told, with th
 """
 
 import difflib
+import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
@@ -33,6 +34,7 @@ _AT_ONCE = 5_000  # rows whose numbers are looked up in one question
 _SAMPLED = 1_000  # rows whose cells are looked at to say what a column holds
 _NUMBERS = ("phone", "mobile", "work_phone", "home_phone")
 _LIKELY = 0.8  # share of numbers from which a column is said to hold them
+_NO_TEXT = re.compile("[\ud800-\udfff]")  # what a byte became that its encoding does not know; nobody can be sent one
 
 
 @dataclass(frozen=True, slots=True)
@@ -193,7 +195,9 @@ class _Grouped:
         told = []
         for group, rows in self._counts.most_common(12):
             line, first = self._first[group]
-            told.append(Reason(rows, first.column, first.reason, first.remedy, str(line), first.value))
+            told.append(
+                Reason(rows, _readable(first.column), first.reason, first.remedy, str(line), _readable(first.value))
+            )
         return told
 
 
@@ -238,10 +242,12 @@ def _columns(
         share = _share(cells, reader)
         becomes = parse_target(mapping[name]) if name in mapping else guess(name, kind)
         sure, why = _how_sure(name, becomes, given=name in mapping, share=share, filled=bool(cells))
+        if becomes == "custom" and columns is not None and index == columns.last_name:
+            becomes, why = "last_name", "by its name; no column has the first or the last name alone"
         shown, of_type = shown_field(becomes), types.get(index, "")
         shown += f" ({of_type})" if of_type and not shown.startswith(of_type) else ""
         filled = len(cells) / len(sample) if sample else 0.0
-        told.append(Column(name, shown, sure, why, round(filled, 3), _samples(cells), round(share, 3)))
+        told.append(Column(_readable(name), shown, sure, why, round(filled, 3), _samples(cells), round(share, 3)))
     return told
 
 
@@ -250,7 +256,11 @@ def _share(cells: Sequence[str], reader: NumberReader) -> float:
 
 
 def _samples(cells: Iterable[str]) -> list[str]:
-    return [cell[:40] for cell in dict.fromkeys(cells)][:3]
+    return [_readable(cell[:40]) for cell in dict.fromkeys(cells)][:3]
+
+
+def _readable(text: str) -> str:
+    return _NO_TEXT.sub("\N{REPLACEMENT CHARACTER}", text)
 
 
 def _how_sure(name: str, becomes: str, *, given: bool, share: float, filled: bool) -> tuple[float, str]:

@@ -240,7 +240,8 @@ def _move(session: Session, verb: str, name: str, *, now: datetime, who: str, wh
     if before not in rule.from_states:
         instead = _INSTEAD.get((verb, before), "an archived campaign stays as it is; create a new one")
         told = instead.format(name=shlex.quote(campaign.name))
-        raise NotNow(f"campaign {campaign.name} is {before} and cannot be {rule.word}: {told}")
+        stands = "a draft" if before == "draft" else before
+        raise NotNow(f"campaign {campaign.name} is {stands} and cannot be {rule.word}: {told}")
     campaign.state, campaign.state_at = rule.to, now
     moved: dict[str, Any] = {"verb": verb, "from": before, "to": rule.to}
     ledger.record(

@@ -1,7 +1,7 @@
 """Everything that is known about one person, by a number of theirs: what to answer when they ask (subject access)."""
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from functools import partial
 from typing import Any
 
@@ -23,7 +23,7 @@ from campaigns.models import (
     LoggedEvent,
     Offer,
 )
-from dialer.errors import NotFound
+from dialer.errors import BadInput, NotFound
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,13 +169,18 @@ def set_consent(
 ) -> int:
     """Write down that a person agreed to be called, or does so no more; how many contacts of theirs it changes.
 
-    Contacts never tried, which waited for it, are due at once. NotFound when nobody has the number.
+    Contacts never tried, which waited for it, are due at once. NotFound when nobody has the number. BadInput for a day
+    to come, or when nobody says where it was said: it would prove nothing.
     """
     person = Person.of(session, given, country)
     if not person.contact_ids:
         raise NotFound(f"no contact has the number {person.number}")
     mine = Contact.id.in_(person.contact_ids)
     source = do_not_call.one_line(source)
+    if not source:
+        raise BadInput("say where it was said, and how it can be proved, for example --source 'web form'")
+    if at is not None and at > now + timedelta(days=1):  # a day begins earlier where they are than it does in UTC
+        raise BadInput(f"nobody can have agreed on {at:%Y-%m-%d}, a day to come: give the day it was said on")
     values = {"consent": agreed, "consent_at": (at or now) if agreed else None, "consent_source": source}
     session.execute(update(Contact).where(mine).values(values).execution_options(synchronize_session=False))
     if agreed:

@@ -10,6 +10,7 @@ from campaigns import waterfall_groups as groups
 from campaigns.waterfall_rules import LISTED, RANK, RULES
 from dialer.gate import Verdict
 from dialer.list_caps import RULE as LIST_CAP
+from dialer.retries import closed_because
 
 # Caps have names of their own in the gate, whoever set them.
 _BY_A_CAP = ": called as often as the caps allow"
@@ -122,7 +123,8 @@ class Counting:
         """Count contacts that are closed, in a call, or not yet to be tried."""
         self._imported += contacts
         if stands.startswith("closed "):
-            self._add(-4, "closed", stands.removeprefix("closed ") or "closed", contacts, None)
+            reason = closed_because(stands.removeprefix("closed ")) or "closed"
+            self._add(-4, "closed", reason, contacts, None)
         elif stands.startswith("later"):
             because = _PUT_OFF.get(stands.removeprefix("later "), "")
             self._add(-2, "later", f"to be tried later{because}", contacts, next_at)

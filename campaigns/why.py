@@ -32,6 +32,7 @@ from dialer.errors import NotFound
 from dialer.gate import Verdict
 from dialer.modes import AGENTLESS
 from dialer.numbers import Number, normalise
+from dialer.retries import closed_because
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,7 +131,8 @@ def _of_the_contact(session: Session, contact: Contact) -> Verdict:
     if imported.undone_at is not None:
         return Verdict(False, "contact", f"the list {imported.name} was taken back on {imported.undone_at:%Y-%m-%d}")
     if contact.state == "closed":
-        return Verdict(False, "contact", f"the contact is closed: {contact.closed_because or 'no reason was kept'}")
+        reason = closed_because(contact.closed_because) or "no reason was kept"
+        return Verdict(False, "contact", f"the contact is closed: {reason}")
     if contact.state == "live":
         offered = select(Offer.until).where(Offer.contact_id == contact.id, Offer.state == "open")
         until = session.scalar(offered)
@@ -138,6 +140,13 @@ def _of_the_contact(session: Session, contact: Contact) -> Verdict:
             return Verdict(False, "contact", f"the contact is offered to an agent until {until:%H:%M:%S} UTC")
         return Verdict(False, "contact", "the contact is being called, or spoken with, now")
     return Verdict(True, "contact", "the contact is open")
+
+
+def in_words(verdict: Verdict) -> str:
+    """Return what a rule said, for people who see `until` beside it by their campaign's clock; the rule's is UTC."""
+    if verdict.rule == "not_before" and not verdict.allowed:
+        return "its time has not come"
+    return verdict.why
 
 
 def soonest(verdicts: Sequence[Verdict]) -> datetime | None:

@@ -175,7 +175,8 @@ def campaign_state(state: str) -> Verdict:
     """Refuse everything unless the campaign runs."""
     against: dict[str, Known] = {"state": state}
     if state != "running":
-        return Verdict(False, "campaign", f"the campaign is {state}, not running", against=against)
+        told = "a draft" if state == "draft" else state
+        return Verdict(False, "campaign", f"the campaign is {told}, not running", against=against)
     return Verdict(True, "campaign", "the campaign is running", against=against)
 
 

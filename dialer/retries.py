@@ -50,6 +50,11 @@ _MOST_DAYS = 366
 _MOST_TIMES = 100
 
 
+def closed_because(kept: str) -> str:
+    """Return the reason that is kept with a closed contact, for people."""
+    return f"an agent said {kept.removeprefix(SAID)}" if kept.startswith(SAID) else kept
+
+
 @dataclass(frozen=True, slots=True)
 class Rule:
     """What a manager set for one kind of end. What is not set stays as it is without the rule.

@@ -32,7 +32,7 @@ def load_settings(path: Path | None = None, environ: Mapping[str, str] | None = 
     try:
         return Settings.model_validate(values)
     except ValidationError as exc:
-        raise SettingsError(_sentences(exc, path)) from None
+        raise SettingsError(_sentences(exc, path, environ)) from None
 
 
 def _read_file(path: Path) -> dict[str, Any]:
@@ -87,11 +87,14 @@ def _table(values: dict[str, Any], name: str) -> dict[str, Any]:
     return table
 
 
-def _sentences(exc: ValidationError, path: Path | None) -> str:
-    where = f"settings ({path})" if path else "settings (environment)"
-    lines = []
+def _sentences(exc: ValidationError, path: Path | None, environ: Mapping[str, str]) -> str:
+    lines, in_file = [], False
     for error in exc.errors():
         place = ".".join(str(part) for part in error["loc"])
+        if (variable := _variable(error["loc"], environ)) is None:
+            in_file = True
+        else:
+            place += f" (environment {variable})"
         if error["type"] == "extra_forbidden":
             lines.append(f"  {place}: there is no such setting{_suggestion(error['loc'])}")
         elif error["type"] == "missing":
@@ -103,8 +106,16 @@ def _sentences(exc: ValidationError, path: Path | None) -> str:
             secret = "url" in str(error["loc"][-1])
             shown = f" (given: {given!r})" if isinstance(given, str | int | float | bool) and not secret else ""
             lines.append(f"  {place}: {told}{shown}")
+    where = f"settings ({path})" if path and in_file else "settings (environment)"
     count = "one value is wrong" if len(lines) == 1 else f"{len(lines)} values are wrong"
     return f"{where}: {count}\n" + "\n".join(lines)
+
+
+def _variable(loc: tuple[int | str, ...], environ: Mapping[str, str]) -> str | None:
+    """Return the variable that gave the value; None when it is the file's, or nobody's."""
+    depth = 3 if loc and loc[0] in _NAMED else 2
+    name = (PREFIX + "_".join(str(part) for part in loc[:depth])).upper().replace("-", "_")
+    return name if name in environ else None
 
 
 def _suggestion(loc: tuple[int | str, ...]) -> str:

@@ -130,5 +130,8 @@ def simulator(**options: Any) -> None:
     from dialer.pbx.simulator.server import run_server
     from workers.supervisor import die_with_parent
 
+    def ready(url: str) -> None:
+        click.echo(f"the simulated PBX answers at {url}; Ctrl-C ends it", err=True)
+
     die_with_parent()
-    run_server(**options)
+    run_server(**options, on_ready=ready)

@@ -1,5 +1,7 @@
 """The web process: the app on uvicorn, with the queue as its doorbell."""
 
+import signal
+
 import uvicorn
 
 from campaigns.web.app import create_app
@@ -33,8 +35,17 @@ def _serve(app: object, settings: Settings) -> None:
         loop="uvloop",
         **uvicorn_options(),
     )
+    server = uvicorn.Server(config)
+
+    def end(*_: object) -> None:
+        server.should_exit = True
+
+    # When it has ended well uvicorn raises the signal again, for whoever had it before: by itself that kills us on the
+    # spot, and nobody is told goodbye.
+    for one in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(one, end)
     try:
-        uvicorn.Server(config).run()
+        server.run()
     except SystemExit as exc:
         if exc.code:
             raise ServiceUnreachable(

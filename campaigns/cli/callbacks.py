@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -86,6 +87,9 @@ def _due(row: CallbackRow) -> Any:
 
         begin, end = (at.astimezone(ZoneInfo(row.zone)) for at in (row.due_at, row.deadline_at))
         told = f"{begin:%Y-%m-%d %H:%M}-{end:%H:%M}"
+        if end.date() != begin.date():  # a day's end is written as that day's, as its hours are
+            whole = end.date() == begin.date() + timedelta(days=1) and f"{end:%H%M}" == "0000"
+            told = f"{begin:%Y-%m-%d %H:%M}-24:00" if whole else f"{begin:%Y-%m-%d %H:%M} - {end:%Y-%m-%d %H:%M}"
     return Text(output.clean(told), style="bold red" if row.overdue else _COLOURS.get(row.due, ""))
 
 

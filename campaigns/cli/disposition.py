@@ -12,6 +12,7 @@ from campaigns.cli.context import CliContext, who
 from campaigns.cli.params import Moment
 from campaigns.cli.tree import Group
 from dialer.dispositions import DOES, MEANINGS
+from dialer.retries import closed_because
 
 if TYPE_CHECKING:
     from campaigns.disposing import Said
@@ -223,4 +224,4 @@ def _became(said: Said) -> str:
         return then or "the contact follows when the call is over"
     if contact.next_at is not None:
         return f"the contact is called again from {output.local(contact.next_at, zone)} on"
-    return f"the contact is {contact.state}: {contact.closed_because}"
+    return f"the contact is {contact.state}: {closed_because(contact.closed_because)}"

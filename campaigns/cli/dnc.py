@@ -147,13 +147,19 @@ def check(context: CliContext, number: str, campaign: str | None, country: str, 
     with context.application() as app, app.transaction() as session:
         campaign_id, region = _where(session, campaign, country, number)
         entries = do_not_call.check(session, number, country=region, campaign_id=campaign_id)
+        erased_at = do_not_call_scope.erased_at(session, number, country=region)
         names = do_not_call_scope.names(session)
     if as_json:
         listed = [do_not_call_scope.told(entry, names) for entry in entries]
-        output.print_json({"number": number, "blocked": bool(entries), "entries": listed})
+        blocked = bool(entries) or erased_at is not None
+        output.print_json({"number": number, "blocked": blocked, "entries": listed, "erased_at": erased_at})
         return
-    if not entries:
+    if erased_at is not None:
+        since = output.local(erased_at)
+        click.echo(f"{output.clean(number)} is never called again: its owner was erased on request on {since}")
+    if not entries and erased_at is None:
         click.echo(f"{output.clean(number)} is not on the do-not-call list")
+    if not entries:
         return
     rows = [
         [entry.number, names.get(entry.campaign_id, "any") if entry.campaign_id else "any", entry.reason or "-",

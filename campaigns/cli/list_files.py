@@ -80,8 +80,8 @@ def preview(
 ) -> None:
     """Show what an import of FILE into CAMPAIGN would do: columns, first contacts, refusals by reason, repeats.
 
-    Writes nothing, keeps no copy and makes no reject file; `dialer list import --dry-run` does that. The exit code is
-    that of the import: 2 when the file could not be imported at all, 3 when rows would be refused.
+    Writes nothing, keeps no copy and makes no reject file; `dialer list import --dry-run` does that. The exit code is 2
+    when the file could not be imported at all, 3 when rows would be refused.
     """
     from campaigns import import_preview, lifecycle
     from campaigns.cli.importing import read_options
@@ -137,7 +137,8 @@ def _print_preview(made: Preview) -> None:
     )
     for title, what, reasons in told:
         rows = [
-            [f"{one.rows:,}", one.column, one.reason, one.remedy, f"line {one.line}: {one.value}"] for one in reasons
+            [f"{one.rows:,}", one.column, one.reason, one.remedy, output.line_of(one.line, one.value)]
+            for one in reasons
         ]
         columns: list[output.Column] = [("Rows", "right"), "Column", "Why", what, "For example"]
         if rows:
@@ -147,6 +148,8 @@ def _print_preview(made: Preview) -> None:
         f"\n{output.count(made.rows, 'row')}{part}: {made.accepted:,} would be taken, {made.rejected:,} rejected, "
         f"{output.count(made.duplicates, 'duplicate')}"
     )
+    if not made.rows:
+        output.note(output.NO_ROWS)
 
 
 @click.command(

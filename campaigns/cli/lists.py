@@ -114,6 +114,8 @@ def _print(job: Import, campaign: str) -> None:
         f"{job.rejected:,} rejected, {output.count(job.duplicates, 'duplicate')}"
         + (f" ({job.updated:,} changed a contact)" if job.updated else "")
     )
+    if not job.rows:
+        output.note(output.NO_ROWS)
     if note := job.options.get("note"):
         output.note(f"note: {note}")
     if job.reject_file:
@@ -131,7 +133,7 @@ def _print_reasons(reject_file: Path) -> None:
     from campaigns.lists_view import reasons
 
     rows = [
-        [f"{one.rows:,}", one.column, one.reason, one.remedy, f"line {one.line}: {one.value}"]
+        [f"{one.rows:,}", one.column, one.reason, one.remedy, output.line_of(one.line, one.value)]
         for one in reasons(reject_file)
     ]
     output.print_table([("Rows", "right"), "Column", "Why", "What to do", "For example"], rows)
@@ -191,7 +193,8 @@ def undo(context: CliContext, campaign: str, import_id: int | None, why: str, ye
         with app.transaction() as session:
             found = lifecycle.get(session, campaign)
             job = import_to_undo(session, found, import_id)
-        output.confirm(f"take back import {job.id} of {job.file_name} with its {job.accepted:,} contacts?", yes)
+        contacts = output.count(job.accepted, "contact")
+        output.confirm(f"take back import {job.id} of {job.file_name} with its {contacts}?", yes)
         with app.transaction() as session:
             undone = undo_import(session, job.id, database_now(session), who(), why)
     if as_json:
@@ -200,7 +203,8 @@ def undo(context: CliContext, campaign: str, import_id: int | None, why: str, ye
         )
         return
     click.echo(
-        f"import {job.id} of {output.clean(job.file_name)} is taken back: {undone.removed:,} contacts removed, "
+        f"import {job.id} of {output.clean(job.file_name)} is taken back: "
+        f"{output.count(undone.removed, 'contact')} removed, "
         f"{undone.closed:,} that were tried before closed"
         + (f", {undone.put_back:,} of other lists as they were" if undone.put_back else "")
     )

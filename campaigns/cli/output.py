@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 Column = str | tuple[str, str]  # a name, or a name and how it is aligned
 F = TypeVar("F", bound=Callable[..., Any])
+NO_ROWS = "the file has column names and no rows: there is nobody in it to call"
 
 # A word, a sign and a colour: never the colour alone.
 STATES = {
@@ -165,6 +166,11 @@ def seconds(value: float | None) -> str:
     minutes, rest = divmod(round(value), 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours}:{minutes:02d}:{rest:02d}" if hours else f"{minutes}:{rest:02d}"
+
+
+def line_of(line: str, value: str) -> str:
+    """Where in a file an example stands, and what stands there, if anything does."""
+    return f"line {line}: {value}" if value else f"line {line}"
 
 
 def count(number: int, noun: str) -> str:

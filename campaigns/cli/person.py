@@ -88,7 +88,8 @@ def _print(found: Known) -> None:
         ]  # fmt: skip
         output.print_table(["Number", "Not called by", "Source", "Reason", "Since"], rows, title="Do not call")
     if found.events:
-        click.echo(f"{output.count(found.events, 'event')} of the PBX hold the number, until their retention is over")
+        hold = "holds" if found.events == 1 else "hold"
+        click.echo(f"{output.count(found.events, 'event')} of the PBX {hold} the number, until the retention is over")
 
 
 def _cell(value: Any) -> Any:

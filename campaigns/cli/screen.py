@@ -49,7 +49,7 @@ def screen(state: LiveState, *, rows: int = 30) -> Any:
 
 def _block(one: CampaignLive, state: LiveState) -> Any:
     head = Text(output.clean(one.name), style="bold").append("  ").append_text(output.state(one.state))
-    head.append(f" {output.ago(one.state_since, state.at)}", style="dim")
+    head.append(f" for {output.ago(one.state_since, state.at).removesuffix(' ago')}", style="dim")
     through = ", ".join(part.pbx for part in one.pbxes) or one.pbx
     head.append(f"   {one.mode}, PBX {through}", style="dim")
     grid = Table.grid(padding=(0, 2))

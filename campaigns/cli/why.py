@@ -69,9 +69,8 @@ def _campaign(told: CampaignWhy, now: datetime, zone: tzinfo) -> None:
     for sentence in told.holding:
         out.print(Text(f"✗ {output.clean(sentence)}", style="red"))
     if decided is not None and told.state == "running":
-        out.print(
-            output.plain(f"  last decision, {output.ago(decided.until_at, now)}: {decided.calls} calls, {decided.why}")
-        )
+        calls, reason = output.count(decided.calls, "call"), decided.why.removeprefix(f"{decided.calls}: ")
+        out.print(output.plain(f"  last decision, {output.ago(decided.until_at, now)}: {calls}, {reason}"))
     if not counted.imported:
         out.print(Text("✗ it has no contacts: `dialer list import` brings some", style="red"))
         return
@@ -89,7 +88,7 @@ def _campaign(told: CampaignWhy, now: datetime, zone: tzinfo) -> None:
 
 
 def _contact(told: Explained, found: Campaign, as_json: bool) -> None:
-    from campaigns.why import soonest
+    from campaigns.why import in_words, soonest
 
     one, when, zone = told.contact, soonest(told.verdicts), output.zone_of(found)
     if as_json:
@@ -103,7 +102,7 @@ def _contact(told: Explained, found: Campaign, as_json: bool) -> None:
     for verdict in told.verdicts:
         sign, style = ("✓", "green") if verdict.allowed else ("✗", "red")
         line = Text(f"{sign} {verdict.rule.replace('_', ' '):<13}", style=style)
-        line.append(output.clean(verdict.why), style="")
+        line.append(output.clean(in_words(verdict)), style="")
         if verdict.until is not None and not verdict.allowed:
             line.append(f"; allowed from {output.local(verdict.until, zone)}", style="dim")
         out.print(line)

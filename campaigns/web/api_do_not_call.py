@@ -41,7 +41,9 @@ def do_not_call_api(application: Application, access: Access) -> APIRouter:
             entries = do_not_call.check(session, number, country=region, campaign_id=campaign_id)
             names = do_not_call_scope.names(session)
             told = [do_not_call_scope.told(entry, names) for entry in entries]
-            return {"number": number, "blocked": bool(entries), "entries": told}
+            erased_at = do_not_call_scope.erased_at(session, number, country=region)
+            blocked = bool(entries) or erased_at is not None
+            return {"number": number, "blocked": blocked, "entries": told, "erased_at": erased_at}
 
     @router.post("", status_code=201, summary="Put a number, or a person, on the list; 200 when it was there already")
     def add(request: Request, response: Response, body: Forbidding) -> dict[str, Any]:

@@ -22,7 +22,7 @@ from dialer.errors import BadInput, NotFound
 MOST = 200
 # XiVO's three colours -> (sign, words, colour).
 DUE = {
-    "later": ("○", "early", "later"),
+    "later": ("○", "later", "later"),
     "now": ("●", "now", "now"),
     "over": ("▲", "over", "over"),
 }

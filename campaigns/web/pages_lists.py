@@ -10,7 +10,9 @@ from starlette.concurrency import run_in_threadpool
 from starlette.responses import FileResponse, RedirectResponse, Response
 
 from campaigns import lists_view
+from campaigns.campaign_values import usual_zone
 from campaigns.lists_view import ListRow
+from campaigns.models import Campaign
 from campaigns.web import forms
 from campaigns.web.access import Access
 from campaigns.web.forgery import Forgery
@@ -22,11 +24,14 @@ ImportId = Annotated[int, Path(ge=1, lt=2**63)]
 
 
 def page(
-    forgery: Forgery, request: Request, template: str, campaign: str, status: int = 200, **context: Any
+    forgery: Forgery, request: Request, template: str, campaign: Campaign, status: int = 200, **context: Any
 ) -> Response:
     """Return a page of a campaign's lists."""
-    base = f"/campaigns/{quote(campaign)}"
-    context |= {"name": campaign, "base": base, "csrf": forgery.token(request.scope), "here": "lists"}
+    base = f"/campaigns/{quote(campaign.name)}"
+    context |= {
+        "name": campaign.name, "base": base, "csrf": forgery.token(request.scope), "here": "lists",
+        "zone": usual_zone(campaign.country, campaign.time_zone),
+    }  # fmt: skip
     return templates.TemplateResponse(request, template, context, status_code=status)
 
 
@@ -38,7 +43,7 @@ def lists_pages(desk: ListsDesk, access: Access, forgery: Forgery) -> APIRouter:
     @router.get("/lists")
     def lists(request: Request, name: str) -> Response:
         campaign, rows = desk.rows(name)
-        return page_of(request, "lists.html", campaign.name, rows=rows, most=200)
+        return page_of(request, "lists.html", campaign, rows=rows, most=200)
 
     @router.post("/lists/export", max_body_size=forms.BODY)
     async def export(request: Request, name: str) -> Response:
@@ -59,7 +64,7 @@ def lists_pages(desk: ListsDesk, access: Access, forgery: Forgery) -> APIRouter:
         if row.remarks_file is not None:
             with suppress(NotFound, OSError):
                 more["remarks"] = lists_view.reasons(lists_view.remarks_path(row), most=12)
-        return page_of(request, template, row.campaign, row=row, reasons=reasons, **more)
+        return page_of(request, template, desk.campaign(row.campaign), row=row, reasons=reasons, **more)
 
     @router.get("/lists/{import_id}")
     def one(request: Request, name: str, import_id: ImportId) -> Response:

@@ -32,7 +32,7 @@ def uploads_pages(desk: ListsDesk, access: Access, forgery: Forgery) -> APIRoute
 
     @router.get("/lists/upload")
     def choose(request: Request, name: str) -> Response:
-        return page_of(request, "upload.html", desk.campaign(name).name, limit=desk.receiver.limit)
+        return page_of(request, "upload.html", desk.campaign(name), limit=desk.receiver.limit)
 
     @router.post("/lists/upload")
     async def upload(request: Request, name: str) -> Response:
@@ -43,9 +43,7 @@ def uploads_pages(desk: ListsDesk, access: Access, forgery: Forgery) -> APIRoute
             )  # fmt: skip
         except BadInput as exc:
             campaign = await run_in_threadpool(desk.campaign, name)
-            return page_of(
-                request, "upload.html", campaign.name, status=400, limit=desk.receiver.limit, trouble=str(exc)
-            )
+            return page_of(request, "upload.html", campaign, status=400, limit=desk.receiver.limit, trouble=str(exc))
         return RedirectResponse(f"/campaigns/{quote(name)}/uploads/{kept.id}?{Chosen.of(fields).query()}", 303)
 
     def check(request: Request, name: str, upload: str, chosen: Chosen, **more: Any) -> Response:
@@ -62,7 +60,7 @@ def uploads_pages(desk: ListsDesk, access: Access, forgery: Forgery) -> APIRoute
         except (BadInput, NotFound) as exc:
             trouble = str(exc)
         return page_of(
-            request, "check.html", campaign.name, upload=kept, chosen=chosen, made=made, trouble=trouble,
+            request, "check.html", campaign, upload=kept, chosen=chosen, made=made, trouble=trouble,
             likely=likely, likely_query=chosen.with_column(likely.name, "phone").query() if likely else "",
             verdict=_verdict(made, trouble, chosen), fields=import_columns.choices(chosen.kind), known=known,
             earlier=earlier,
@@ -105,7 +103,7 @@ def uploads_pages(desk: ListsDesk, access: Access, forgery: Forgery) -> APIRoute
             made = desk.compare(name, upload, chosen.options, import_id=import_id, most=_DIFFERENCES)
         except (BadInput, NotFound) as exc:
             trouble = str(exc)
-        campaign = desk.campaign(name).name
+        campaign = desk.campaign(name)
         return page_of(
             request, "diff.html", campaign, upload=kept, chosen=chosen, made=made, trouble=trouble, import_id=import_id
         )

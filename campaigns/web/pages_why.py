@@ -77,6 +77,7 @@ def why_pages(application: Application) -> APIRouter:
             "name": campaign.name, "base": f"/campaigns/{quote(campaign.name)}", "here": "why", "contact": contact,
             "of_list": of_list, "lists": lists, "now": now.astimezone(zone), "zone": zone.key, "clock": clock,
             "soonest": why.soonest(told["one"].verdicts) if told["one"] else None, "rules": _RULE_WORDS,
+            "in_words": why.in_words,
         }  # fmt: skip
         return templates.TemplateResponse(request, "why.html", context, status_code=404 if told["trouble"] else 200)
 

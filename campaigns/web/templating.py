@@ -1,7 +1,7 @@
 """Templates, and how numbers are written for people. `static/format.js` writes the same in the browser."""
 
 import json
-from datetime import UTC, datetime
+from datetime import UTC, datetime, tzinfo
 from pathlib import Path
 
 from markupsafe import Markup, escape
@@ -52,6 +52,7 @@ IMPORT_STATES = {
     "waiting": ("○", "waits for a worker", ""),
     "running": ("▶", "importing", "warn"),
     "done": ("✓", "done", "good"),
+    "none": ("▲", "done, no row taken", "warn"),  # also done; green would say that there is somebody to call
     "failed": ("✗", "failed, nothing imported", "bad"),
     "undone": ("↶", "taken back", ""),
 }
@@ -110,9 +111,9 @@ def duration(value: float | None) -> str:
     return f"{seconds // 3600}{_SPACE}h {seconds % 3600 // 60:02d}{_SPACE}min"
 
 
-def moment(value: datetime | None) -> str:
-    """27 Nov 2026 16:05, in UTC: the page says so once."""
-    return "–" if value is None else f"{value.astimezone(UTC):%d %b %Y %H:%M} UTC"
+def moment(value: datetime | None, zone: tzinfo = UTC) -> str:
+    """27 Nov 2026 17:05 CET: by the clock of the page's campaign, as the command line tells it."""
+    return "–" if value is None else f"{value.astimezone(zone):%d %b %Y %H:%M %Z}"
 
 
 def field_words(name: str) -> str:

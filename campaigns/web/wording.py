@@ -8,6 +8,8 @@ _ON_PAGES: tuple[tuple[re.Pattern[str], str], ...] = tuple(
     for pattern, words in (
         (r" \(nothing was imported\)$", "."),
         (r",? ?or say which (?:it is )?with --mapping '?[^'(.;]*=[\w:]+'?", ", or choose what it is below"),
+        (r"Say what stands between the columns with --delimiter '.+'",
+         "Save it with commas or semicolons between the columns"),
         (r": --mapping '[^'=]*=(\w+)' would call them", r": choose “\1” for it to call them"),
         (r": --mapping '[^'=]*=([^']*)' if it is", r": choose “\1” below if it is"),
         (r"; or import with --outside-hours move, or keep", "; or choose below to move it there, or to keep it"),
@@ -22,9 +24,11 @@ _ON_PAGES: tuple[tuple[re.Pattern[str], str], ...] = tuple(
     )
 )  # fmt: skip
 
+_BELOW = re.compile(r"choose( what it is)? below")
 
-def on_page(sentence: str) -> str:
-    """Return a sentence of ours with the remedies of a page."""
+
+def on_page(sentence: str, over: bool = False) -> str:
+    """Return a sentence of ours with the remedies of a page. `over`: the choices of the file's page are gone."""
     for pattern, words in _ON_PAGES:
         sentence = pattern.sub(words, sentence)
-    return sentence
+    return _BELOW.sub(r"upload the file again and choose\1", sentence) if over else sentence

@@ -156,14 +156,14 @@ def test_a_phone_that_is_not_answered_costs_the_customer_nothing(manual: Desk) -
 
 
 @pytest.mark.parametrize(
-    ("state", "says"), [("out", "2: "), ("paused", "2: "), ("talking", "75: "), ("wrap_up", "75: ")]
-)
+    ("state", "says"),
+    [("out", "2: {} is out"), ("paused", "2: {} is paused"), ("talking", "75: {} is talking"),
+     ("wrap_up", "75: {} is in wrap-up: after this call")],
+)  # fmt: skip
 def test_an_agent_who_is_not_free_is_told_so(manual: Desk, state: str, says: str) -> None:
     agent = factories.agent(manual.session, manual.campaign, state=state)
     contact = factories.contact(manual.session, manual.campaign)
-    assert no(manual, agent, contact=str(contact.id)).startswith(
-        f"{says}agent {agent.name} is {state.replace('_', '-')}"
-    )
+    assert no(manual, agent, contact=str(contact.id)).startswith(says.format(f"agent {agent.name}"))
 
 
 def test_an_agent_of_another_campaign_is_refused(manual: Desk) -> None:

@@ -210,6 +210,7 @@ def test_the_limits_of_rows_and_columns_hold_at_and_above(tmp_path: Path, monkey
         ("3.93E+11,Mario", "holds data"),
         ("+39 06 1234567|x", "holds data"),
         ("telephon number,x", "Did you mean phone for 'telephon number'?"),
+        ("phone^nome", "read as one column: 'phone^nome'. Say what stands between the columns with --delimiter '^'"),
         ("celulare,x", "Did you mean mobile for 'celulare'?"),
         ("phone,a\x07b", "control characters"),
         ("phone," + "x" * 201, "has 201 characters"),
@@ -222,6 +223,16 @@ def test_a_header_is_taken_or_refused_with_what_is_needed(tmp_path: Path, header
         assert told in refused(header + "\n", tmp_path)
     else:
         assert [name for _, name in read(header + "\n", tmp_path)[0].custom] == ["due date", "Due_Date"]
+
+
+def test_a_program_or_a_picture_is_no_csv_whatever_its_name_says(tmp_path: Path) -> None:
+    noise = random.Random(1).randbytes(5000)
+    for content in (noise, b"phone\n" + noise, b"\x89PNG\r\n\x1a\n" + noise):
+        assert "holds bytes that are no text, so it is not a CSV file: save it as" in refused(content, tmp_path)
+    careless = "phone,nome\n" + "0612345678,A\x07da Lovelace in Roma\n" * 100
+    assert len(read(careless, tmp_path)[1]) == 100
+    cyrillic = "phone,имя\n" + "0612345678,Анна\n" * 100
+    assert len(read(cyrillic.encode("utf-16"), tmp_path)[1]) == 100
 
 
 def test_a_callback_list_has_its_own_words_for_what_is_missing(tmp_path: Path) -> None:

@@ -73,6 +73,14 @@ def test_hours_are_those_where_each_phone_is(session: Session, campaign: Campaig
     assert step.until == datetime(2026, 3, 2, 14, 0, tzinfo=UTC)
 
 
+def test_an_agents_word_closes_in_words(session: Session, campaign: Campaign) -> None:
+    one = factories.contact(session, campaign, state="closed", closed_because="said:no-money")
+    (step,) = waterfall.waterfall(session, campaign, now=NOW, ring_seconds=RING).steps
+    assert (step.rule, step.reason) == ("closed", "an agent said no-money")
+    told = why.explain(session, campaign, str(one.id), now=NOW, ring_seconds=RING)
+    assert "the contact is closed: an agent said no-money" in [verdict.why for verdict in told.verdicts]
+
+
 def test_the_first_that_comes_back_is_told(session: Session, campaign: Campaign) -> None:
     for hours in (3, 1, 2):
         factories.contact(session, campaign, phone=f"+3906{10000000 + hours}", next_at=NOW + timedelta(hours=hours))
@@ -206,6 +214,8 @@ def test_what_holds_a_campaign_is_told_until_nothing_does(session: Session, camp
         session.flush()
         return " / ".join(why.holding(session, campaign, now=NOW))
 
+    campaign.state = "draft"
+    assert told().startswith("the campaign is a draft, not running / ")
     campaign.state = "stopped"
     assert told() == "the campaign is stopped, not running / no agent is free: none is assigned"
     campaign.state = "running"

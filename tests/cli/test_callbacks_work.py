@@ -47,6 +47,11 @@ def tomorrow() -> str:
     return (datetime.now(UTC) + timedelta(days=1)).date().isoformat()
 
 
+def test_a_callback_of_a_whole_day_ends_with_that_day(dialer: Dialer, session: Session, campaign: Campaign) -> None:
+    dialer.ok("callbacks", "add", "spring", "06 12345678", "--due", tomorrow())  # at any hour, as the campaign calls
+    assert f"{tomorrow()} 00:00-24:00" in dialer.ok("callbacks", "list", "spring")
+
+
 def test_a_number_on_no_list_is_promised_a_callback_with_an_owner(
     dialer: Dialer, session: Session, anna: Agent
 ) -> None:

@@ -73,7 +73,7 @@ def test_an_agent_says_what_came_of_the_call_and_is_ready(talking: Dialer, sessi
     assert "Sale; the contact follows when the call is over" in in_hand
     ref = hang_up(session).ref
     after = talking.ok("agent", "dispose", "101", "refusal", "--ready")
-    assert after == f"call {ref}: Not interested (was sale); the contact is closed: said:refusal\n"
+    assert after == f"call {ref}: Not interested (was sale); the contact is closed: an agent said refusal\n"
     assert talking.json("agent", "list")["agents"][0]["state"] == "ready"
     late = talking("agent", "dispose", "101", "sale")
     assert (late.exit_code, "--call" in late.stderr) == (4, True)

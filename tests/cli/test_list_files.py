@@ -90,6 +90,36 @@ def test_a_preview_shows_people_the_tables(dialer: Dialer, campaign: Campaign, f
         assert expected in told
 
 
+def test_a_preview_says_of_a_whole_name_what_the_import_makes_of_it(
+    dialer: Dialer, session: Session, campaign: Campaign, tmp_path: Path
+) -> None:
+    path = tmp_path / "names.csv"
+    path.write_text("phone,name\n0612345600,Ada Rossi\n")
+    made = dialer.json("list", "preview", "spring", str(path))
+    assert [one["becomes"] for one in made["columns"]] == ["phone", "last_name"]
+    assert made["first"][0]["last_name"] == "Ada Rossi"
+    said = dialer.json("list", "preview", "spring", str(path), "--mapping", "name=custom")
+    assert [one["becomes"] for one in said["columns"]] == ["phone", "custom"]
+    assert said["first"][0]["custom"] == '{"name": "Ada Rossi"}'  # somebody said so, and is taken at their word
+
+
+def test_a_file_with_a_header_alone_says_that_nobody_is_in_it(
+    dialer: Dialer, campaign: Campaign, tmp_path: Path
+) -> None:
+    path = tmp_path / "header.csv"
+    path.write_text("phone,name\n")
+    for command in ("preview", "import"):
+        assert "column names and no rows" in dialer("list", command, "spring", str(path)).stderr
+
+
+def test_an_example_without_a_value_names_its_line_alone(dialer: Dialer, campaign: Campaign, tmp_path: Path) -> None:
+    path = tmp_path / "quotes.csv"
+    path.write_text('phone,name\n0612345600,"A"d"a"\n0612345601,Bea\n')
+    told = dialer("list", "preview", "spring", str(path)).stdout
+    assert "line 2" in told
+    assert "line 2:" not in told
+
+
 # Diff -------------------------------------------------------------------------------------------------------
 
 

@@ -40,6 +40,12 @@ def test_erase_asks_first_and_then_does_it(dialer: Dialer, session: Session) -> 
     assert contact.last_name == ""
     assert len(session.scalars(select(Forgotten.digest)).all()) == 1
     assert "erased on request" in dialer.ok("person", "show", NUMBER)
+    checked = dialer.json("dnc", "check", NUMBER)
+    assert (checked["blocked"], checked["entries"]) == (True, [])
+    assert checked["erased_at"]
+    told = dialer.ok("dnc", "check", NUMBER)
+    assert "is never called again: its owner was erased on request on 20" in told
+    assert "not on" not in told
     assert "never called again" in dialer.ok("person", "erase", NUMBER, "--why", "again", "--yes")
 
 
@@ -62,6 +68,9 @@ def test_consent_is_given_and_withdrawn_with_its_source(dialer: Dialer, session:
     assert contact.consent
     assert contact.consent_at is not None
     assert (contact.consent_source, f"{contact.consent_at:%Y-%m-%d}") == ("web form", "2026-02-01")
+    for more, told in ((("web form", "--at", "2999-01-01"), "a day to come"), ((" ",), "how it can be proved")):
+        refused = dialer("person", "consent", NUMBER, "--given", "--source", *more)
+        assert (refused.exit_code, told in refused.stderr) == (2, True)
     dialer.ok("person", "consent", NUMBER, "--withdrawn", "--source", "said so")
     session.expire_all()
     assert (contact.consent, contact.consent_at) == (False, None)

@@ -47,7 +47,7 @@ class Impatient(ManualClock):
 def test_a_supervisor_sees_agents_calls_lines_and_limit(dialer: Dialer, campaign: Campaign) -> None:
     told = dialer.ok("status", "spring")
     for expected in (
-        "spring  ● running", "◆ 1 talking", "‖ 1 paused", "1 ringing", "1 waiting (", "3 of 10 busy",
+        "spring  ● running for ", "◆ 1 talking", "‖ 1 paused", "1 ringing", "1 waiting (", "3 of 10 busy",
         "0.00 % of 3.0 %", "2 left", "Anna Rossi", "lunch", "no worker",
     ):  # fmt: skip
         assert expected in told, expected

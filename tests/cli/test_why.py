@@ -1,7 +1,11 @@
+from datetime import timedelta
+from zoneinfo import ZoneInfo
+
 import pytest
 from sqlalchemy.orm import Session
 
-from campaigns.models import Campaign, DoNotCall
+from campaigns.db import database_now
+from campaigns.models import Campaign, DoNotCall, PaceDecision
 from dialer.calls import CallState
 from tests import factories
 from tests.cli.conftest import Dialer
@@ -59,6 +63,29 @@ def test_the_last_tries_are_shown_with_what_came_of_them(dialer: Dialer, session
     told = dialer.ok("why", "spring", str(one.id))
     assert "lost" in told
     assert "no reply from the PBX" in told
+
+
+def test_a_time_to_come_is_told_once_and_by_the_campaigns_clock(
+    dialer: Dialer, session: Session, campaign: Campaign
+) -> None:
+    later = (database_now(session) + timedelta(hours=3)).astimezone(ZoneInfo("Europe/Rome"))
+    factories.contact(session, campaign, phone="+390612345670", next_at=later)
+    session.commit()
+    told = dialer.ok("why", "spring", "+390612345670")
+    assert f"its time has not come; allowed from {later:%Y-%m-%d %H:%M %Z}" in told
+    assert "UTC" not in told
+
+
+def test_the_last_decision_names_its_number_once(dialer: Dialer, session: Session, campaign: Campaign) -> None:
+    now = database_now(session)
+    session.add(
+        PaceDecision(
+            campaign_id=campaign.id, decided_at=now, until_at=now, ticks=1, calls=1, ordered=1,
+            why="1: two agents free", snapshot={}, limits={}, fence=1,
+        )
+    )  # fmt: skip
+    session.commit()
+    assert ": 1 call, two agents free" in dialer.ok("why", "spring")
 
 
 def test_whom_the_campaign_does_not_have_is_not_found(dialer: Dialer, campaign: Campaign) -> None:

@@ -112,6 +112,22 @@ def test_a_file_goes_its_three_steps(chromium: Any, spring: Running, worker: Non
     assert complaints == []
 
 
+def test_the_bar_above_the_ceiling_has_the_colour_of_its_words(chromium: Any, spring: Running) -> None:
+    page, _ = opened(chromium)
+    page.goto(f"http://127.0.0.1:{spring.port}/campaigns/spring%20%26%20co")
+    for level, same in (("good", False), ("bad", True)):
+        bar, words = page.evaluate(
+            """level => {
+                const words = document.querySelector('[data-k="abandonment_left"]');
+                words.dataset.level = level;
+                const bar = document.querySelector(".meter-fill");
+                return [getComputedStyle(bar).fill, getComputedStyle(words).color];
+            }""",
+            level,
+        )
+        assert (bar == words) is same
+
+
 def test_what_cannot_be_taken_is_said_before_it_is_sent(chromium: Any, spring: Running) -> None:
     page, complaints = opened(chromium)
     page.goto(f"http://127.0.0.1:{spring.port}/campaigns/spring%20%26%20co/lists/upload")
@@ -172,7 +188,7 @@ def test_an_outage_makes_no_tile_taller_and_its_reason_is_shown_on_hover(
     session.commit()
     after, said = look()
     if scripts:  # whoever follows along is told the same
-        page.wait_for_function("document.querySelector('[data-k=pbx_second]').title.includes('refused')")
+        page.wait_for_selector('[data-k=pbx_second][title*="refused"]', state="attached")
     assert said == "out of use"
     assert after <= before
     sentence = page.get_attribute('[data-k="pbx_second"]', "title")
@@ -204,7 +220,7 @@ def test_a_campaign_of_two_pbxes_says_whose_each_agent_is_and_what_of_the_lost_o
             assert "201 main" in people
             assert "201 north" in people
             assert page.evaluate("document.documentElement.scrollWidth") <= width
-            page.wait_for_function("document.querySelector('[data-k=people] tr').className.startsWith('long-')")
+            page.wait_for_selector('[data-k=people] tr:first-child[class^="long-"]', state="attached")
         told = page.inner_html("main")
         assert "out of use since" in told
         assert "1 call out of sight, 1 counted as lines in use" in told

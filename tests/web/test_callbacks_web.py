@@ -149,22 +149,24 @@ def test_tickets_are_xivos_download(api: Api, session: Session, spring: Campaign
     assert api.browser.get("/campaigns/spring/callbacks/tickets.csv?since=yesterday").status_code == 400
 
 
-def test_the_page_tells_early_now_and_over_in_words_and_signs(api: Api, session: Session, spring: Campaign) -> None:
+def test_the_page_tells_later_now_and_over_in_the_words_of_the_command_and_signs(
+    api: Api, session: Session, spring: Campaign
+) -> None:
     hour = timedelta(hours=1)
-    promise(session, spring, 3 * hour, hour, first_name="Early")
+    promise(session, spring, 3 * hour, hour, first_name="Later")
     promise(session, spring, -hour / 4, hour, first_name="Now")
     promise(session, spring, -hour, hour + timedelta(minutes=5), first_name="Soon")
     promise(session, spring, -3 * hour, hour, first_name="Over")
     html = api.browser.get("/campaigns/spring/callbacks").text
     rows = {
-        name: html.partition(f">{name}<")[0].rpartition('class="due"')[2] for name in ("Early", "Now", "Soon", "Over")
+        name: html.partition(f">{name}<")[0].rpartition('class="due"')[2] for name in ("Later", "Now", "Soon", "Over")
     }
-    assert 'data-due="later">○ early' in rows["Early"]
+    assert 'data-due="later">○ later' in rows["Later"]
     assert 'data-due="now">● now' in rows["Now"]
     assert 'data-due="soon">▲ breaks soon' in rows["Soon"]
     assert 'data-due="over">▲ over, not called' in rows["Over"]
     alarms = api.browser.get("/campaigns/spring/callbacks?show=alarms").text
-    assert (">Soon<" in alarms, ">Over<" in alarms, ">Early<" in alarms) == (True, True, False)
+    assert (">Soon<" in alarms, ">Over<" in alarms, ">Later<" in alarms) == (True, True, False)
     assert "there is no agent" in api.browser.get("/campaigns/spring/callbacks?agent=%00nobody").text
 
 

@@ -7,7 +7,9 @@ import pytest
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
+from campaigns import erasure
 from campaigns.application import Application
+from campaigns.db import database_now
 from campaigns.models import DoNotCall, Ledger
 from tests import factories
 
@@ -69,6 +71,15 @@ def test_a_person_is_forbidden_with_all_their_numbers_and_told_of_them(browser: 
     told = ask(browser, "POST", "", 201, json={"number": "+390612345678", "person": True})
     assert (sorted(told["bound"]), told["also_theirs"]) == (["+390612345678", "+393471234567"], [])
     assert sorted(session.scalars(select(DoNotCall.number))) == ["+390612345678", "+393471234567"]
+
+
+def test_who_was_erased_is_blocked_though_no_entry_names_them(browser: Browser, session: Session) -> None:
+    assert ask(browser, "GET", "/+390612345678")["erased_at"] is None
+    erasure.forget(session, "+390612345678", country="IT", who="cli:anna", now=database_now(session))
+    session.commit()
+    told = ask(browser, "GET", "/06 1234 5678?country=IT")
+    assert (told["blocked"], told["entries"]) == (True, [])
+    assert told["erased_at"]
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Iterator
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import pytest
 from sqlalchemy import select
@@ -83,7 +84,9 @@ def test_no_list_yet_says_what_a_list_is_and_where_to_begin(person: Person) -> N
 
 
 def test_a_broken_file_says_first_what_is_wrong_with_most_of_it_and_what_to_do(person: Person) -> None:
-    page = words(person.get(person.upload(BROKEN)))
+    html = person.get(person.upload(BROKEN))
+    assert "<span><strong>Tel</strong>: a spreadsheet" in html  # one piece beside its label on a phone, not two columns
+    page = words(html)
     verdict = page.partition("Columns")[0]
     assert "3 of 4 rows cannot be imported ; 1 can" in verdict
     assert "Mostly: 2 rows, column Tel : a spreadsheet turned the number into an exponent (line 2: 3,93E+11" in verdict
@@ -177,6 +180,8 @@ def test_a_file_is_compared_on_a_page(person: Person) -> None:
     page = words(person.get(link[1].replace("&amp;", "&")))
     assert "New in the file 1 Gone from it 1 Changed 1 The same 0" in page
     assert "first_name Anna Anita" in page
+    for sign in ("+ new", "\N{MINUS SIGN} gone", "≠ changed"):  # signs that every machine's letters have
+        assert sign in page
 
 
 def test_a_file_that_is_thrown_away_is_gone(person: Person) -> None:
@@ -243,12 +248,45 @@ def test_a_workbook_and_an_empty_file_are_refused_on_the_page_they_were_chosen_o
          "Rename one, or choose what it is below."),
         ("100% of its cells are numbers: --mapping 'Celulare=mobile' would call them",
          "100% of its cells are numbers: choose “mobile” for it to call them"),
+        ("Say what stands between the columns with --delimiter '^' (nothing was imported)",
+         "Save it with commas or semicolons between the columns."),
         ("its name is near 'mobile': --mapping 'Mobil=mobile' if it is",
          "its name is near 'mobile': choose “mobile” below if it is"),
     ],
 )  # fmt: skip
 def test_remedies_of_the_terminal_become_those_of_the_page(told: str, shown: str) -> None:
     assert on_page(told) == shown
+
+
+def test_the_pages_of_lists_tell_the_time_by_the_campaigns_clock(person: Person, session: Session) -> None:
+    result = person.imported("Tel\n0612345678\n")
+    begun = session.scalars(select(Import.created_at)).one().astimezone(ZoneInfo("Europe/Rome"))
+    told = f"{begun:%d %b %Y %H:%M %Z}"
+    assert told.endswith(("CET", "CEST"))
+    for path in (f"{BASE}/lists", result, person.upload("Tel\n0612345679\n")):
+        assert told in person.get(path)
+
+
+def test_after_an_import_no_choice_stands_below(person: Person) -> None:
+    page = words(person.get(person.imported("Nome,Recapito\nAnna,0612345678\n")))
+    assert "Nothing was imported." in page
+    assert "Rename the column, or upload the file again and choose what it is." in page
+    assert "below" not in page
+
+
+def test_bytes_that_are_no_text_are_shown_as_such_and_break_no_page(person: Person) -> None:
+    for raw in (b"phone;no\x81me\n0612345678;A\n", b"phone;nome\n0612345678;B\x8dc\n06\x81;\xe9\n"):
+        assert "\N{REPLACEMENT CHARACTER}" in person.get(person.upload(raw))
+
+
+def test_a_list_that_brought_nobody_is_not_green(person: Person) -> None:
+    person.imported("Tel\nciao\n")
+    result = person.imported("Tel,Nome\n")
+    assert "The file has column names and no rows" in words(person.get(result))
+    lists = person.get(f"{BASE}/lists")
+    assert lists.count('data-import="warn"') == 2
+    assert words(lists).count("done, no row taken") == 2
+    assert "The file has column names and no rows." in words(person.get(person.upload("Tel,Chi\n")))
 
 
 # Forgery --------------------------------------------------------------------------------------------------

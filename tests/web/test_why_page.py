@@ -59,6 +59,8 @@ def test_a_contact_has_every_rule_with_its_verdict_and_when_it_turns(
     html = read(browser, "?contact=%2B39%2006%2087654321")
     assert f"<strong>Not before {later.astimezone(ZONE):%a %d %b %Y %H:%M}.</strong>" in html
     assert "(Europe/Rome)" in html
+    assert "its time has not come" in html
+    assert "UTC" not in html  # the page says whose clock it tells
     assert html.count("✗ no") == 1
     assert html.count("✓ yes") > 6
     assert "Last attempts" in html

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from dialer.errors import SettingsError
 from dialer.settings import DirectorySettings, PbxSettings, PullSettings, Settings, TimingSettings
 from dialer.settings_reading import load_settings
 from workers.up import processes
@@ -62,3 +63,26 @@ def test_up_starts_a_listener_only_where_a_pbx_needs_one() -> None:
     assert processes(asterisk, 2, 1) == ["web", "worker-1", "worker-2", "scheduler", "listener"]
     voispeed = load_settings(CONFIGS / "development.toml", {})
     assert processes(voispeed, 1, 1) == ["web", "worker", "scheduler"]
+
+
+@pytest.mark.parametrize(
+    ("environ", "told"),
+    [
+        ({}, "settings (FILE): one value is wrong\n  web.port: Input"),
+        ({"DIALER_TIMING_TICK": "x"}, "settings (FILE): 2 values are wrong\n  web.port: Input"),
+        (
+            {"DIALER_WEB_PORT": "-4"},
+            "settings (environment): one value is wrong\n  web.port (environment DIALER_WEB_PORT): ",
+        ),
+        (
+            {"DIALER_WEB_PORT": "1", "DIALER_PBX_MAIN_TIMEOUT": "x"},
+            "  pbx.main.timeout (environment DIALER_PBX_MAIN_TIMEOUT): ",
+        ),
+    ],
+)
+def test_a_wrong_value_is_looked_for_where_it_was_given(tmp_path: Path, environ: dict[str, str], told: str) -> None:
+    path = tmp_path / "dialer.toml"
+    path.write_text('[web]\nport = -1\n[pbx.main]\nurl = "http://127.0.0.1:9"\n')
+    with pytest.raises(SettingsError) as caught:
+        load_settings(path, environ)
+    assert told.replace("FILE", str(path)) in str(caught.value)
