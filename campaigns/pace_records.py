@@ -16,6 +16,7 @@ from sqlalchemy.orm import Session
 from campaigns.agent_states import AWAY
 from campaigns.models import Campaign
 from dialer.calls import CallState
+from dialer.dispositions import MACHINES, NO_PERSON
 from dialer.pacing import Happened, PaceEvent, events_of_call
 from dialer.pacing.answers import Chance
 from dialer.retries import NEVER_RANG
@@ -31,8 +32,9 @@ _CALLS = text(
     SELECT t.id, t.state, t.ordered_at, t.answered_at, t.joined_at, t.join_sent_at, t.message_at, t.ended_at,
            coalesce(t.left_at, t.over_at, t.ended_at) AS over_at, t.agent_id, t.attempt_no, k.list_id,
            to_jsonb(t) ->> 'given_up_at' AS given_up_at, coalesce(to_jsonb(t) ->> 'answer_group', '') AS answer_group,
-           coalesce(extract(epoch FROM t.joined_at - t.answered_at) > t.answer_limit, false) AS late, t.number
-    FROM attempts t JOIN contacts k ON k.id = t.contact_id
+           coalesce(extract(epoch FROM t.joined_at - t.answered_at) > t.answer_limit, false) AS late, t.number,
+           coalesce(d.meaning, '') AS meaning
+    FROM attempts t JOIN contacts k ON k.id = t.contact_id LEFT JOIN dispositions d ON d.id = t.disposition_id
     WHERE t.campaign_id = :campaign_id AND t.ordered_at >= :since AND t.ordered_at < :until
     ORDER BY t.ordered_at, t.id
     """
@@ -82,6 +84,7 @@ class Call:
     group: str
     late: bool
     number: str = ""
+    meaning: str = ""  # of what its agent said
     expected: Chance | None = None  # how likely an answer was, as far as that was learnt beforehand
 
     @property
@@ -91,13 +94,13 @@ class Call:
 
     @property
     def met(self) -> bool:
-        """Whether an agent came in time."""
-        return self.joined_at is not None and not self.late
+        """L: whether an agent met a person in time."""
+        return self.joined_at is not None and not self.late and self.meaning not in NO_PERSON
 
     @property
     def abandoned(self) -> bool:
         """D, as the pacer's budget counts it: a message that plays is one already."""
-        if self.late or self.state in (CallState.ABANDONED, CallState.MESSAGE):
+        if (self.late and self.meaning not in MACHINES) or self.state in (CallState.ABANDONED, CallState.MESSAGE):
             return True
         stray = self.ended_at is not None and self.joined_at is None and self.state is not CallState.HUNG_UP
         return stray and self.answered_at is not None
@@ -136,7 +139,7 @@ def calls(session: Session, campaign: Campaign, since: datetime, until: datetime
         Call(
             row.id, CallState(row.state), row.ordered_at, row.answered_at, row.joined_at, row.join_sent_at,
             row.message_at, row.ended_at, row.over_at, row.agent_id, row.attempt_no, row.list_id,
-            row.given_up_at is not None, row.answer_group, row.late, row.number,
+            row.given_up_at is not None, row.answer_group, row.late, row.number, row.meaning,
         )
         for row in session.execute(_CALLS, given)
     ]  # fmt: skip
@@ -202,7 +205,9 @@ def what_happened(
     def inside(begin: datetime, end: datetime) -> float:
         return max(0.0, (min(end, until) - max(begin, since)).total_seconds())
 
-    talked = sum(inside(call.joined_at, call.over_at or now) for call in made if call.joined_at is not None)
+    # As in the virtual world, minutes with a machine are no talk.
+    people = (call for call in made if call.meaning not in NO_PERSON)
+    talked = sum(inside(call.joined_at, call.over_at or now) for call in people if call.joined_at is not None)
     wrapped = sum(inside(span.since, span.until) for span in told if span.state == "wrap_up")
     worked = sum(inside(span.since, span.until) for span in told if span.state not in AWAY)
     answered = [call for call in made if call.answered_at is not None and since <= call.answered_at < until]
@@ -262,9 +267,8 @@ def on_record(made: Sequence[Call], told: Sequence[Span], begins: datetime) -> l
             talk = max(0.0, (call.over_at - call.joined_at).total_seconds())
             wrap_up, parks = after.of(call.agent_id, call.over_at)
         rings = (over - call.ordered_at).total_seconds()
-        found.append(
-            OnRecord((call.ordered_at - begins).total_seconds(), answered, rings, talk, wrap_up, parks, call.group)
-        )
+        at, machine = (call.ordered_at - begins).total_seconds(), call.meaning in NO_PERSON
+        found.append(OnRecord(at, answered, rings, talk, wrap_up, parks, call.group, machine))
     return found
 
 

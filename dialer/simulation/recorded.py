@@ -81,17 +81,18 @@ class OnRecord:
     wrap_up: float | None = None
     parks: float | None = None
     group: str = ""
+    machine: bool = False  # or whatever else an agent met that was no person
 
 
 def tried(calls: Sequence[OnRecord], seed: int = 0) -> tuple[Tried, ...]:
     """Make whole what the records leave open, by what they say of other calls.
 
-    Somebody who met no agent would have talked as long as somebody who did. A call we gave up would have gone on as
-    one that rang at least as long.
+    Who met no agent would have talked as long as one who did, and been a machine if that one was. A call we gave up
+    would have gone on as one that rang at least as long.
     """
     chance = random.Random(f"{seed} on record")
-    talks = [call.talk for call in calls if call.talk is not None] or [
-        LogNormal(180.0, 1.0).draw(chance) for _ in range(200)
+    talks = [(call.talk, call.machine) for call in calls if call.talk is not None] or [
+        (LogNormal(180.0, 1.0).draw(chance), False) for _ in range(200)
     ]
     wrap_ups = [call.wrap_up for call in calls if call.wrap_up is not None] or [0.0]
     parks = [call.parks for call in calls if call.parks is not None] or [0.0]
@@ -105,12 +106,13 @@ def tried(calls: Sequence[OnRecord], seed: int = 0) -> tuple[Tried, ...]:
             if longer:
                 other = chance.choice(longer)
                 answered, rang = bool(other.answered), other.rings
+        talk, machine = (call.talk, call.machine) if call.talk is not None else chance.choice(talks)
         fate = Fate(
             answers=answered,
             rings=max(0.0, rang),
-            machine=False,
+            machine=machine,
             detected=1.0,
-            talk=call.talk if call.talk is not None else chance.choice(talks),
+            talk=talk,
             wrap_up=call.wrap_up if call.wrap_up is not None else chance.choice(wrap_ups),
             parks=call.parks if call.parks is not None else chance.choice(parks),
         )

@@ -9,7 +9,7 @@ import pytest
 from sqlalchemy import delete, update
 from sqlalchemy.orm import Session
 
-from campaigns import pace_records, pace_replay, pace_stored
+from campaigns import dispositions, pace_records, pace_replay, pace_stored
 from campaigns.models import Attempt, Campaign, Ledger, PaceDecision
 from campaigns.pace_records import Span
 from campaigns.pace_replay import Changes, Replayed
@@ -280,3 +280,30 @@ def test_the_seconds_of_being_parked_again_are_read_from_the_states(session: Ses
     made = pace_records.calls(session, campaign, SINCE - timedelta(minutes=1), UNTIL)
     (call,) = pace_records.on_record(made, pace_records.spans(session, campaign, SINCE, UNTIL, LATER), SINCE)
     assert (call.talk, call.wrap_up, call.parks, call.rings) == (60.0, 20.0, 4.0, 9.0)
+
+
+def test_a_machine_that_an_agent_met_is_one_again_when_the_day_is_replayed(session: Session) -> None:
+    campaign = factories.campaign(session)
+    machine = dispositions.get(session, campaign, "machine").id
+    sale = dispositions.get(session, campaign, "sale").id
+    for said, waited in ((machine, 1), (machine, 3), (sale, 1), (sale, 3), (None, 1)):
+        factories.attempt(
+            session, campaign, state=CallState.COMPLETED, ordered_at=SINCE, answered_at=SINCE, disposition_id=said,
+            joined_at=SINCE + timedelta(seconds=waited), ended_at=SINCE + timedelta(seconds=waited + 10),
+        )  # fmt: skip
+    made = pace_records.calls(session, campaign, SINCE, UNTIL)
+    assert [(call.abandoned, call.met) for call in made] == [
+        (False, False), (False, False), (False, True), (True, False), (False, True),
+    ]  # fmt: skip
+    told = pace_records.what_happened(made, [], SINCE, UNTIL, LATER)
+    assert (told.answered, told.met, told.abandoned) == (5, 2, 1)
+    record = pace_records.on_record(made, [], SINCE)
+    assert [call.machine for call in record] == [True, True, False, False, False]
+    assert [call.fate.machine for call in tried(record)] == [True, True, False, False, False]
+
+
+def test_who_met_nobody_is_a_machine_as_often_as_those_who_were_met() -> None:
+    known = [OnRecord(float(n), True, 5.0, 8.0 if n % 2 else 100.0, 9.0, machine=bool(n % 2)) for n in range(10)]
+    unknown = tried([*known, *(OnRecord(20.0 + n, True, 6.0) for n in range(400))])[10:]
+    assert {(one.fate.machine, one.fate.talk) for one in unknown} == {(True, 8.0), (False, 100.0)}
+    assert 150 < sum(one.fate.machine for one in unknown) < 250
