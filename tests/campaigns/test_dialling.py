@@ -99,12 +99,12 @@ def test_a_number_that_is_in_a_call_elsewhere_is_refused(manual: Desk) -> None:
     )
 
 
-@pytest.mark.parametrize("state", ["paused", "stopped", "draft"])
-def test_a_campaign_that_does_not_run_calls_nobody_and_rings_no_agent(manual: Desk, state: str) -> None:
+@pytest.mark.parametrize(("state", "stands"), [("paused", "paused"), ("stopped", "stopped"), ("draft", "a draft")])
+def test_a_campaign_that_does_not_run_calls_nobody_and_rings_no_agent(manual: Desk, state: str, stands: str) -> None:
     agent = factories.agent(manual.session, manual.campaign)
     contact = factories.contact(manual.session, manual.campaign)
     manual.campaign.state = state
-    assert f"the campaign is {state}" in no(manual, agent, contact=str(contact.id))
+    assert f"the campaign is {stands}, not running" in no(manual, agent, contact=str(contact.id))
     assert manual.session.scalars(select(AgentLeg.id)).all() == []
 
 
