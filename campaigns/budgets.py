@@ -18,9 +18,11 @@ from dialer.errors import NotFound
 from dialer.rate_windows import WindowRule
 
 # What was answered lately may still count as something else: a transaction that began before now may add what we
-# cannot see yet, and an agent says in the wrap-up, or soon after, that it was a machine. Later words count when the
-# window is counted anew.
+# cannot see yet, and an agent says in the wrap-up, or soon after, that it was a machine.
 UNSETTLED = timedelta(minutes=15)
+# Later words, and changes of what a word means, count when all is counted anew. What fell out of a window meanwhile
+# fell out as what it had become, so the sum may be wrong by as much as was said in between, and for no longer.
+COUNTED_ANEW = timedelta(hours=1)
 MOST_KEPT = 100
 
 # Agentless calls promise nobody an agent: they are in neither figure.
@@ -78,12 +80,12 @@ class Spent:
 class Settled:
     """The part of each window that changes no more, kept so that a month is not counted anew every second.
 
-    A call that is closed keeps what it counts as, so all that was answered before the oldest open call was ordered
-    is settled. Not a counter that anybody bumps: rows counted, each once, by whoever keeps this; gone with them, and
-    counted again by the next.
+    A call that is closed keeps what it counts as until somebody has another word for it, so all that was answered
+    before the oldest open call was ordered is settled, for an hour. Not a counter that anybody bumps: rows counted,
+    each once, by whoever keeps this; gone with them, and counted again by the next.
     """
 
-    kept: dict[tuple[int, WindowRule], tuple[Span, Figures]] = field(default_factory=dict)
+    kept: dict[tuple[int, WindowRule], tuple[Span, Figures, datetime]] = field(default_factory=dict)  # and since when
 
 
 def count(session: Session, spans: Collection[Span]) -> list[Figures]:
@@ -229,7 +231,7 @@ def _counted(
     rows = session.execute(_OLDEST_OPEN, {"campaigns": sorted(kept)}) if kept else ()
     oldest = {row.campaign_id: row.at for row in rows}
     plans = [
-        (one, _Plan.of(rule, span, one.settled, min(now - UNSETTLED, oldest.get(span.campaign_id, now))))
+        (one, _Plan.of(rule, span, one.settled, now, min(now - UNSETTLED, oldest.get(span.campaign_id, now))))
         for one, windows in opened
         for rule, spans in windows
         for span in spans
@@ -243,7 +245,7 @@ def _counted(
         done = plan.figures - next(figures) + next(figures)
         told[one.campaign.id, plan.rule, plan.span] = done + next(figures)
         if one.settled is not None:
-            one.settled.kept[plan.span.campaign_id, plan.rule] = (plan.settled, done)
+            one.settled.kept[plan.span.campaign_id, plan.rule] = (plan.settled, done, plan.anew)
     return told
 
 
@@ -258,20 +260,24 @@ class _Plan:
     grown: Span  # settled since
     rest: Span  # may still change
     settled: Span  # what is kept afterwards
+    anew: datetime  # when it was counted from nothing
 
     @classmethod
-    def of(cls, rule: WindowRule, span: Span, settled: Settled | None, until: datetime) -> "_Plan":
+    def of(cls, rule: WindowRule, span: Span, settled: Settled | None, now: datetime, until: datetime) -> "_Plan":
         """`until`: what was answered before is settled. Without `settled` nothing is kept, and all of it counted."""
         campaign, since = span.campaign_id, span.since
         if settled is None:
             settled, until = Settled(), since
         until = max(since, until)
-        kept, figures = settled.kept.get((campaign, rule), (Span(campaign, since, since), Figures()))
+        nothing = Span(campaign, since, since), Figures(), now
+        kept, figures, anew = settled.kept.get((campaign, rule), nothing)
         end = kept.until or kept.since
-        if not kept.since <= since <= end <= until:  # it opened anew, or clocks differ: from nothing
-            kept, end, figures = Span(campaign, since, since), since, Figures()
+        # It opened anew, or clocks differ, or it is time.
+        if not kept.since <= since <= end <= until or not anew <= now < anew + COUNTED_ANEW:
+            kept, figures, anew = nothing
+            end = since
         return cls(
             rule, span, figures,
             gone=Span(campaign, kept.since, since), grown=Span(campaign, end, until), rest=Span(campaign, until),
-            settled=Span(campaign, since, until),
+            settled=Span(campaign, since, until), anew=anew,
         )  # fmt: skip

@@ -230,7 +230,8 @@ def _lessons(
         rings=tuple(call.rings for call in known if call.answered),
         missed=tuple(missed),
         said=tuple(session.scalars(_SAID, {"campaign_id": campaign.id, "most": HISTORY})),
-        talks=tuple(call.talk for call in known if call.talk is not None),
+        talks=tuple(call.talk for call in known if call.talk is not None and not call.machine),
+        machines=tuple(call.talk for call in known if call.talk is not None and call.machine),
         wrap_ups=tuple(call.wrap_up for call in known if call.wrap_up is not None),
         parks=tuple(call.parks for call in known if call.parks is not None),
     )

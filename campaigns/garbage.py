@@ -9,8 +9,8 @@ less often: a twelfth of the client's time less, and no such halt (`benchmarks/c
 import gc
 from functools import cache
 
-# More objects made than gone before the young are looked at: a choice of a hundred contacts makes 4,400. Every second
-# time those that outlived it, for 4 ms; every two hundredth time everything.
+# More objects made than gone before the young are looked at: a choice of a hundred contacts makes 4,400. Every third or
+# fourth time those that outlived it, for 4 ms; every four hundredth time everything, if much of it is new.
 OFTEN = (5_000, 2, 100)
 
 

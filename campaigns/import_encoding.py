@@ -48,7 +48,7 @@ def detect(path: Path, file_name: str, wanted: str | None = None) -> Encoding:
     """Return the encoding of the file; BadInput when it is no text. `wanted` overrules all but the nonsense test."""
     with path.open("rb") as file:
         start = file.read(4096)
-    refuse_what_is_no_text(start, file_name)
+    refuse_what_is_no_text(start, file_name, wanted)
     if wanted is not None:
         return _wanted(wanted, file_name)
     if start.startswith((codecs.BOM_UTF32_LE, codecs.BOM_UTF32_BE)):
@@ -69,12 +69,13 @@ def detect(path: Path, file_name: str, wanted: str | None = None) -> Encoding:
     return Encoding("cp1252", marked=True, clean=False)
 
 
-def refuse_what_is_no_text(start: bytes, file_name: str) -> None:
-    """NoText when the first bytes of a file are those of a workbook, an archive or a document."""
+def refuse_what_is_no_text(start: bytes, file_name: str, wanted: str | None = None) -> None:
+    """NoText when the first bytes of a file are those of a workbook, an archive or a document. `wanted`: its encoding,
+    by somebody who knows; the letters of some countries are no characters if they are not read as UTF-16."""
     for signature, what in _NOT_TEXT:
         if start.startswith(signature):
             raise NoText(f"{file_name} is {what}, not a CSV file: {_SAVE_AS}")
-    if start.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+    if start.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)) or "16" in (wanted or ""):
         return
     # A few are left in texts by careless programs, and taken out. In a program or a picture every tenth byte is one.
     if (found := len(_NO_CHARACTER.findall(start))) >= 8 and found > len(start) // 25:

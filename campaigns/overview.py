@@ -9,6 +9,7 @@ from sqlalchemy.orm import Session
 
 from campaigns import cut_off
 from dialer.abandonment import rate
+from dialer.dispositions import MACHINES, NO_PERSON
 
 WINDOW = timedelta(hours=24)  # the window in which the default rule pack counts abandonment
 
@@ -59,7 +60,7 @@ class CampaignRow:
         return {**asdict(self), "abandonment": round(self.abandonment, 6), "window_hours": 24}
 
 
-# A call joined after the limit is an abandoned one, as `dialer.abandonment.figures` has it.
+# A call joined after the limit is an abandoned one, a machine no person met: as `dialer.abandonment.figures` has it.
 _QUERY = text(
     """
     SELECT c.name, c.state, c.state_at, c.mode, c.pbx, c.country, c.time_zone, c.hours, c.caller_id, c.max_attempts,
@@ -79,13 +80,17 @@ _QUERY = text(
     CROSS JOIN LATERAL (
         SELECT count(*) FILTER (WHERE t.ended_at IS NULL) AS in_progress,
                count(*) FILTER (WHERE t.sent_at >= :since) AS calls,
-               count(*) FILTER (WHERE t.answered_at >= :since AND t.state = 'completed' AND NOT t.late) AS joined,
+               count(*) FILTER (WHERE t.answered_at >= :since AND t.state = 'completed' AND NOT t.late
+                                AND t.meaning <> ALL(:no_person)) AS joined,
                count(*) FILTER (WHERE t.answered_at >= :since
-                                AND (t.state = 'abandoned' OR t.state = 'completed' AND t.late)) AS abandoned,
+                                AND (t.state = 'abandoned' OR t.state = 'completed' AND t.late
+                                     AND t.meaning <> ALL(:machines))) AS abandoned,
                count(*) FILTER (WHERE t.answered_at >= :since AND t.state = 'hung_up'
                                 AND t.mode <> 'agentless') AS hung_up
-        FROM (SELECT *, coalesce(joined_at - answered_at > make_interval(secs => answer_limit), false) AS late
-              FROM attempts WHERE campaign_id = c.id AND (ordered_at >= :since OR ended_at IS NULL)) t) tries
+        FROM (SELECT a.*, coalesce(joined_at - answered_at > make_interval(secs => answer_limit), false) AS late,
+                     coalesce(d.meaning, '') AS meaning
+              FROM attempts a LEFT JOIN dispositions d ON d.id = a.disposition_id
+              WHERE a.campaign_id = c.id AND (ordered_at >= :since OR ended_at IS NULL)) t) tries
     WHERE (CAST(:name AS text) IS NULL OR c.name = :name) AND (:archived OR c.state <> 'archived')
     ORDER BY array_position(ARRAY['running','paused','draft','stopped','archived'], c.state), lower(c.name)
     """.replace("{cut_off}", cut_off.IS.format(campaign="c.id"))
@@ -96,5 +101,8 @@ def campaign_rows(
     session: Session, now: datetime, *, name: str | None = None, archived: bool = True
 ) -> list[CampaignRow]:
     """Return every campaign, running ones first; or the one called exactly `name`."""
-    given = {"since": now - WINDOW, "name": name, "archived": archived}
+    given = {
+        "since": now - WINDOW, "name": name, "archived": archived,
+        "machines": list(MACHINES), "no_person": list(NO_PERSON),
+    }  # fmt: skip
     return [CampaignRow(**row) for row in session.execute(_QUERY, given).mappings()]

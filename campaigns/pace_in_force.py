@@ -167,14 +167,15 @@ def _dialling(rows: Sequence[Any], since: datetime) -> Curve:
     return Curve(tuple(points))
 
 
-def spent_before(session: Session, campaign: Campaign, at: datetime) -> tuple[int, int]:
-    """D and L of the window as the decision before `at` saw them; nothing when there is none of about that time."""
+def spent_before(session: Session, campaign: Campaign, at: datetime) -> tuple[int, int, int]:
+    """D, L and m of the window as the decision before `at` saw them; nothing when there is none of about that time."""
     row = session.execute(
         text(
-            "SELECT CAST(snapshot ->> 'abandoned' AS int) AS lost, CAST(snapshot ->> 'met' AS int) AS met "
+            "SELECT CAST(snapshot ->> 'abandoned' AS int) AS lost, CAST(snapshot ->> 'met' AS int) AS met, "
+            "CAST(snapshot ->> 'machines' AS int) AS machines "
             "FROM pace_decisions WHERE campaign_id = :campaign_id AND decided_at <= :at "
             "AND decided_at > CAST(:at AS timestamptz) - interval '1 day' ORDER BY decided_at DESC LIMIT 1"
         ),
         {"campaign_id": campaign.id, "at": at},
     ).one_or_none()
-    return (row.lost or 0, row.met or 0) if row is not None else (0, 0)
+    return (row.lost or 0, row.met or 0, row.machines or 0) if row is not None else (0, 0, 0)

@@ -169,17 +169,19 @@ def set_consent(
 ) -> int:
     """Write down that a person agreed to be called, or does so no more; how many contacts of theirs it changes.
 
-    Contacts never tried, which waited for it, are due at once. NotFound when nobody has the number. BadInput for a day
-    to come, or when nobody says where it was said: it would prove nothing.
+    Contacts never tried, which waited for it, are due at once. NotFound when nobody has the number. BadInput for an
+    agreement of a day to come, or when nobody says where it was said: it would prove nothing. A no needs no proof.
     """
     person = Person.of(session, given, country)
     if not person.contact_ids:
         raise NotFound(f"no contact has the number {person.number}")
     mine = Contact.id.in_(person.contact_ids)
     source = do_not_call.one_line(source)
-    if not source:
+    if agreed and not source:
         raise BadInput("say where it was said, and how it can be proved, for example --source 'web form'")
-    if at is not None and at > now + timedelta(days=1):  # a day begins earlier where they are than it does in UTC
+    if (
+        agreed and at is not None and at > now + timedelta(days=1)
+    ):  # a day begins earlier where they are than it does in UTC
         raise BadInput(f"nobody can have agreed on {at:%Y-%m-%d}, a day to come: give the day it was said on")
     values = {"consent": agreed, "consent_at": (at or now) if agreed else None, "consent_source": source}
     session.execute(update(Contact).where(mine).values(values).execution_options(synchronize_session=False))

@@ -56,7 +56,6 @@ _COLUMNS = (
     Column("campaign", "Campaign"),
     Column("answered", "Answered", "count"),
     Column("joined", "Joined", "count"),
-    Column("machines", "Machines", "count"),
     Column("abandoned", "Lost", "count"),
     Column("hung_up", "Hung up", "count"),
     Column("played", "Played", "count"),
@@ -66,6 +65,7 @@ _COLUMNS = (
     Column("waited_p50", "Wait p50", "seconds"),
     Column("waited_p95", "p95", "seconds"),
     Column("waited_max", "max", "seconds"),
+    Column("machines", "Machines", "count"),
 )
 
 

@@ -122,7 +122,7 @@ class Budget:
     @property
     def people(self) -> float:
         """The share of those whom agents met that stands below the line: machines make a lost answer dearer."""
-        return self.met / (self.met + self.machines) if self.machines else 1.0
+        return self.met / (self.met + self.machines) if self.met > 0 and self.machines > 0 else 1.0
 
     @property
     def rate(self) -> float:

@@ -115,6 +115,8 @@ def _variable(loc: tuple[int | str, ...], environ: Mapping[str, str]) -> str | N
     """Return the variable that gave the value; None when it is the file's, or nobody's."""
     depth = 3 if loc and loc[0] in _NAMED else 2
     name = (PREFIX + "_".join(str(part) for part in loc[:depth])).upper().replace("-", "_")
+    if len(loc) == 1:
+        return name if environ.get(name) else None  # an empty one is passed over
     return name if name in environ else None
 
 

@@ -81,8 +81,10 @@ def _release(application: Application, holder: str) -> None:
 
 
 def _come_first() -> None:
-    """Before the first thread: threads take their maker's niceness."""
-    with contextlib.suppress(OSError):  # most accounts may not, and under systemd it is so already
+    """Before the first thread: threads take their maker's niceness. Who gave us another place is not overruled."""
+    if os.getpriority(os.PRIO_PROCESS, 0):
+        return
+    with contextlib.suppress(OSError):  # most accounts may not
         os.setpriority(os.PRIO_PROCESS, 0, NICENESS)
 
 

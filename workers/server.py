@@ -46,6 +46,8 @@ def _serve(app: object, settings: Settings) -> None:
         signal.signal(one, end)
     try:
         server.run()
+        for one in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(one, signal.SIG_DFL)  # a second one does not wait for our goodbye
     except SystemExit as exc:
         if exc.code:
             raise ServiceUnreachable(

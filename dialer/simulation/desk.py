@@ -140,8 +140,6 @@ class Desk:
         self.pacer.observe(PaceEvent(kind, self._clock(), call, agent, group))
 
     def budget(self) -> Budget:
-        lost, met = self.shape.spent
-        mine = self.result
-        return Budget(
-            lost + mine.abandoned_all, met + mine.met_all, self._world.ceiling, "the day", machines=mine.machines
-        )
+        (lost, met, machines), mine = self.shape.spent, self.result
+        machines += mine.machines
+        return Budget(lost + mine.abandoned_all, met + mine.met_all, self._world.ceiling, "the day", machines)

@@ -34,7 +34,8 @@ class Lessons:
     rings: tuple[float, ...] = ()  # of the answered, from the order to the answer
     missed: tuple[tuple[float, str], ...] = ()  # of the others: to their end, and what it was
     said: tuple[str, ...] = ()  # of those an agent met: the word for it, "" for none
-    talks: tuple[float, ...] = ()
+    talks: tuple[float, ...] = ()  # with people
+    machines: tuple[float, ...] = ()  # with machines, and whatever else an agent met that was no person
     wrap_ups: tuple[float, ...] = ()
     parks: tuple[float, ...] = ()
 
@@ -78,7 +79,11 @@ class Truth:
         talk, wrap_up, parks = chance.choice(self._talks), chance.choice(self._wrap_ups), chance.choice(self._parks)
         if answers:
             end = chance.choice(self._said)
-        return Fate(answers, rings, False, 1.0, talk, wrap_up, parks), end
+        machines = self._lessons.machines
+        machine = bool(machines) and chance.random() * (len(machines) + len(self._lessons.talks)) < len(machines)
+        if machine:
+            talk = chance.choice(machines)
+        return Fate(answers, rings, machine, 1.0, talk, wrap_up, parks), end
 
 
 def _sample(

@@ -74,7 +74,7 @@ class Campaigning:
     starts: float = 0.0  # seconds into the day
     people: Callable[[int], People] | None = None  # by the seed of the day; instead of contacts, groups and answers
     dials: Curve | None = None  # whether it may dial at all (above 0); None: all day
-    spent: tuple[int, int] = (0, 0)  # D and L that the window held before the day began
+    spent: tuple[int, int, int] = (0, 0, 0)  # D, L and m that the window held before the day began
 
 
 @dataclass(frozen=True)

@@ -9,6 +9,7 @@ from sqlalchemy.orm import Session
 
 from campaigns import budgets, dispositions
 from campaigns.models import Attempt, Campaign
+from campaigns.overview import campaign_rows
 from campaigns.tallies import tally
 from dialer.abandonment import PACKS, Budget, Ended, figures, rule_pack
 from dialer.calls import CallState
@@ -140,11 +141,11 @@ def test_nothing_is_settled_while_an_older_call_is_open(session: Session) -> Non
     )  # fmt: skip
     settled = budgets.Settled()
     assert budgets.in_force(session, spring, NOW, settled=settled).budget.met == 6
-    assert {span.until for span, _ in settled.kept.values()} == {NOW - timedelta(hours=3)}
+    assert {span.until for span, *_ in settled.kept.values()} == {NOW - timedelta(hours=3)}
     long_one.state, long_one.ended_at = CallState.ABANDONED, NOW
     session.flush()
     assert budgets.in_force(session, spring, NOW, settled=settled).budget.abandoned == 1
-    assert {span.until for span, _ in settled.kept.values()} == {NOW - budgets.UNSETTLED}
+    assert {span.until for span, *_ in settled.kept.values()} == {NOW - budgets.UNSETTLED}
 
 
 def test_what_is_settled_is_not_read_again(session: Session) -> None:
@@ -215,7 +216,7 @@ def test_machines_make_the_rate_what_it_is(session: Session) -> None:
 
 
 def test_a_word_that_comes_with_the_wrap_up_still_counts(session: Session) -> None:
-    """What a month's window keeps as settled is older than any wrap-up."""
+    """What a month's window keeps as settled is older than nearly any wrap-up."""
     spring = factories.campaign(session)
     answered(session, spring, CallState.COMPLETED, timedelta(minutes=10), 5)
     settled = budgets.Settled()
@@ -230,3 +231,31 @@ def test_a_rule_pack_nobody_knows_is_shown_and_never_dialled(session: Session) -
     with pytest.raises(Exception, match="there is no rule pack 'mars-2099'"):
         budgets.in_force(session, spring, NOW)
     assert rule_pack("default-2026").ceiling == 0.03
+
+
+def test_a_word_that_comes_later_counts_within_the_hour_and_leaves_no_trace(session: Session) -> None:
+    """A call that was settled as a person and leaves the window as a machine must not stand in it for ever."""
+    spring = factories.campaign(session)
+    answered(session, spring, CallState.COMPLETED, timedelta(hours=2), 40)
+    answered(session, spring, CallState.COMPLETED, timedelta(minutes=90), 5)
+    settled = budgets.Settled()
+    assert budgets.in_force(session, spring, NOW, settled=settled).budget.met == 45
+    of_all = update(Attempt).where(Attempt.answered_at < NOW - timedelta(minutes=100))
+    session.execute(of_all.values(disposition_id=dispositions.get(session, spring, "machine").id))
+    for minutes in range(0, 26 * 60, 20):
+        now = NOW + timedelta(minutes=minutes)
+        kept = budgets.in_force(session, spring, now, settled=settled).budget
+        assert 0.0 <= kept.people <= 1.0
+        if minutes >= 60:
+            assert kept == budgets.in_force(session, spring, now).budget
+
+
+def test_a_campaign_is_listed_with_the_rate_of_the_people_it_met(session: Session) -> None:
+    spring = factories.campaign(session)
+    answered(session, spring, CallState.COMPLETED, timedelta(hours=1), 100)
+    answered(session, spring, CallState.ABANDONED, timedelta(hours=1), 3)
+    some = select(Attempt.id).where(Attempt.joined_at.is_not(None)).limit(40)
+    word = dispositions.get(session, spring, "machine").id
+    session.execute(update(Attempt).where(Attempt.id.in_(some)).values(disposition_id=word))
+    (row,) = campaign_rows(session, NOW)
+    assert (row.joined, row.abandoned, round(row.abandonment, 3)) == (60, 3, 0.048)

@@ -391,3 +391,10 @@ def test_reject_rows_survive_a_write_and_a_read(tmp_path: Path) -> None:
         (_, row) = list(csv.reader(file))
     assert row == [*cells[:3], "caf\\udce9", "", "7", "a", "v" * 200, "reason", "remedy"]
     assert [one.name for one in tmp_path.iterdir()] == ["r.csv"]
+
+
+def test_utf_16_without_its_mark_is_read_where_somebody_says_so(tmp_path: Path) -> None:
+    """In Cyrillic half of its bytes are no characters by themselves."""
+    path = tmp_path / "mary.csv"
+    path.write_bytes("имя,phone\nМария Кюри-Склодовская,0612345678\n".encode("utf-16-le"))
+    assert detect(path, "mary.csv", "utf-16").name.startswith("utf-16")

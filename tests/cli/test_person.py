@@ -76,4 +76,5 @@ def test_consent_is_given_and_withdrawn_with_its_source(dialer: Dialer, session:
     assert (contact.consent, contact.consent_at) == (False, None)
     kinds = session.scalars(select(Ledger.kind).where(Ledger.kind.like("consent%")).order_by(Ledger.id)).all()
     assert kinds == ["consent_given", "consent_withdrawn"]
+    dialer.ok("person", "consent", NUMBER, "--withdrawn", "--source", " ")  # a no needs no proof
     assert dialer("person", "consent", "+390699999999", "--given", "--source", "x").exit_code == 4

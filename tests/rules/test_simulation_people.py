@@ -81,7 +81,7 @@ def test_the_world_lives_through_recorded_people_and_parks_the_agents_again() ->
 
 
 def test_what_the_window_spent_before_the_day_is_in_the_budget_and_not_in_the_figures() -> None:
-    day, pacer = lived(Recorded((Tried(0.0, MISSED),)), spent=(7, 93))
+    day, pacer = lived(Recorded((Tried(0.0, MISSED),)), spent=(7, 93, 0))
     assert (pacer.seen[0].budget.abandoned, pacer.seen[0].budget.met) == (7, 93)
     assert day.campaigns[0].abandoned_all == 0
 
@@ -282,3 +282,11 @@ def test_days_are_put_together_with_the_rate_of_all_their_calls() -> None:
     both = together([one, none])
     assert (both.utilisation, both.calls, both.abandonment) == (0.5, 5, 0.25)
     assert (none.utilisation, none.mean_wait, none.as_json()["calls"]) == (None, None, 0)
+
+
+def test_who_answers_in_a_forecast_is_a_machine_as_often_as_agents_said() -> None:
+    lessons = Lessons(answered={"7/1": (1000, 1000)}, talks=(100.0,) * 60, machines=(8.0,) * 40)
+    truth, chance = Truth(lessons, random.Random(1)), random.Random(2)
+    drawn = [fate for fate, _ in (truth.fate("7/1", chance) for _ in range(2000))]
+    assert 700 < sum(fate.machine for fate in drawn) < 900
+    assert {(fate.machine, fate.talk) for fate in drawn} == {(True, 8.0), (False, 100.0)}

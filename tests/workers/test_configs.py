@@ -69,6 +69,7 @@ def test_up_starts_a_listener_only_where_a_pbx_needs_one() -> None:
     ("environ", "told"),
     [
         ({}, "settings (FILE): one value is wrong\n  web.port: Input"),
+        ({"DIALER_WEB": ""}, "settings (FILE): one value is wrong\n  web.port: Input"),
         ({"DIALER_TIMING_TICK": "x"}, "settings (FILE): 2 values are wrong\n  web.port: Input"),
         (
             {"DIALER_WEB_PORT": "-4"},
