@@ -25,9 +25,9 @@ UNSETTLED = timedelta(minutes=15)
 COUNTED_ANEW = timedelta(hours=1)
 MOST_KEPT = 100
 
+_WORDS = "SELECT id FROM dispositions WHERE campaign_id = ANY(CAST(:campaigns AS bigint[])) AND meaning = ANY(:{})"
 # Agentless calls promise nobody an agent: they are in neither figure.
 # A message now playing is spent already. `stray`: somebody answered a call that had been closed as something else.
-_WORDS = "SELECT id FROM dispositions WHERE campaign_id = ANY(CAST(:campaigns AS bigint[])) AND meaning = ANY(:{})"
 _COUNT = text(
     """
     SELECT f.abandoned, f.met, f.machines, f.hung_up

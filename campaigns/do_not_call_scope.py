@@ -1,5 +1,7 @@
 """For whom a word about the do-not-call list holds, and how its number is read: the same on every way in."""
 
+from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
@@ -41,10 +43,30 @@ def still_free(session: Session, number: str, bound: list[str], *, country: str,
     return [one for one in others if not do_not_call.check(session, one, country=country, campaign_id=campaign_id)]
 
 
-def erased_at(session: Session, text: str, *, country: str) -> datetime | None:
-    """Return since when nobody calls the number because its owner was erased; None when that was never asked."""
-    number = require(text, country, "do-not-call").e164
-    return forgotten.among(session, [number]).get(number)
+@dataclass(frozen=True, slots=True)
+class Checked:
+    """What stands against calling a number: entries of the list, or that its owner was erased on request."""
+
+    number: str  # as it was asked about
+    entries: Sequence[DoNotCall]
+    names: dict[int, str]  # of the campaigns
+    erased_at: datetime | None
+
+    @property
+    def blocked(self) -> bool:
+        return bool(self.entries) or self.erased_at is not None
+
+    def as_json(self) -> dict[str, Any]:
+        """Return it for a program."""
+        entries = [told(entry, self.names) for entry in self.entries]
+        return {"number": self.number, "blocked": self.blocked, "entries": entries, "erased_at": self.erased_at}
+
+
+def checked(session: Session, number: str, *, campaign_id: int | None, country: str) -> Checked:
+    """Ask whether a number may be called, as far as the list and erasures go."""
+    e164 = require(number, country, "do-not-call").e164
+    entries = do_not_call.check(session, number, country=country, campaign_id=campaign_id)
+    return Checked(number, entries, names(session), forgotten.among(session, [e164]).get(e164))
 
 
 def names(session: Session) -> dict[int, str]:

@@ -102,16 +102,16 @@ def put_off(known: Known, contact: Contact, number: str, proof: Proof) -> None:
 def _off(known: Known, contact: Contact, number: str, proof: Proof) -> _Off:
     refusal = proof.refusal
     assert refusal is not None
-    now = _Off(contact.state, contact.next_at, contact.closed_because, contact.put_off_by, contact.put_off_until)
+    stands = _Off(contact.state, contact.next_at, contact.closed_because, contact.put_off_by, contact.put_off_until)
     if refusal.rule == "number_open":
         # Another's call; this contact comes up again when that one has rung.
-        return now._replace(next_at=refusal.until)
+        return stands._replace(next_at=refusal.until)
     if refusal.rule in ("do_not_call", "attempts"):
         because = DO_NOT_CALL if refusal.rule == "do_not_call" else ATTEMPTS_USED_UP
-        return now._replace(state="closed", next_at=None, closed_because=because)
+        return stands._replace(state="closed", next_at=None, closed_because=because)
     if refusal.rule == "filter" and refusal.until is None:
-        return now._replace(state="closed", closed_because=contact_filters.NOT_WANTED)  # with its time, to come back
+        return stands._replace(state="closed", closed_because=contact_filters.NOT_WANTED)  # with its time, to come back
     again = proof.at + (ASK_AGAIN_FOR_CONSENT if refusal.rule == "consent" else ASK_AGAIN)
     if proof.until is not None:
         again = first_allowed(known, contact, number, proof.until)
-    return _Off("open", again, now.closed_because, refusal.rule, again)
+    return _Off("open", again, stands.closed_because, refusal.rule, again)

@@ -142,22 +142,19 @@ def import_file(
 @click.pass_obj
 def check(context: CliContext, number: str, campaign: str | None, country: str, as_json: bool) -> None:
     """Say whether NUMBER may be called, as far as the do-not-call list goes."""
-    from campaigns import do_not_call, do_not_call_scope
+    from campaigns import do_not_call_scope
 
     with context.application() as app, app.transaction() as session:
         campaign_id, region = _where(session, campaign, country, number)
-        entries = do_not_call.check(session, number, country=region, campaign_id=campaign_id)
-        erased_at = do_not_call_scope.erased_at(session, number, country=region)
-        names = do_not_call_scope.names(session)
+        found = do_not_call_scope.checked(session, number, campaign_id=campaign_id, country=region)
     if as_json:
-        listed = [do_not_call_scope.told(entry, names) for entry in entries]
-        blocked = bool(entries) or erased_at is not None
-        output.print_json({"number": number, "blocked": blocked, "entries": listed, "erased_at": erased_at})
+        output.print_json(found.as_json())
         return
-    if erased_at is not None:
-        since = output.local(erased_at)
+    entries, names = found.entries, found.names
+    if found.erased_at is not None:
+        since = output.local(found.erased_at)
         click.echo(f"{output.clean(number)} is never called again: its owner was erased on request on {since}")
-    if not entries and erased_at is None:
+    if not found.blocked:
         click.echo(f"{output.clean(number)} is not on the do-not-call list")
     if not entries:
         return

@@ -38,12 +38,7 @@ def do_not_call_api(application: Application, access: Access) -> APIRouter:
     def check(number: Number, campaign: Scope = None, country: Country = "") -> dict[str, Any]:
         with application.transaction() as session:
             campaign_id, region = do_not_call_scope.where(session, campaign or None, country, number)
-            entries = do_not_call.check(session, number, country=region, campaign_id=campaign_id)
-            names = do_not_call_scope.names(session)
-            told = [do_not_call_scope.told(entry, names) for entry in entries]
-            erased_at = do_not_call_scope.erased_at(session, number, country=region)
-            blocked = bool(entries) or erased_at is not None
-            return {"number": number, "blocked": blocked, "entries": told, "erased_at": erased_at}
+            return do_not_call_scope.checked(session, number, campaign_id=campaign_id, country=region).as_json()
 
     @router.post("", status_code=201, summary="Put a number, or a person, on the list; 200 when it was there already")
     def add(request: Request, response: Response, body: Forbidding) -> dict[str, Any]:
