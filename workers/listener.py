@@ -17,6 +17,7 @@ import structlog
 from campaigns import garbage, leases
 from campaigns.application import Application
 from campaigns.event_log import EventLog, connection_string
+from campaigns.rehearsal import rehearse
 from campaigns.web.ringing import Ringer
 from dialer.pbx_kinds import streams
 from dialer.settings import Settings
@@ -92,6 +93,8 @@ def run_listener(settings: Settings) -> int:
     """Listen until SIGTERM or SIGINT; nothing to listen to is said, and is no fault."""
     names = [name for name, pbx in settings.pbx.items() if streams(pbx.kind)]
     with wire(settings, process="listener") as wired:
+        if names:
+            rehearse(wired.application)
         garbage.settle()
         sys.setswitchinterval(SWITCH)
         _come_first()

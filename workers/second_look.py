@@ -29,8 +29,9 @@ log = structlog.get_logger(__name__)
 MOST_FAILURES = 5
 # Younger than this, its queue message is most likely on its way.
 _YOUNG = timedelta(milliseconds=120)
-# Events nobody was rung for: a phone that rings a second ago is soon enough, and few at a time.
-_PATIENT = timedelta(milliseconds=600)
+# Events nobody was rung for: few at a time, and not so soon that they hold the row of whoever answers in the first
+# seconds. They tell pages, and the legal minimum of ringing, which is 15 s and more.
+_PATIENT = timedelta(milliseconds=1500)
 # An import is left to its queue message for so long.
 _IMPORT_AGE = timedelta(seconds=3)
 

@@ -7,6 +7,7 @@ import structlog
 from dramatiq.worker import Worker
 
 from campaigns import garbage
+from campaigns.rehearsal import rehearse
 from dialer.settings import Settings
 from workers.actors import declare
 from workers.beat import Beat
@@ -26,6 +27,7 @@ def run_worker(settings: Settings) -> int:
     with wire(settings, process="worker") as wired:
         assert wired.broker is not None
         declare(wired.broker, wired.application)
+        rehearse(wired.application)
         worker = build_worker(wired.broker, settings.worker_threads)
         looking = Thread(target=SecondLook(wired.application).run, args=(stop,), name="second look", daemon=True)
         beat = Beat(wired.application, "worker")

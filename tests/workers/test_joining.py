@@ -1,4 +1,7 @@
-"""Joins sent by the process that heard the answer: as many at once as it has threads, and none waits in a queue."""
+"""Joins sent by the process that heard the answer: as many at once as it has threads, and none waits in a queue.
+
+Whoever the commit of their answer could not give an agent is looked at by the same process.
+"""
 
 import threading
 from collections.abc import Iterator
@@ -11,7 +14,7 @@ from sqlalchemy.orm import Session
 from campaigns import looking
 from campaigns.application import Application
 from campaigns.event_log import RawEvent
-from campaigns.models import Assignment, Command
+from campaigns.models import Assignment, Attempt, Command
 from dialer.errors import OutcomeUnknown
 from dialer.pbx.base import WaitingLeg
 from tests import factories
@@ -73,6 +76,13 @@ def log(application: Application, joins: Joins, *events: RawEvent) -> list[RawEv
     return hears.left
 
 
+def held(session: Session, call: Attempt) -> Session:
+    """Somebody else who holds the call's row; rolled back, it is free."""
+    other = Session(session.get_bind())
+    other.get_one(Attempt, call.id, with_for_update={"key_share": True})
+    return other
+
+
 def test_a_join_is_sent_at_once_and_the_call_is_looked_at_afterwards(
     application: Application, session: Session, pbx: Slow, joins: Joins, looks: Looks
 ) -> None:
@@ -117,17 +127,88 @@ def test_a_place_is_free_again_after_a_join_and_after_an_answer_that_got_none(
 ) -> None:
     pbx.go.set()
     running = factories.campaign(session)
-    nobody_free = [factories.attempt(session, running, answered_at=factories.NOW) for _ in range(3)]
+    empty = factories.campaign(session)
+    nobody_free = [factories.attempt(session, empty, answered_at=factories.NOW) for _ in range(3)]
     for _ in range(4):
         factories.parked_agent(session, running)
     calls = [factories.attempt(session, running) for _ in range(4)]
     session.commit()
     for event in map(answer, nobody_free):
-        assert log(application, joins, event) == [event]  # their time is over
+        log(application, joins, event)  # their time is over
     for call in calls:
         assert log(application, joins, answer(call)) == []
         assert looks.came.acquire(timeout=60)
     assert len(pbx.commands("join")) == 4
+
+
+def test_whose_row_somebody_held_for_an_instant_is_looked_at_here_and_joined(
+    application: Application, session: Session, pbx: Slow, joins: Joins, looks: Looks
+) -> None:
+    """The commit of the answer waits for no lock; the way through the queue would take longer than this one is held."""
+    running = factories.campaign(session)
+    factories.parked_agent(session, running)
+    call = factories.attempt(session, running)
+    session.commit()
+    holding = held(session, call)
+    assert log(application, joins, answer(call)) == []
+    assert not pbx.asked.acquire(timeout=0.02)
+    holding.rollback()
+    pbx.go.set()
+    assert pbx.asked.acquire(timeout=60)
+    joins.stop()
+    session.rollback()
+    assert session.scalars(select(Command.state)).one() == "accepted"
+    assert looks.at == []  # a worker has nothing to do for it
+
+
+def test_whose_row_stays_held_is_left_to_the_workers(
+    application: Application, session: Session, pbx: Slow, joins: Joins, looks: Looks
+) -> None:
+    pbx.go.set()
+    running = factories.campaign(session)
+    factories.parked_agent(session, running)
+    call = factories.attempt(session, running)
+    session.commit()
+    holding = held(session, call)
+    assert log(application, joins, answer(call)) == []
+    assert looks.came.acquire(timeout=60)
+    assert [event.keys.ref for event in looks.at] == [call.ref]
+    holding.rollback()
+    looking.look(application, "main", call.ref, None)  # as a worker does
+    session.rollback()
+    assert session.scalars(select(Command.state)).one() == "accepted"
+
+
+def test_where_nobody_is_at_hand_to_look_the_workers_do(
+    application: Application, session: Session, pbx: Slow, looks: Looks
+) -> None:
+    joins = Joins(application, looks, lookers=1)
+    running = factories.campaign(session)
+    for _ in range(2):
+        factories.parked_agent(session, running)
+    calls = [factories.attempt(session, running) for _ in range(2)]
+    session.commit()
+    holding = [held(session, call) for call in calls]
+    assert log(application, joins, answer(calls[0])) == []
+    event = answer(calls[1])
+    assert log(application, joins, event) == [event]
+    for one in holding:
+        one.rollback()
+    pbx.go.set()
+    joins.stop()
+    assert [command.arguments for command in session.scalars(select(Command))]  # the first was served meanwhile
+
+
+def test_what_an_agent_s_own_call_tells_is_left_to_the_workers(
+    application: Application, session: Session, pbx: Slow, joins: Joins
+) -> None:
+    """A shift that comes on the line at once must not take the threads of those who wait."""
+    running = factories.campaign(session)
+    agent = factories.agent(session, running, state="parking")
+    leg = factories.leg(session, running, agent)
+    session.commit()
+    event = answer(leg)  # type: ignore[arg-type]
+    assert log(application, joins, event) == [event]
 
 
 def test_a_join_without_a_usable_answer_is_unknown_and_is_not_sent_again(
