@@ -14,6 +14,7 @@ from sqlalchemy import text
 from sqlalchemy.orm import Session
 
 from campaigns import ledger
+from campaigns.forgotten import ERASED
 from campaigns.import_columns import OURS_BEGIN, extra_number
 from campaigns.import_rejects import safe
 from campaigns.lists_view import import_to_undo
@@ -28,10 +29,10 @@ _STATE = (
     "attempts", "last_outcome", "last_at", "last_number", "outcomes",
 )  # fmt: skip
 
-_WHOSE = """
+_WHOSE = f"""
     FROM contacts k JOIN lists l ON l.id = k.list_id
     WHERE k.campaign_id = :campaign AND (CAST(:list AS bigint) IS NULL OR k.list_id = :list)
-      AND (:everything OR l.undone_at IS NULL)
+      AND (:everything OR l.undone_at IS NULL) AND k.phone NOT LIKE '{ERASED}%' -- of whom nothing is left to take out
 """
 _SHAPE = text(f"""
     SELECT coalesce(max(cardinality(k.more_numbers)), 0) AS more,

@@ -23,6 +23,7 @@ from dialer.modes import AGENTLESS
 
 TROUBLE_WINDOW = timedelta(minutes=10)
 ALIVE = timedelta(seconds=15)  # a process that has not been heard of for longer is not counted as alive
+QUIET = timedelta(seconds=6)  # a PBX is read every two seconds: one that was not for this long and is in trouble
 STALE = timedelta(seconds=60)  # what was read of a PBX longer ago says nothing any more
 FORGOTTEN = timedelta(minutes=10)  # and is not even shown after this
 _MAX_TROUBLES = 8
@@ -181,6 +182,7 @@ def live_state(
     for row in campaigns:
         counted = tallies.get(session, row, now) if tallies is not None else tally(session, row, now)
         several = parts.get(row.id, [])
+        unwell = _unwell(row, several) if several else _quiet(row, pbxes.get(row.pbx))
         lines = _lines_of(several, row.max_lines) if several else _lines(pbxes.get(row.pbx), row.max_lines)
         shown.append(
             CampaignLive(
@@ -199,7 +201,7 @@ def live_state(
                 abandonment=counted.abandonment,
                 contacts=counted.contacts,
                 counted_at=counted.at,
-                next_step=next_step(row, agents[row.id], lines, counted.contacts, alive) or _unwell(row, several),
+                next_step=next_step(row, agents[row.id], lines, counted.contacts, alive) or unwell,
                 callbacks=promised.get(row.id, Waiting()),
                 pbxes=several,
             )
@@ -356,6 +358,16 @@ def _unwell(campaign: Campaign, parts: Sequence[PbxPart]) -> str:
     if bad is None or campaign.state != "running":
         return ""
     return f"PBX {bad.pbx} is {bad.state}: {bad.why}. `dialer pbx check {bad.pbx}` says more; the others go on."
+
+
+def _quiet(campaign: Campaign, pbx: PbxLive | None) -> str:
+    """Say that a running campaign's only PBX does not answer, before what was read of it is too old to call on."""
+    if campaign.state != "running" or pbx is None or not pbx.trouble or (pbx.age or 0.0) < QUIET.total_seconds():
+        return ""
+    return (
+        f"PBX {pbx.name} was last read {pbx.age:.0f} s ago, lines and agents may be others by now: {pbx.trouble}. "
+        f"`dialer pbx check {pbx.name}` says more."
+    )
 
 
 def _lines_of(parts: Sequence[PbxPart], limit: int | None) -> Lines:

@@ -16,6 +16,7 @@ from typing import Any, TextIO
 
 import structlog
 
+from dialer.errors import DialerError
 from dialer.settings import LogSettings
 from workers.redaction import NAMES, STARS, escape, redact, register_secret
 
@@ -182,7 +183,10 @@ def _catch_the_uncaught() -> None:
     def in_main(kind: type[BaseException], exc: BaseException, trace: TracebackType | None) -> None:
         if issubclass(kind, KeyboardInterrupt):
             return
-        log.critical("the process ends: nobody expected this", exc_info=(kind, exc, trace))
+        if issubclass(kind, DialerError):  # told in a sentence, but for `dialer --debug`
+            log.error("the process ends", exc_info=(kind, exc, trace))
+        else:
+            log.critical("the process ends: nobody expected this", exc_info=(kind, exc, trace))
 
     def in_thread(told: threading.ExceptHookArgs) -> None:
         if told.exc_value is not None and not issubclass(told.exc_type, SystemExit):

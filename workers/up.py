@@ -34,7 +34,7 @@ def up(context: Context, /, workers: int, schedulers: int) -> None:
             "DIALER_REDIS_URL": wired.redis_url,
             "DIALER_DATA_DIR": str(settings.data_dir),
         }
-        click.echo(f"dashboard: {settings.web.address}", err=True)
+        click.echo(f"dashboard, in a few seconds: {settings.web.address}", err=True)
         if not settings.pbx:
             click.echo("no PBX in the settings yet: add a [pbx.NAME] section (see README)", err=True)
         names = processes(settings, workers, schedulers)

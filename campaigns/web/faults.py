@@ -95,7 +95,7 @@ def fault_response(
     path = request.url.path
     if path.startswith(("/webhooks", "/ivr", "/metrics")):
         return PlainTextResponse(sentence + "\n", status)
-    if path.startswith("/api/"):
+    if _of_a_program(request):
         usual = _OTHERS.get(status, ("fault", "Look into the log of the web process."))
         told = {"error": sentence, "kind": kind or usual[0], "where": list(where) or [path]}
         return JSONResponse(told | {"remedy": remedy or usual[1]}, status, _headers(status))
@@ -103,6 +103,10 @@ def fault_response(
     title = _TITLES.get(status, "That did not work")
     context = {"title": title, "sentence": on_page(sentence), "enter": enter, "status": status}
     return templates.TemplateResponse(request, "fault.html", context, status_code=status)
+
+
+def _of_a_program(request: Request) -> bool:
+    return request.url.path.startswith("/api/")
 
 
 def _headers(status: int) -> dict[str, str]:
@@ -138,6 +142,8 @@ def add_fault_handlers(app: FastAPI) -> None:
             return fault_response(
                 request, 400, f"The body cannot be used: {told[:1000]}.", kind="bad_input", remedy=remedy, where=places
             )
+        if not _of_a_program(request) and all(error["loc"][:1] == ("path",) for error in exc.errors()):
+            return fault_response(request, 404, _NO_PAGE)  # /lists/abc: a page that is not there, to whoever reads it
         places = sorted({".".join(str(part) for part in error["loc"][1:]) for error in exc.errors()})
         sentence = f"A value of the address cannot be used: {', '.join(places)}."
         return fault_response(request, 400, sentence, kind="bad_input", remedy=remedy, where=places)

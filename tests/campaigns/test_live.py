@@ -6,7 +6,7 @@ from sqlalchemy.orm import Session
 
 from campaigns import ledger
 from campaigns.live import LiveState, live_state
-from campaigns.models import Attempt, Campaign, LoggedEvent, PaceDecision, ProcessBeat
+from campaigns.models import Attempt, Campaign, LoggedEvent, PaceDecision, PbxStatus, ProcessBeat
 from campaigns.tallies import TallyCache, local_midnight, recent_moments
 from dialer.calls import CallState
 from dialer.errors import NotFound
@@ -310,6 +310,21 @@ def test_what_keeps_a_campaign_from_calling_is_said_with_its_remedy(session: Ses
     session.execute(text(breaks))
 
     assert told in only(live_state(session, NOW, spring.name)).next_step
+
+
+@pytest.mark.parametrize(("age", "told"), [(5, False), (12, True)])
+def test_a_pbx_that_does_not_answer_is_said_before_its_figures_are_too_old_to_call_on(
+    session: Session, age: int, told: bool
+) -> None:
+    """Lines that were free when the PBX was last read are shown still; one poll that fails is no news."""
+    spring = factories.campaign(session)
+    healthy(session, spring)
+    status = session.get_one(PbxStatus, spring.pbx)
+    status.read_at, status.trouble, status.trouble_at = ago(age), "does not answer: connection refused", ago(1)
+    session.flush()
+
+    says = only(live_state(session, NOW, spring.name)).next_step
+    assert ("PBX main was last read 12 s ago" in says and "connection refused" in says) is told
 
 
 def test_a_name_with_spaces_stands_quoted_in_the_command_to_type(session: Session) -> None:

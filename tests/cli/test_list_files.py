@@ -225,6 +225,18 @@ def test_lists_taken_back_are_exported_only_when_asked(
     assert [row["first_name"] for row in exported(dialer.ok("list", "export", "spring", "--all"))] == ["Ada"]
 
 
+def test_of_whom_nothing_is_left_nothing_is_taken_out(
+    dialer: Dialer, session: Session, campaign: Campaign, file: Path
+) -> None:
+    """What stands in place of an erased number would be called a number by whoever opens the file."""
+    dialer("list", "import", "spring", str(file))
+    dialer.ok("person", "erase", "+390612345600", "--yes", "--why", "asked for it")
+    for more in ((), ("--all",)):
+        told = dialer.ok("list", "export", "spring", *more)
+        assert [row["first_name"] for row in exported(told)] == ["Bea"]
+        assert "erased-" not in told
+
+
 def test_an_export_into_nowhere_says_so_and_leaves_nothing(dialer: Dialer, campaign: Campaign, tmp_path: Path) -> None:
     result = dialer("list", "export", "spring", "--out", str(tmp_path / "no" / "x.csv"))
     assert (result.exit_code, "cannot be written" in result.stderr) == (2, True)

@@ -184,6 +184,7 @@ def test_a_draft_says_what_its_next_step_is(browser: Browser, session: Session) 
         ("/nowhere", 404, "There is no such page"),
         ("/static/nowhere.js", 404, "There is no such page"),
         ("/static/../app.py", 404, "There is no such page"),
+        ("/campaigns/spring/lists/abc", 404, "There is no such page"),
         ("/static/..%2fapp.py", 404, "There is no such page"),
     ],
 )
