@@ -30,16 +30,16 @@ _WORDS = "SELECT id FROM dispositions WHERE campaign_id = ANY(CAST(:campaigns AS
 # A message now playing is spent already. `stray`: somebody answered a call that had been closed as something else.
 _COUNT = text(
     """
-    SELECT f.abandoned, f.met, f.machines, f.hung_up
+    SELECT f.abandoned, f.met, f.machines, f.hung_up, f.detected
     FROM unnest(CAST(:campaigns AS bigint[]), CAST(:since AS timestamptz[]), CAST(:until AS timestamptz[]))
          WITH ORDINALITY AS w(campaign_id, since, until, n)
     CROSS JOIN LATERAL (
         SELECT count(*) FILTER (WHERE state IN ('abandoned', 'message') OR late AND NOT machine OR stray) AS abandoned,
                count(*) FILTER (WHERE joined_at IS NOT NULL AND NOT late AND NOT no_person) AS met,
                count(*) FILTER (WHERE joined_at IS NOT NULL AND machine) AS machines,
-               count(*) FILTER (WHERE state = 'hung_up') AS hung_up
+               count(*) FILTER (WHERE state = 'hung_up') AS hung_up, count(*) FILTER (WHERE detected) AS detected
         FROM (
-            SELECT state, joined_at,
+            SELECT state, joined_at, false AS detected,
                    disposition_id IS NOT NULL AND disposition_id = ANY(ARRAY({machines})) AS machine,
                    disposition_id IS NOT NULL AND disposition_id = ANY(ARRAY({no_person})) AS no_person,
                    coalesce(extract(epoch FROM joined_at - answered_at) > answer_limit, false) AS late,
@@ -48,8 +48,13 @@ _COUNT = text(
             WHERE campaign_id = w.campaign_id AND answered_at >= w.since
               AND answered_at < coalesce(w.until, 'infinity') AND mode <> 'agentless'
             UNION ALL  -- found abandoned by the PBX's report alone: nobody told us when it was answered
-            SELECT state, joined_at, false, false, false, false FROM attempts
+            SELECT state, joined_at, false, false, false, false, false FROM attempts
             WHERE campaign_id = w.campaign_id AND answered_at IS NULL AND state = 'abandoned'
+              AND ended_at >= w.since AND ended_at < coalesce(w.until, 'infinity')
+              AND mode <> 'agentless'
+            UNION ALL  -- ended by a machine detector, before it was an answer to us
+            SELECT state, NULL, true, false, false, false, false FROM attempts
+            WHERE campaign_id = w.campaign_id AND answered_at IS NULL AND leg_outcome = 'machine'
               AND ended_at >= w.since AND ended_at < coalesce(w.until, 'infinity')
               AND mode <> 'agentless'
         ) AS answered
@@ -99,7 +104,8 @@ def count(session: Session, spans: Collection[Span]) -> list[Figures]:
         "machines": list(MACHINES),
         "no_person": list(NO_PERSON),
     }
-    return [Figures(row.abandoned, row.met, row.machines, row.hung_up) for row in session.execute(_COUNT, values)]
+    rows = session.execute(_COUNT, values)
+    return [Figures(row.abandoned, row.met, row.machines, row.hung_up, row.detected) for row in rows]
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,8 +136,12 @@ def in_force(
 
 def all_in_force(session: Session, asked: Sequence[Asked], now: datetime) -> list[Spent]:
     """Return the same of many campaigns, in turn, counted in as few questions as of one."""
-    opened = _opened(session, asked, now)
-    figures = _counted(session, opened, now)
+    mistakes = {one.campaign.id: one.campaign.people_among_machines for one in asked}
+    opened = _opened(session, asked, now, mistakes)
+    figures = {
+        key: counted.with_mistakes(mistakes[key[2].campaign_id])
+        for key, counted in _counted(session, opened, now).items()
+    }
     return [_strictest(one.campaign, windows, figures) for one, windows in opened]
 
 
@@ -160,6 +170,7 @@ def shown(session: Session, campaign: Campaign, now: datetime) -> Spent:
     except NotFound:  # a pack of a newer release: its campaign is shown all the same, and dialled by nobody
         since = now - timedelta(hours=24)
         (counted,) = count(session, [Span(campaign.id, since)])
+        counted = counted.with_mistakes(campaign.people_among_machines)
         return Spent(Budget(counted.abandoned, counted.met, campaign.max_abandonment), since)
 
 
@@ -180,14 +191,21 @@ def shares_with(session: Session, campaign_id: int) -> list[int]:
     return list(session.scalars(_SHARES_WITH, {"campaign_id": campaign_id}))
 
 
-def _opened(session: Session, asked: Sequence[Asked], now: datetime) -> list[tuple[Asked, _Windows]]:
-    """When each window of each campaign's pack opened, for the campaign and for those it shares agents with."""
+def _opened(
+    session: Session, asked: Sequence[Asked], now: datetime, mistakes: dict[int, float]
+) -> list[tuple[Asked, _Windows]]:
+    """When each window of each campaign's pack opened, for the campaign and for those it shares agents with.
+
+    `mistakes`: of each campaign, how many of a detector's machines are people; completed by those of the others.
+    """
     packs = [rule_pack(one.campaign.rule_pack) for one in asked]
     zones = {one.campaign.id: usual_zone(one.campaign.country, one.campaign.time_zone) for one in asked}
     others = {other for one in asked for other in one.sharing} - {*zones}
     if others:
-        query = select(Campaign.id, Campaign.country, Campaign.time_zone).where(Campaign.id.in_(others))
-        zones |= {row.id: usual_zone(row.country, row.time_zone) for row in session.execute(query)}
+        columns = (Campaign.id, Campaign.country, Campaign.time_zone, Campaign.people_among_machines)
+        for row in session.execute(select(*columns).where(Campaign.id.in_(others))):
+            zones[row.id] = usual_zone(row.country, row.time_zone)
+            mistakes[row.id] = row.people_among_machines
     first_calls = _first_calls(session, [*zones])
 
     def windows(one: Asked, pack: RulePack) -> _Windows:

@@ -81,6 +81,9 @@ class AtOnce(Protocol):
         Must return at once and never fail. Of an event that is seen to `on_kept` is not told.
         """
 
+    def forget(self, event: RawEvent) -> None:
+        """Told instead when the event could not be written, or nobody knows: it is offered again. The same holds."""
+
 
 class LogObserver(Protocol):
     """Is told how the log is doing; `campaigns.web.metrics` counts it."""
@@ -232,11 +235,12 @@ class EventLog:
         if self._connection is None:
             await self._connect()
         asked = self._asked(batch, began)
-        rows: Sequence[Sequence[Any] | None] = [None] * len(asked)
         try:
             rows = await self._keep(_columns(batch, began), [question for _, question in asked])
-        finally:
-            seen_to = {id(one) for (one, _), row in zip(asked, rows, strict=True) if self._answered(one.event, row)}
+        except BaseException:
+            self._forget_asked(asked)
+            raise
+        seen_to = {id(one) for (one, _), row in zip(asked, rows, strict=True) if self._answered(one.event, row)}
         self._observer.batch(len(batch), self._loop.time() - began)
         self._on_kept([waiting.event for waiting in batch if id(waiting) not in seen_to])
         _settle(batch, None)
@@ -246,6 +250,11 @@ class EventLog:
             return []
         found = ((waiting, self._at_once.ask(waiting.event, now - waiting.since)) for waiting in batch)
         return [(waiting, question) for waiting, question in found if question is not None]
+
+    def _forget_asked(self, asked: Sequence[tuple[_Waiting, Question]]) -> None:
+        if self._at_once is not None:
+            for waiting, _ in asked:
+                self._at_once.forget(waiting.event)
 
     def _answered(self, event: RawEvent, row: Sequence[Any] | None) -> bool:
         return self._at_once is not None and self._at_once.answer(event, row)

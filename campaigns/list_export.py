@@ -52,7 +52,8 @@ _ROWS = text(f"""
     LEFT JOIN periods p ON p.id = k.period_id
     LEFT JOIN LATERAL (SELECT min(id) AS id FROM imports WHERE list_id = k.list_id) AS i ON true
     CROSS JOIN LATERAL (SELECT count(*) AS attempts, max(t.ordered_at) AS last_at,
-                               (array_agg(t.number ORDER BY t.id DESC))[1] AS last_number,
+                               (array_agg(t.number ORDER BY t.id DESC)
+                                   FILTER (WHERE t.number NOT LIKE '{ERASED}%'))[1] AS last_number,
                                array_agg(t.state ORDER BY t.id) AS outcomes
                         FROM attempts t WHERE t.contact_id = k.id) AS a
     ORDER BY k.id

@@ -23,7 +23,7 @@ from dialer.modes import AGENTLESS
 
 TROUBLE_WINDOW = timedelta(minutes=10)
 ALIVE = timedelta(seconds=15)  # a process that has not been heard of for longer is not counted as alive
-QUIET = timedelta(seconds=6)  # a PBX is read every two seconds: one that was not for this long and is in trouble
+QUIET = timedelta(seconds=6)  # a PBX is read every two seconds, by default: so long in trouble is no chance
 STALE = timedelta(seconds=60)  # what was read of a PBX longer ago says nothing any more
 FORGOTTEN = timedelta(minutes=10)  # and is not even shown after this
 _MAX_TROUBLES = 8
@@ -364,10 +364,7 @@ def _quiet(campaign: Campaign, pbx: PbxLive | None) -> str:
     """Say that a running campaign's only PBX does not answer, before what was read of it is too old to call on."""
     if campaign.state != "running" or pbx is None or not pbx.trouble or (pbx.age or 0.0) < QUIET.total_seconds():
         return ""
-    return (
-        f"PBX {pbx.name} was last read {pbx.age:.0f} s ago, lines and agents may be others by now: {pbx.trouble}. "
-        f"`dialer pbx check {pbx.name}` says more."
-    )
+    return f"PBX {pbx.name} was last read {pbx.age:.0f} s ago: {pbx.trouble}. `dialer pbx check {pbx.name}` says more."
 
 
 def _lines_of(parts: Sequence[PbxPart], limit: int | None) -> Lines:

@@ -84,7 +84,11 @@ _QUERY = text(
                                 AND t.meaning <> ALL(:no_person)) AS joined,
                count(*) FILTER (WHERE t.answered_at >= :since
                                 AND (t.state = 'abandoned' OR t.state = 'completed' AND t.late
-                                     AND t.meaning <> ALL(:machines))) AS abandoned,
+                                     AND t.meaning <> ALL(:machines)))
+               -- A part of the calls a machine detector ended were people's, as `Figures.with_mistakes` has it.
+               + CAST(ceil(CAST(c.people_among_machines AS numeric) * count(*) FILTER (
+                   WHERE t.answered_at IS NULL AND t.leg_outcome = 'machine' AND t.ended_at >= :since
+                   AND t.mode <> 'agentless')) AS int) AS abandoned,
                count(*) FILTER (WHERE t.answered_at >= :since AND t.state = 'hung_up'
                                 AND t.mode <> 'agentless') AS hung_up
         FROM (SELECT a.*, coalesce(joined_at - answered_at > make_interval(secs => answer_limit), false) AS late,

@@ -54,7 +54,7 @@ def rehearse(application: Application) -> bool:
         placing.place(application, attempt_ref("rehearsal", 0))  # of no call
         pbx_commands.perform(application, 0)  # of no command
     except Exception as exc:  # the first customers wait a little longer, that is all
-        log.info("the rehearsal was broken off", kind=type(exc).__name__)
+        log.warning("the rehearsal was broken off", kind=type(exc).__name__)
         return False
     return ended is CallState.COMPLETED
 

@@ -4,7 +4,8 @@ Nothing stands between that commit and the request: no queue, no other process, 
 the request is out, the call is looked at by a worker as after any event; until then there is nothing for one to do.
 
 A customer for whom that commit found no agent (somebody held the call's row, or the agent's, for an instant; somebody
-else has waited longer) is looked at here, too: the way through the queue takes longer than what was in the way.
+else has waited longer; nobody is free) is looked at here, too: the way through the queue takes longer than what was in
+the way.
 """
 
 import threading
@@ -23,6 +24,7 @@ from campaigns.models import Command
 log = structlog.get_logger(__name__)
 
 THREADS = 4
+LOCK_NOT_AVAILABLE = "55P03"
 LOOKERS = 2  # threads of their own: a look takes longer than a join, and must keep none waiting
 
 
@@ -58,13 +60,15 @@ class Joins:
     def answer(self, event: RawEvent, row: Sequence[Any] | None) -> bool:
         """Send the join that was claimed, if one was; else look at the customer's call, if somebody is at hand."""
         if row is not None:
-            self._joining.submit(self._send, event, assigning_at_once.command_of(row))
-            return True
+            return self._joining.submit(self._send, event, assigning_at_once.command_of(row))
         self._joining.free()
         if is_leg(event.keys.ref or "") or not self._looking.take():
             return False
-        self._looking.submit(self._look, event)
-        return True
+        return self._looking.submit(self._look, event)
+
+    def forget(self, event: RawEvent) -> None:  # noqa: ARG002  (whose it was is all the same)
+        """Nothing follows from an event that is not on disk."""
+        self._joining.free()
 
     def stop(self) -> None:
         """Wait for what is being sent."""
@@ -81,8 +85,10 @@ class Joins:
     def _look(self, event: RawEvent) -> None:
         try:
             looking.look(self._application, event.pbx, event.keys.ref, event.keys.call_id, hurry=True)
-        except Exception as exc:  # a lock somebody keeps, mostly: a worker waits for it
-            log.info("an answer is left to the workers", ref=event.keys.ref, kind=type(exc).__name__)
+        except Exception as exc:
+            held = getattr(getattr(exc, "orig", None), "sqlstate", None) == LOCK_NOT_AVAILABLE  # a worker waits for it
+            tell = log.info if held else log.warning
+            tell("an answer is left to the workers", ref=event.keys.ref, kind=type(exc).__name__)
             self._ring([event])
 
 
@@ -100,9 +106,15 @@ class _Hands:
     def free(self) -> None:
         self._idle.release()
 
-    def submit(self, do: Callable[..., None], *args: object) -> None:
-        """Use the thread that was taken."""
-        self._pool.submit(self._do, do, *args)
+    def submit(self, do: Callable[..., None], *args: object) -> bool:
+        """Use the thread that was taken; False when none can be started, and it is free again."""
+        try:
+            self._pool.submit(self._do, do, *args)
+        except RuntimeError as exc:
+            self.free()
+            log.warning("nobody can see to an answer here", why=str(exc)[:200])
+            return False
+        return True
 
     def stop(self) -> None:
         self._pool.shutdown(wait=True)

@@ -69,10 +69,10 @@ async def listen(
         await asyncio.gather(*(one.run(stop) for one in listeners))
     finally:
         await asyncio.gather(event_log.stop(), answers.stop())
+        with contextlib.suppress(Exception):  # another may listen while our last joins are sent to a slow PBX
+            await asyncio.to_thread(_release, application, holder)
         await asyncio.to_thread(joins.stop)
         ringer.stop()
-        with contextlib.suppress(Exception):
-            await asyncio.to_thread(_release, application, holder)
         await asyncio.to_thread(beat.stop)
 
 

@@ -29,9 +29,10 @@ log = structlog.get_logger(__name__)
 MOST_FAILURES = 5
 # Younger than this, its queue message is most likely on its way.
 _YOUNG = timedelta(milliseconds=120)
-# Events nobody was rung for: few at a time, and not so soon that they hold the row of whoever answers in the first
-# seconds. They tell pages, and the legal minimum of ringing, which is 15 s and more.
-_PATIENT = timedelta(milliseconds=1500)
+# Events nobody was rung for: few at a time. Of PBXs that repeat no reference they tell of agents' own calls, too, and a
+# moment is soon enough; those of a call of ours come so late that they seldom hold its row when somebody answers.
+_PATIENT = timedelta(milliseconds=600)
+_PATIENT_OF_OURS = timedelta(milliseconds=1500)
 # An import is left to its queue message for so long.
 _IMPORT_AGE = timedelta(seconds=3)
 
@@ -44,7 +45,8 @@ _UNHANDLED = text(
     UNION ALL
     SELECT pbx, ref, call_id FROM (
         SELECT pbx, ref, CASE WHEN ref IS NULL THEN call_id END AS call_id, min(id) AS first
-        FROM logged_events WHERE handled_at IS NULL AND can_wait AND received_at < :patient AND pbx = ANY(:known)
+        FROM logged_events WHERE handled_at IS NULL AND can_wait AND pbx = ANY(:known)
+          AND received_at < CASE WHEN ref IS NULL THEN :patient ELSE :patient_of_ours END
         GROUP BY 1, 2, 3 ORDER BY 4 LIMIT 25) AS patient
     """
 )
@@ -133,7 +135,7 @@ class SecondLook:
             return
         self._each("events", found.events, self._look)
         self._each("orders", found.orders, self._place)
-        self._each("endings", found.over, lambda ref: self._with_call(ref, limits.settle))
+        self._each("endings", found.over, self._settle)
         self._each("overlong", found.overlong, self._hang_up)
         self._each("imports", found.imports[:1], self._import)
 
@@ -141,7 +143,10 @@ class SecondLook:
         with self._application.transaction() as session:
             now = database_now(session)
             # Of a PBX that was taken out of the settings nothing can be read; its rows wait for it to come back.
-            told = {"before": now - _YOUNG, "patient": now - _PATIENT, "known": list(self._application.pbxes)}
+            told = {
+                "before": now - _YOUNG, "patient": now - _PATIENT, "patient_of_ours": now - _PATIENT_OF_OURS,
+                "known": list(self._application.pbxes),
+            }  # fmt: skip
             return _Found(
                 events=[(row.pbx, row.ref, row.call_id) for row in session.execute(_UNHANDLED, told)],
                 orders=placing.overdue(session, age=0.25),
@@ -183,6 +188,20 @@ class SecondLook:
                 self._set_aside(key, exc)
             raise
         self._failures.pop(key, None)
+
+    def _settle(self, ref: str) -> None:
+        """End a call whose late events do not come; those that came and wait their turn are heard before."""
+        commands: list[int] = []
+        with self._application.transaction(hurry=True) as session:
+            call = reactions.locked_call(session, ref)
+            if call is None or call.ended_at is not None:
+                return
+            now, adapter = database_now(session), self._application.pbxes.get(call.pbx)
+            if adapter is not None:
+                commands = reactions.react(session, adapter, ref, None, now=now)
+            if call.ended_at is None:
+                limits.settle(session, call, now=now)
+        self._send(commands)
 
     def _set_aside(self, key: _Key, exc: Exception) -> None:
         self._failures.pop(key, None)

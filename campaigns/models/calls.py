@@ -78,6 +78,12 @@ class Attempt(PlacedCall, Base):
             "ordered_at",
             postgresql_where=text("disposition_id IS NOT NULL"),
         ),
+        Index(
+            "ix_attempts_detected",
+            "campaign_id",
+            "ended_at",
+            postgresql_where=text("leg_outcome = 'machine' AND answered_at IS NULL"),
+        ),
         Index("ix_attempts_waiting", "answered_at", postgresql_where=text("state IN ('answered','held')")),
         CheckConstraint(f"(ended_at IS NULL) = ({OPEN_SQL})", name="final_is_ended"),
     )

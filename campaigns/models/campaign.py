@@ -10,6 +10,7 @@ from sqlalchemy.types import Text
 
 from campaigns.db import Base
 from campaigns.models.columns import Instant, row_id
+from dialer.abandonment import PEOPLE_AMONG_MACHINES
 from dialer.dispositions import DOES
 
 
@@ -39,6 +40,10 @@ class Campaign(Base):
     number_gap: Mapped[float] = mapped_column(default=600.0)  # seconds between two calls to one number
     retry_delay: Mapped[float] = mapped_column(default=3600.0)  # seconds after an attempt that reached nobody
     max_abandonment: Mapped[float] = mapped_column(default=0.03)
+    # Of the calls a machine detector ends, the share that were people's, as somebody heard in a sample of them.
+    people_among_machines: Mapped[float] = mapped_column(
+        default=PEOPLE_AMONG_MACHINES, server_default=text(str(PEOPLE_AMONG_MACHINES))
+    )
     max_lines: Mapped[int | None]
     ratio: Mapped[float | None]  # calls for each free agent, in power mode
     desired_wait: Mapped[float | None]  # seconds an agent shall have between two calls

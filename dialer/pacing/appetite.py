@@ -35,6 +35,7 @@ class Appetite:
     settled: float = 10.0  # ... until the whole window could abandon so many: the learnt level may be one of minutes
     few: int = 2  # calls left from which on not even all that ring, answered at once, may lose more, ...
     young: float = YOUNG  # ... while the whole window could not abandon so many: later it recovers within minutes
+    least_part: float = 0.3  # of the ceiling that the pace lives on, however much a machine detector spends of it
     many: float = 5.0  # answers in the air from which chance evens out, and the room for its whims grows more slowly
 
     def allowed(self, budget: Budget, in_the_air: float = 0.0) -> float:
@@ -55,7 +56,14 @@ class Appetite:
             self.room + self.room_for_luck * sqrt(may) + self.room_for_bursts * self._bursts(in_the_air)
         )
         # Where some of those who answer are machines, a lost answer weighs more than one that an agent takes.
-        usual = self.usual * budget.people * (1.0 + self.coarse / max(0.3, in_the_air))
+        # People a detector hangs up on spend the ceiling whatever the pace: it may spend what they leave, and less than
+        # that, because by chance they spend more of it for hours.
+        usual = (
+            self.usual
+            * budget.people
+            * max(self.least_part, budget.for_the_pace) ** 2
+            * (1.0 + self.coarse / max(0.3, in_the_air))
+        )
         return usual * budget.ceiling * min(self.boldest, self.least + (1.0 - self.least) * filled)
 
     def stressed(self, in_the_air: float) -> float:

@@ -134,6 +134,7 @@ class Snapshot:
             if each.name == "budget":
                 kept |= {"abandoned": value.abandoned, "met": value.met, "ceiling": value.ceiling}
                 kept |= {"window": value.window} | ({"machines": value.machines} if value.machines else {})
+                kept |= {"mistaken": value.mistaken} if value.mistaken else {}
             elif each.name == "goals":
                 told = {goal.name: getattr(value, goal.name) for goal in fields(value)}
                 told = {name: goal for name, goal in told.items() if goal != getattr(_NO_GOALS, name)}
@@ -154,7 +155,7 @@ class Snapshot:
         goals = {each.name: kept["goals"][each.name] for each in fields(Goals) if each.name in kept.get("goals", {})}
         plain["goals"] = Goals(**goals)
         window, machines = kept.get("window", "24 h"), kept.get("machines", 0)
-        budget = Budget(kept["abandoned"], kept["met"], kept["ceiling"], window, machines)
+        budget = Budget(kept["abandoned"], kept["met"], kept["ceiling"], window, machines, kept.get("mistaken", 0))
         return cls(**plain, budget=budget)
 
 

@@ -142,4 +142,5 @@ class Desk:
     def budget(self) -> Budget:
         (lost, met, machines), mine = self.shape.spent, self.result
         machines += mine.machines
-        return Budget(lost + mine.abandoned_all, met + mine.met_all, self._world.ceiling, "the day", machines)
+        lost, met, ceiling = lost + mine.abandoned_all, met + mine.met_all, self._world.ceiling
+        return Budget(lost, met, ceiling, "the day", machines, mine.by_mistake)

@@ -59,6 +59,9 @@ class Hears:
         self.rows.append(row)
         return row is not None
 
+    def forget(self, event: RawEvent) -> None:
+        self.rows.append(None)
+
     def hear(self, events: Sequence[RawEvent]) -> None:
         self.left += events
 

@@ -76,6 +76,49 @@ def test_the_british_day_is_a_day_in_britain(session: Session) -> None:
     assert (spent.since, spent.budget.abandoned, spent.budget.met, spent.budget.left) == (midnight, 0, 33, 1)
 
 
+def detected(session: Session, of: Campaign, ago: timedelta, times: int, **given: object) -> None:
+    for _ in range(times):
+        values = {"ended_at": NOW - ago, "leg_outcome": "machine", **given}
+        factories.attempt(session, of, state=CallState.NO_ANSWER, **values)
+
+
+def test_people_whom_a_machine_detector_hangs_up_on_are_abandoned_in_every_window(session: Session) -> None:
+    """Nobody ever told of them: a sample does, or the share we take until there is one."""
+    spring = factories.campaign(session)
+    answered(session, spring, CallState.COMPLETED, timedelta(hours=1), 300)
+    assert in_force(session, spring).left == 9
+    detected(session, spring, timedelta(hours=2), 101)
+    detected(session, spring, timedelta(hours=25), 500)
+    detected(session, spring, timedelta(hours=2), 500, mode="agentless")
+    spent = in_force(session, spring)
+    assert (spent.abandoned, spent.mistaken, spent.left) == (4, 4, 5)
+    assert tally(session, spring, NOW).abandonment.abandoned == 4
+    spring.people_among_machines = 0.01
+    assert in_force(session, spring).abandoned == 2
+    spring.people_among_machines = 0.0
+    assert (in_force(session, spring).abandoned, in_force(session, spring).left) == (0, 9)
+
+
+def test_each_campaign_that_shares_agents_has_a_detector_s_mistakes_of_its_own(session: Session) -> None:
+    spring, summer = factories.campaign(session), factories.campaign(session, people_among_machines=0.5)
+    answered(session, spring, CallState.COMPLETED, timedelta(hours=1), 97)
+    detected(session, spring, timedelta(hours=1), 30)
+    detected(session, summer, timedelta(hours=1), 3)
+    spent = in_force(session, spring, sharing=[summer.id])
+    assert (spent.window, spent.abandoned, spent.left) == ("24 h, shared", 3, 0)
+
+
+def test_what_is_kept_of_a_window_knows_a_detector_s_calls(session: Session) -> None:
+    spring, settled = factories.campaign(session), budgets.Settled()
+    answered(session, spring, CallState.COMPLETED, timedelta(hours=1), 97)
+    detected(session, spring, timedelta(hours=2), 60)
+    for now in (NOW, NOW + timedelta(minutes=5)):
+        spent = budgets.in_force(session, spring, now, settled=settled).budget
+        assert (spent.abandoned, spent.left) == (2, 1)
+    later = NOW + timedelta(hours=22, minutes=30)  # they have left the window, which was counted anew meanwhile
+    assert budgets.in_force(session, spring, later, settled=settled).budget.abandoned == 0
+
+
 def test_a_raised_limit_really_holds_and_a_lower_one_does_too(session: Session) -> None:
     spring = factories.campaign(session)
     answered(session, spring, CallState.COMPLETED, timedelta(hours=1), 95)

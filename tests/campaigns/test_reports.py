@@ -307,3 +307,24 @@ def test_csv_holds_the_rows_and_no_formula(session: Session, world: World) -> No
 )  # fmt: skip
 def test_a_cell_that_a_spreadsheet_would_run_is_quoted_and_a_number_is_not(cell: object, written: object) -> None:
     assert inert(cell) == written
+
+
+def test_people_among_a_detector_s_machines_are_lost_in_the_report_too(session: Session) -> None:
+    from campaigns.overview import campaign_rows
+
+    world = World(session)
+    for _ in range(97):
+        world.attempt("completed", waited=0.5, talked=30)
+    for _ in range(60):
+        world.attempt("no_answer", leg_outcome="machine")
+    session.flush()
+    made = world.report("abandonment")
+    (row,), total = made.rows, made.total
+    assert total is not None
+    assert (row["detected"], row["mistaken"], row["abandoned"], row["joined"]) == (60, 2, 2, 97)
+    assert row["answered"] == 97
+    assert row["rate"] == pytest.approx(2 / 99)
+    assert row["rate_of_answered"] == pytest.approx(2 / 99)
+    assert (total["mistaken"], total["abandoned"]) == (2, 2)
+    (shown,) = campaign_rows(session, NOW)
+    assert (shown.abandoned, shown.joined) == (2, 97)

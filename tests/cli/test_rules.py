@@ -1,11 +1,12 @@
 from dataclasses import replace
 
 import pytest
+from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from campaigns.application import Application
 from campaigns.cli.context import who
-from campaigns.models import Campaign
+from campaigns.models import Campaign, Ledger
 from dialer.settings import RightsSettings
 from tests import factories
 from tests.cli.conftest import Dialer, OpenedContext
@@ -45,6 +46,21 @@ def test_the_right_to_loosen_is_in_the_settings(app: Application, campaign: Camp
     told = dialer.json("campaign", "rules", "spring", "--pack", "fr-2026", "--why", "all French")
     assert (told["change"]["old"], told["change"]["new"]) == ("it-2026", "fr-2026")
     assert "holidays" in told["change"]["loosened"]
+
+
+def test_how_many_of_a_detector_s_machines_are_people_is_said_with_how_it_was_heard(
+    dialer: Dialer, session: Session, campaign: Campaign
+) -> None:
+    assert dialer.json("campaign", "rules", "spring")["people_among_machines"] == 0.03
+    change = ("campaign", "rules", "spring", "--people-among-machines", "1.5%")
+    refused = dialer(*change)
+    assert (refused.exit_code, "--why" in refused.stderr) == (2, True)
+    assert "1.5 % count as people" in dialer.ok(*change, "--why", "3 of 200 recordings").replace("\xa0", " ")
+    assert dialer.json("campaign", "rules", "spring")["people_among_machines"] == 0.015
+    dialer.ok(*change, "--why", "once more")
+    (entry,) = session.scalars(select(Ledger).where(Ledger.kind == "people_among_machines"))
+    assert (entry.why, entry.details) == ("3 of 200 recordings", {"before": 0.03, "after": 0.015})
+    assert dialer(*change[:-1], "150%", "--why", "x").exit_code == 2
 
 
 def test_a_campaign_shows_its_packs_caps_consent_and_words(dialer: Dialer, campaign: Campaign) -> None:

@@ -43,6 +43,34 @@ def test_ofcoms_rate_with_machine_detection_adds_the_people_taken_for_machines()
     assert uk_rate(Figures(abandoned=3)) == 1.0  # nobody met, no machine: nothing to take off
 
 
+@pytest.mark.parametrize(
+    ("detected", "people", "mistaken"),
+    [(0, 0.03, 0), (1, 0.03, 1), (100, 0.03, 3), (101, 0.03, 4), (50, 0.0, 0), (7, 1.0, 7)],
+)
+def test_people_among_the_machines_a_detector_ends_are_abandoned_in_whole_calls(
+    detected: int, people: float, mistaken: int
+) -> None:
+    """A hundred times 0.03 is 3.0000000000000004 to a float, and would be four people."""
+    counted = Figures(abandoned=2, met=97, detected=detected).with_mistakes(people)
+    assert (counted.abandoned, counted.mistaken, counted.met) == (2 + mistaken, mistaken, 97)
+
+
+def test_ofcoms_correction_for_machines_is_for_those_who_detect_none() -> None:
+    uk = rule_pack("uk-2026")
+    (window,) = uk.windows
+    counted = Figures(abandoned=1, met=90, machines=20)
+    assert uk.budget(window, counted, 0.03).met == 110
+    detecting = uk.budget(window, (counted + Figures(detected=40)).with_mistakes(0.03), 0.03)
+    assert (detecting.abandoned, detecting.met, detecting.machines, detecting.mistaken) == (3, 90, 20, 2)
+
+
+def test_what_a_detector_spends_of_the_ceiling_is_not_there_for_the_pace() -> None:
+    assert Budget(3, 97, 0.03).for_the_pace == 1.0
+    assert Budget(3, 98, 0.03, mistaken=2).for_the_pace == pytest.approx(1 / 3)
+    assert Budget(9, 91, 0.03, mistaken=9).for_the_pace == 0.0
+    assert Budget(9, 91, 1.0, mistaken=9).for_the_pace == 1.0
+
+
 def test_the_american_rate_divides_by_everybody_who_answered():
     counted = Figures(abandoned=3, met=90, hung_up=7)
 

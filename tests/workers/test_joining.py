@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from sqlalchemy import select
+from sqlalchemy import select, text
 from sqlalchemy.orm import Session
 
 from campaigns import looking
@@ -71,7 +71,7 @@ def joins(application: Application, looks: Looks, pbx: Slow) -> Iterator[Joins]:
 def log(application: Application, joins: Joins, *events: RawEvent) -> list[RawEvent]:
     """Log events with `joins` at hand; returns those that are left to the workers."""
     hears = Hears()
-    hears.ask, hears.answer = joins.ask, joins.answer  # type: ignore[method-assign]
+    hears.ask, hears.answer, hears.forget = joins.ask, joins.answer, joins.forget  # type: ignore[method-assign]
     keep(application, *events, hears=hears)
     return hears.left
 
@@ -141,6 +141,13 @@ def test_a_place_is_free_again_after_a_join_and_after_an_answer_that_got_none(
     assert len(pbx.commands("join")) == 4
 
 
+@pytest.fixture
+def patient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nobody here is in such a hurry that a slow machine decides what comes of it."""
+    monkeypatch.setattr("campaigns.application._IN_A_HURRY", text("SET LOCAL lock_timeout = '60s'"))
+
+
+@pytest.mark.usefixtures("patient")
 def test_whose_row_somebody_held_for_an_instant_is_looked_at_here_and_joined(
     application: Application, session: Session, pbx: Slow, joins: Joins, looks: Looks
 ) -> None:
@@ -179,6 +186,7 @@ def test_whose_row_stays_held_is_left_to_the_workers(
     assert session.scalars(select(Command.state)).one() == "accepted"
 
 
+@pytest.mark.usefixtures("patient")
 def test_where_nobody_is_at_hand_to_look_the_workers_do(
     application: Application, session: Session, pbx: Slow, looks: Looks
 ) -> None:
@@ -197,6 +205,20 @@ def test_where_nobody_is_at_hand_to_look_the_workers_do(
     pbx.go.set()
     joins.stop()
     assert [command.arguments for command in session.scalars(select(Command))]  # the first was served meanwhile
+
+
+def test_of_an_answer_that_is_not_on_disk_nothing_follows_and_a_place_is_free_again(
+    application: Application, session: Session, pbx: Slow, joins: Joins, looks: Looks
+) -> None:
+    running = factories.campaign(session)
+    factories.parked_agent(session, running)
+    call = factories.attempt(session, running)
+    session.commit()
+    for _ in range(5):  # more often than there are threads
+        assert joins.ask(answer(call), 0.0) is not None
+        joins.forget(answer(call))
+    assert not pbx.asked.acquire(timeout=0.05)
+    assert looks.at == []
 
 
 def test_what_an_agent_s_own_call_tells_is_left_to_the_workers(

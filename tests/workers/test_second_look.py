@@ -67,6 +67,22 @@ def test_an_event_nobody_was_told_of_is_handled(
     assert attempt.state == CallState.BUSY
 
 
+def test_a_call_is_not_ended_before_its_events_that_wait_are_heard(
+    application: Application, session: Session, pbx: FakePbx, running: Campaign
+) -> None:
+    """That its phone rang is told after its end, and nobody was rung for it: without it nobody was called at all."""
+    attempt = factories.attempt(session, running, state=CallState.ENDING, final_outcome="unknown")
+    ringing = CallEvent(Heard.RINGING, "call_progress", ref=attempt.ref, role=Role.CUSTOMER)
+    pbx.say(session, ringing)
+    session.execute(text("UPDATE logged_events SET can_wait = true"))
+    attempt.over_at = session.scalar(text("SELECT clock_timestamp() - interval '10 s'"))
+    session.commit()
+    look_once(application)
+    session.refresh(attempt)
+    assert attempt.ringing_at is not None
+    assert attempt.ended_at is not None
+
+
 def test_a_young_event_is_left_to_its_queue_message(
     application: Application, session: Session, pbx: FakePbx, running: Campaign
 ) -> None:
