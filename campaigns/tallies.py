@@ -67,6 +67,7 @@ class Abandonment:
     over: bool
     calls_left: int | None  # that may still be abandoned; None: any number
     to_meet: int  # people to be met before another call may be abandoned
+    mistaken: int = 0  # of the abandoned: people a machine detector hung up on, by the campaign's sample
 
 
 @dataclass(frozen=True, slots=True)
@@ -220,6 +221,7 @@ def _abandonment(session: Session, campaign: Campaign, now: datetime) -> Abandon
         over=budget.over,
         calls_left=budget.left,
         to_meet=budget.to_meet,
+        mistaken=budget.mistaken,
     )
 
 

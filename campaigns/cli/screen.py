@@ -128,7 +128,10 @@ def _abandonment(one: CampaignLive) -> Text:
         told.append(f"  {spent.calls_left} more may be lost")
     elif spent.to_meet:
         told.append(f"  none may be lost before {spent.to_meet} more are met")
-    return told.append(f"   {spent.abandoned} of {spent.abandoned + spent.met}, {spent.window.name}", style="dim")
+    told.append(f"   {spent.abandoned} of {spent.abandoned + spent.met}, {spent.window.name}", style="dim")
+    if spent.mistaken:
+        told.append(f", {spent.mistaken} lost to the machine detector", style="dim")
+    return told
 
 
 def _today(one: CampaignLive) -> Text:

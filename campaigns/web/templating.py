@@ -139,7 +139,12 @@ def with_code(sentence: str) -> Markup:
 
 
 def abandonment_words(spent: Abandonment) -> str:
-    """What the ceiling leaves, in words."""
+    """What the ceiling leaves, in words, and what a machine detector has spent of it."""
+    detector = f"; {spent.mistaken} lost to the machine detector" if spent.mistaken else ""
+    return _left_in_words(spent) + detector
+
+
+def _left_in_words(spent: Abandonment) -> str:
     if not spent.abandoned + spent.met:
         return "○ nobody has answered yet"
     if spent.over:

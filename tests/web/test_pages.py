@@ -2,6 +2,7 @@ import http.client
 import json
 import re
 import time
+from dataclasses import replace
 from datetime import timedelta
 from html.parser import HTMLParser
 
@@ -292,6 +293,8 @@ def test_what_the_ceiling_leaves_is_said_in_words(abandoned: int, met: int, leve
     spent = Abandonment(window, 0.03, abandoned, met, budget.rate, budget.over, budget.left, budget.to_meet)
 
     assert (templating.abandonment_level(spent), templating.abandonment_words(spent)) == (level, words)
+    detecting = templating.abandonment_words(replace(spent, mistaken=2))
+    assert detecting == f"{words}; 2 lost to the machine detector"
 
 
 @pytest.mark.parametrize("theme", ["light", "dark"])

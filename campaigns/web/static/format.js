@@ -25,6 +25,11 @@ export function abandonmentLevel(spent) {
 }
 
 export function abandonmentWords(spent) {
+  const detector = spent.mistaken ? `; ${spent.mistaken} lost to the machine detector` : "";
+  return leftInWords(spent) + detector;
+}
+
+function leftInWords(spent) {
   if (!(spent.abandoned + spent.met)) return "○ nobody has answered yet";
   if (spent.over) return `▲ above the ceiling until ${spent.to_meet} more people were met`;
   if (spent.calls_left === 0) return `■ none to spare until ${spent.to_meet} more people were met`;
