@@ -27,7 +27,8 @@ _TOLD = (
 )  # fmt: skip
 _CALLS = text(f"""
     SELECT number, answer_group, ordered_at,
-           (answered_at IS NOT NULL OR state IN ('completed', 'abandoned', 'hung_up', 'played')) AS answered
+           (answered_at IS NOT NULL AND leg_outcome IS DISTINCT FROM 'machine'
+            OR state IN ('completed', 'abandoned', 'hung_up', 'played')) AS answered
     FROM attempts
     WHERE campaign_id = :campaign AND ordered_at >= :start AND ordered_at < :end
       AND state IN ({", ".join(f"'{state}'" for state in _TOLD)}) AND given_up_at IS NULL AND answer_group <> ''

@@ -34,12 +34,13 @@ _COUNT = text(
     FROM unnest(CAST(:campaigns AS bigint[]), CAST(:since AS timestamptz[]), CAST(:until AS timestamptz[]))
          WITH ORDINALITY AS w(campaign_id, since, until, n)
     CROSS JOIN LATERAL (
-        SELECT count(*) FILTER (WHERE state IN ('abandoned', 'message') OR late AND NOT machine OR stray) AS abandoned,
+        SELECT count(*) FILTER (WHERE (state IN ('abandoned', 'message') OR late AND NOT machine OR stray)
+                                AND NOT detected) AS abandoned,
                count(*) FILTER (WHERE joined_at IS NOT NULL AND NOT late AND NOT no_person) AS met,
                count(*) FILTER (WHERE joined_at IS NOT NULL AND machine) AS machines,
                count(*) FILTER (WHERE state = 'hung_up') AS hung_up, count(*) FILTER (WHERE detected) AS detected
         FROM (
-            SELECT state, joined_at, false AS detected,
+            SELECT state, joined_at, joined_at IS NULL AND coalesce(leg_outcome = 'machine', false) AS detected,
                    disposition_id IS NOT NULL AND disposition_id = ANY(ARRAY({machines})) AS machine,
                    disposition_id IS NOT NULL AND disposition_id = ANY(ARRAY({no_person})) AS no_person,
                    coalesce(extract(epoch FROM joined_at - answered_at) > answer_limit, false) AS late,
@@ -52,7 +53,7 @@ _COUNT = text(
             WHERE campaign_id = w.campaign_id AND answered_at IS NULL AND state = 'abandoned'
               AND ended_at >= w.since AND ended_at < coalesce(w.until, 'infinity')
               AND mode <> 'agentless'
-            UNION ALL  -- ended by a machine detector, before it was an answer to us
+            UNION ALL  -- ended by a machine detector, and nobody told us of the answer
             SELECT state, NULL, true, false, false, false, false FROM attempts
             WHERE campaign_id = w.campaign_id AND answered_at IS NULL AND leg_outcome = 'machine'
               AND ended_at >= w.since AND ended_at < coalesce(w.until, 'infinity')
@@ -171,7 +172,8 @@ def shown(session: Session, campaign: Campaign, now: datetime) -> Spent:
         since = now - timedelta(hours=24)
         (counted,) = count(session, [Span(campaign.id, since)])
         counted = counted.with_mistakes(campaign.people_among_machines)
-        return Spent(Budget(counted.abandoned, counted.met, campaign.max_abandonment), since)
+        spent = Budget(counted.abandoned, counted.met, campaign.max_abandonment, mistaken=counted.mistaken)
+        return Spent(spent, since)
 
 
 # As the pacer's view finds them: running campaigns with agents at work in common.

@@ -24,6 +24,7 @@ def set_people_among_machines(
         raise BadInput("say with --why how it was found: how many of the calls taken for machines were heard, and when")
     if not 0.0 <= share <= 1.0:
         raise BadInput(f"{share} is no share: between 0 and 1, as 0.03 or 3%")
+    share = round(share, 9)  # 1.1 % is 0.011000000000000001 to a float, and one person more
     before = campaign.people_among_machines
     if share == before:
         return False

@@ -87,8 +87,8 @@ _QUERY = text(
                                      AND t.meaning <> ALL(:machines)))
                -- A part of the calls a machine detector ended were people's, as `Figures.with_mistakes` has it.
                + CAST(ceil(CAST(c.people_among_machines AS numeric) * count(*) FILTER (
-                   WHERE t.answered_at IS NULL AND t.leg_outcome = 'machine' AND t.ended_at >= :since
-                   AND t.mode <> 'agentless')) AS int) AS abandoned,
+                   WHERE t.joined_at IS NULL AND t.leg_outcome = 'machine' AND t.mode <> 'agentless'
+                   AND coalesce(t.answered_at, t.ended_at) >= :since)) AS int) AS abandoned,
                count(*) FILTER (WHERE t.answered_at >= :since AND t.state = 'hung_up'
                                 AND t.mode <> 'agentless') AS hung_up
         FROM (SELECT a.*, coalesce(joined_at - answered_at > make_interval(secs => answer_limit), false) AS late,

@@ -33,7 +33,8 @@ _CALLS = text(
            coalesce(t.left_at, t.over_at, t.ended_at) AS over_at, t.agent_id, t.attempt_no, k.list_id,
            to_jsonb(t) ->> 'given_up_at' AS given_up_at, coalesce(to_jsonb(t) ->> 'answer_group', '') AS answer_group,
            coalesce(extract(epoch FROM t.joined_at - t.answered_at) > t.answer_limit, false) AS late, t.number,
-           coalesce(d.meaning, '') AS meaning
+           coalesce(d.meaning, '') AS meaning,
+           t.joined_at IS NULL AND coalesce(t.leg_outcome = 'machine', false) AS detected
     FROM attempts t JOIN contacts k ON k.id = t.contact_id LEFT JOIN dispositions d ON d.id = t.disposition_id
     WHERE t.campaign_id = :campaign_id AND t.ordered_at >= :since AND t.ordered_at < :until
     ORDER BY t.ordered_at, t.id
@@ -85,6 +86,7 @@ class Call:
     late: bool
     number: str = ""
     meaning: str = ""  # of what its agent said
+    detected: bool = False  # ended by a machine detector: of these only a share, of all, is a D
     expected: Chance | None = None  # how likely an answer was, as far as that was learnt beforehand
 
     @property
@@ -100,6 +102,8 @@ class Call:
     @property
     def abandoned(self) -> bool:
         """D, as the pacer's budget counts it: a message that plays is one already."""
+        if self.detected:
+            return False
         if (self.late and self.meaning not in MACHINES) or self.state in (CallState.ABANDONED, CallState.MESSAGE):
             return True
         stray = self.ended_at is not None and self.joined_at is None and self.state is not CallState.HUNG_UP
@@ -139,7 +143,7 @@ def calls(session: Session, campaign: Campaign, since: datetime, until: datetime
         Call(
             row.id, CallState(row.state), row.ordered_at, row.answered_at, row.joined_at, row.join_sent_at,
             row.message_at, row.ended_at, row.over_at, row.agent_id, row.attempt_no, row.list_id,
-            row.given_up_at is not None, row.answer_group, row.late, row.number, row.meaning,
+            row.given_up_at is not None, row.answer_group, row.late, row.number, row.meaning, row.detected,
         )
         for row in session.execute(_CALLS, given)
     ]  # fmt: skip

@@ -24,8 +24,7 @@ _QUERY = text(
                make_interval(secs => a.answer_limit) AS limit_, a.joined_at - a.answered_at AS waited,
                coalesce(a.answered_at, a.joined_at,
                         CASE WHEN a.state = 'abandoned' OR a.leg_outcome = 'machine' THEN a.ended_at END) AS at,
-               a.answered_at IS NULL AND a.ended_at IS NOT NULL
-                   AND coalesce(a.leg_outcome = 'machine', false) AS detected,
+               a.joined_at IS NULL AND coalesce(a.leg_outcome = 'machine', false) AS detected,
                c.people_among_machines AS share
         FROM attempts a JOIN campaigns c ON c.id = a.campaign_id LEFT JOIN dispositions d ON d.id = a.disposition_id
         WHERE a.ordered_at < :end AND (a.ended_at IS NULL OR a.ended_at >= :start)

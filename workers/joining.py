@@ -8,6 +8,7 @@ else has waited longer; nobody is free) is looked at here, too: the way through 
 the way.
 """
 
+import contextlib
 import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -97,14 +98,15 @@ class _Hands:
 
     def __init__(self, name: str, threads: int) -> None:
         self._pool = ThreadPoolExecutor(threads, thread_name_prefix=name)
-        self._idle = threading.Semaphore(threads)
+        self._idle = threading.BoundedSemaphore(threads)
 
     def take(self) -> bool:
         """Whether a thread is at hand; if so it is ours until it is freed, or has done what is submitted."""
         return self._idle.acquire(blocking=False)
 
     def free(self) -> None:
-        self._idle.release()
+        with contextlib.suppress(ValueError):  # what could start no thread of its own may be done by another yet
+            self._idle.release()
 
     def submit(self, do: Callable[..., None], *args: object) -> bool:
         """Use the thread that was taken; False when none can be started, and it is free again."""

@@ -8,18 +8,19 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from threading import Event, Thread
 from typing import TypeVar
 
 import structlog
 from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
+from sqlalchemy.orm import Session
 
 from campaigns import assigning, importing, limits, looking, pbx_commands, placing, reactions
 from campaigns.application import Application
 from campaigns.db import database_now
-from campaigns.models import AgentLeg
+from campaigns.models import AgentLeg, Attempt
 from dialer.errors import DialerError
 from workers.actors import run_one_import
 
@@ -33,6 +34,8 @@ _YOUNG = timedelta(milliseconds=120)
 # moment is soon enough; those of a call of ours come so late that they seldom hold its row when somebody answers.
 _PATIENT = timedelta(milliseconds=600)
 _PATIENT_OF_OURS = timedelta(milliseconds=1500)
+# A call that is over for so long is ended whatever of its events cannot be heard.
+_HEARD_BY = timedelta(seconds=30)
 # An import is left to its queue message for so long.
 _IMPORT_AGE = timedelta(seconds=3)
 
@@ -190,7 +193,22 @@ class SecondLook:
         self._failures.pop(key, None)
 
     def _settle(self, ref: str) -> None:
-        """End a call whose late events do not come; those that came and wait their turn are heard before."""
+        """End a call whose late events do not come; those that came and wait their turn are heard before.
+
+        An event that cannot be heard at all must not keep a number and a line for ever.
+        """
+        try:
+            self._hear_and_settle(ref)
+        except Exception as exc:
+            self._complain("endings", exc)
+            self._with_call(ref, self._settle_unheard)
+
+    @staticmethod
+    def _settle_unheard(session: Session, call: Attempt | AgentLeg, *, now: datetime) -> None:
+        if call.over_at is not None and now - call.over_at > _HEARD_BY:
+            limits.settle(session, call, now=now)
+
+    def _hear_and_settle(self, ref: str) -> None:
         commands: list[int] = []
         with self._application.transaction(hurry=True) as session:
             call = reactions.locked_call(session, ref)

@@ -23,6 +23,7 @@ class Campaign(Base):
         CheckConstraint("mode IN ('manual','preview','progressive','power','predictive','agentless')", name="mode"),
         CheckConstraint("max_abandonment >= 0 AND max_abandonment <= 1", name="max_abandonment"),
         CheckConstraint("max_attempts BETWEEN 1 AND 100", name="max_attempts"),
+        CheckConstraint("people_among_machines BETWEEN 0 AND 1", name="people_among_machines"),
         CheckConstraint(
             "weight > 0 AND ratio > 0 AND calls_per_second > 0 AND min_ring >= 0 AND desired_wait >= 0", name="goals"
         ),

@@ -8,7 +8,7 @@ from migrations.concurrently import beside_calls, build, drop
 revision = "0022"
 down_revision = "0021"
 
-_DETECTED = "ix_attempts_detected"
+_DETECTED, _SHARE = "ix_attempts_detected", "ck_campaigns_people_among_machines"
 
 
 def upgrade() -> None:
@@ -18,6 +18,8 @@ def upgrade() -> None:
         sa.Column("people_among_machines", sa.Double(), server_default=sa.text("0.03"), nullable=False),
         if_not_exists=True,
     )
+    op.execute(f"ALTER TABLE campaigns DROP CONSTRAINT IF EXISTS {_SHARE}")
+    op.execute(f"ALTER TABLE campaigns ADD CONSTRAINT {_SHARE} CHECK (people_among_machines BETWEEN 0 AND 1)")
     with beside_calls():
         build(
             _DETECTED, "attempts", ["campaign_id", "ended_at"],

@@ -6,10 +6,11 @@ import pytest
 from sqlalchemy import select, update
 from sqlalchemy.orm import Session
 
-from campaigns import agents, dialling, limits, looking, parking, sweeping
+from campaigns import agents, budgets, dialling, limits, looking, pace_records, parking, reports, sweeping
 from campaigns.application import Application
 from campaigns.db import database_now
 from campaigns.models import Agent, AgentLeg, Assignment, Attempt, Campaign, Command
+from campaigns.overview import campaign_rows
 from dialer.calls import CallState
 from dialer.pbx.base import CallEvent, CallOutcome, Feature, Heard, LiveCall, Role
 from dialer.settings import TimingSettings
@@ -272,6 +273,30 @@ def test_a_machine_that_answered_is_nobody_reached_and_nobody_abandoned(
     assert (attempt.state, attempt.leg_outcome) == (CallState.NO_ANSWER, "machine")
     assert session.get_one(Agent, who.id).state == "parked"
     assert session.scalars(select(Assignment.result)).all() == ["customer gone"]
+
+
+def test_of_the_machines_a_detector_ends_a_share_is_abandoned_and_no_more(
+    application: Application, session: Session, pbx: FakePbx, running: Campaign
+) -> None:
+    """The answer is told before the detector has listened: by that alone each would be somebody left in silence."""
+    for _ in range(34):
+        attempt = factories.attempt(session, running, ordered_at=database_now(session))
+        session.commit()
+        tell(application, pbx, event(attempt, Heard.ANSWERED, Role.CUSTOMER))
+        tell(application, pbx, event(attempt, Heard.NOT_REACHED, Role.CUSTOMER, outcome=CallOutcome.MACHINE))
+        tell(application, pbx, event(attempt, Heard.ENDED, Role.CUSTOMER, outcome=CallOutcome.OK))
+    session.expire_all()
+    now = database_now(session)
+    budget = budgets.in_force(session, running, now).budget
+    assert (budget.abandoned, budget.mistaken, budget.met) == (2, 2, 0)
+    days = {"since": (now - timedelta(days=1)).date(), "until": (now + timedelta(days=1)).date()}
+    told = reports.make(session, "abandonment", now=now, campaign=running.name, **days)
+    assert told.total is not None
+    assert (told.total["answered"], told.total["detected"], told.total["abandoned"]) == (0, 34, 2)
+    (shown,) = campaign_rows(session, now, name=running.name)
+    assert shown.abandoned == 2
+    calls = pace_records.last_calls(session, running, now + timedelta(hours=1), 100)
+    assert [call.abandoned for call in calls] == [False] * 34
 
 
 def test_who_comes_to_the_reception_after_their_time_is_sent_to_the_message(

@@ -4,6 +4,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 from threading import Event
+from unittest.mock import Mock
 
 import pytest
 from sqlalchemy import select, text
@@ -81,6 +82,20 @@ def test_a_call_is_not_ended_before_its_events_that_wait_are_heard(
     session.refresh(attempt)
     assert attempt.ringing_at is not None
     assert attempt.ended_at is not None
+
+
+def test_a_call_whose_events_cannot_be_heard_is_ended_all_the_same(
+    application: Application, session: Session, pbx: FakePbx, running: Campaign, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its number would be locked, and its line counted, for ever."""
+    calls = [factories.attempt(session, running, state=CallState.ENDING, final_outcome="unknown") for _ in range(2)]
+    for call, ago in zip(calls, ("10 s", "40 s"), strict=True):
+        call.over_at = session.scalar(text("SELECT clock_timestamp() - CAST(:ago AS interval)"), {"ago": ago})
+    session.commit()
+    monkeypatch.setattr("campaigns.reactions.react", Mock(side_effect=RuntimeError("an event nobody can hear")))
+    look_once(application)
+    session.expire_all()
+    assert [call.ended_at is not None for call in calls] == [False, True]
 
 
 def test_a_young_event_is_left_to_its_queue_message(
