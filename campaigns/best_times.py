@@ -11,6 +11,7 @@ from sqlalchemy import Row, select, text
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import Session
 
+from campaigns import detected
 from campaigns.campaign_values import usual_time_zone
 from campaigns.models import Campaign, LearntTimes
 from dialer.best_times import BestTimes, Seen, Who, hour_of_week, kind_of, weight, zone_of
@@ -27,7 +28,7 @@ _TOLD = (
 )  # fmt: skip
 _CALLS = text(f"""
     SELECT number, answer_group, ordered_at,
-           (answered_at IS NOT NULL AND leg_outcome IS DISTINCT FROM 'machine'
+           (answered_at IS NOT NULL AND NOT {detected.IS}
             OR state IN ('completed', 'abandoned', 'hung_up', 'played')) AS answered
     FROM attempts
     WHERE campaign_id = :campaign AND ordered_at >= :start AND ordered_at < :end

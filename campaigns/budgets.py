@@ -10,6 +10,7 @@ from datetime import datetime, timedelta
 from sqlalchemy import select, text
 from sqlalchemy.orm import Session
 
+from campaigns import detected
 from campaigns.campaign_values import usual_zone
 from campaigns.models import Attempt, Campaign
 from dialer.abandonment import Budget, Figures, RulePack, rule_pack, strictest
@@ -40,7 +41,7 @@ _COUNT = text(
                count(*) FILTER (WHERE joined_at IS NOT NULL AND machine) AS machines,
                count(*) FILTER (WHERE state = 'hung_up') AS hung_up, count(*) FILTER (WHERE detected) AS detected
         FROM (
-            SELECT state, joined_at, joined_at IS NULL AND coalesce(leg_outcome = 'machine', false) AS detected,
+            SELECT state, joined_at, {detected} AS detected,
                    disposition_id IS NOT NULL AND disposition_id = ANY(ARRAY({machines})) AS machine,
                    disposition_id IS NOT NULL AND disposition_id = ANY(ARRAY({no_person})) AS no_person,
                    coalesce(extract(epoch FROM joined_at - answered_at) > answer_limit, false) AS late,
@@ -61,7 +62,7 @@ _COUNT = text(
         ) AS answered
     ) AS f
     ORDER BY w.n
-    """.format(machines=_WORDS.format("machines"), no_person=_WORDS.format("no_person"))  # noqa: S608 (text of our own)
+    """.format(detected=detected.IS, machines=_WORDS.format("machines"), no_person=_WORDS.format("no_person"))  # noqa: S608 (text of our own)
 )
 
 

@@ -1,7 +1,7 @@
-"""How many of the calls that a machine detector ends were people's: heard in a sample, and said per campaign.
+"""Which calls a machine detector ended, and how many of them were people's: heard in a sample, and said per campaign.
 
-They count as abandoned in every window (`budgets`), because a person answered and met silence. The caller owns the
-transaction.
+These people count as abandoned in every window (`budgets`), report and list, because they answered and met silence;
+`dialer.abandonment` reckons how many. The caller owns the transaction.
 """
 
 from datetime import datetime
@@ -11,6 +11,9 @@ from sqlalchemy.orm import Session
 from campaigns import ledger
 from campaigns.models import Campaign
 from dialer.errors import BadInput
+
+# SQL of an attempt, never null. Not by the answer: it is told before the detector has listened.
+IS = "(joined_at IS NULL AND coalesce(leg_outcome = 'machine', false))"
 
 
 def set_people_among_machines(

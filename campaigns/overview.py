@@ -7,8 +7,8 @@ from typing import Any
 from sqlalchemy import text
 from sqlalchemy.orm import Session
 
-from campaigns import cut_off
-from dialer.abandonment import rate
+from campaigns import cut_off, detected
+from dialer.abandonment import Figures, rate
 from dialer.dispositions import MACHINES, NO_PERSON
 
 WINDOW = timedelta(hours=24)  # the window in which the default rule pack counts abandonment
@@ -67,7 +67,8 @@ _QUERY = text(
            c.number_gap, c.retry_delay, c.wrap_up_limit, c.answer_limit, c.max_abandonment, c.max_lines, c.rule_pack,
            c.agents_spec, c.number_caps, c.contact_caps, c.created_at, c.started_at,
            who.agents, who.agents_at_work, whom.contacts, whom.contacts_left,
-           tries.in_progress, tries.calls, tries.joined, tries.abandoned, tries.hung_up
+           tries.in_progress, tries.calls, tries.joined, tries.abandoned, tries.hung_up,
+           tries.detected, c.people_among_machines
     FROM campaigns c
     CROSS JOIN LATERAL (
         SELECT count(*) AS agents, count(*) FILTER (WHERE a.state <> 'out' AND {cut_off} IS NOT TRUE) AS agents_at_work
@@ -84,20 +85,18 @@ _QUERY = text(
                                 AND t.meaning <> ALL(:no_person)) AS joined,
                count(*) FILTER (WHERE t.answered_at >= :since
                                 AND (t.state = 'abandoned' OR t.state = 'completed' AND t.late
-                                     AND t.meaning <> ALL(:machines)))
-               -- A part of the calls a machine detector ended were people's, as `Figures.with_mistakes` has it.
-               + CAST(ceil(CAST(c.people_among_machines AS numeric) * count(*) FILTER (
-                   WHERE t.joined_at IS NULL AND t.leg_outcome = 'machine' AND t.mode <> 'agentless'
-                   AND coalesce(t.answered_at, t.ended_at) >= :since)) AS int) AS abandoned,
+                                     AND t.meaning <> ALL(:machines))) AS abandoned,
+               count(*) FILTER (WHERE t.detected AND t.mode <> 'agentless'
+                                AND coalesce(t.answered_at, t.ended_at) >= :since) AS detected,
                count(*) FILTER (WHERE t.answered_at >= :since AND t.state = 'hung_up'
                                 AND t.mode <> 'agentless') AS hung_up
         FROM (SELECT a.*, coalesce(joined_at - answered_at > make_interval(secs => answer_limit), false) AS late,
-                     coalesce(d.meaning, '') AS meaning
+                     coalesce(d.meaning, '') AS meaning, {detected} AS detected
               FROM attempts a LEFT JOIN dispositions d ON d.id = a.disposition_id
               WHERE a.campaign_id = c.id AND (ordered_at >= :since OR ended_at IS NULL)) t) tries
     WHERE (CAST(:name AS text) IS NULL OR c.name = :name) AND (:archived OR c.state <> 'archived')
     ORDER BY array_position(ARRAY['running','paused','draft','stopped','archived'], c.state), lower(c.name)
-    """.replace("{cut_off}", cut_off.IS.format(campaign="c.id"))
+    """.format(cut_off=cut_off.IS.format(campaign="c.id"), detected=detected.IS)  # noqa: S608 (text of our own)
 )
 
 
@@ -109,4 +108,9 @@ def campaign_rows(
         "since": now - WINDOW, "name": name, "archived": archived,
         "machines": list(MACHINES), "no_person": list(NO_PERSON),
     }  # fmt: skip
-    return [CampaignRow(**row) for row in session.execute(_QUERY, given).mappings()]
+    rows = []
+    for row in map(dict, session.execute(_QUERY, given).mappings()):
+        ended = Figures(abandoned=row["abandoned"], detected=row.pop("detected"))
+        row["abandoned"] = ended.with_mistakes(row.pop("people_among_machines")).abandoned
+        rows.append(CampaignRow(**row))
+    return rows

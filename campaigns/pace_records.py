@@ -13,6 +13,7 @@ from statistics import median
 from sqlalchemy import text
 from sqlalchemy.orm import Session
 
+from campaigns import detected
 from campaigns.agent_states import AWAY
 from campaigns.models import Campaign
 from dialer.calls import CallState
@@ -28,17 +29,17 @@ LONGEST_TALK = timedelta(hours=12)  # a conversation that began earlier is over
 _SAME_MOMENT = 3.0  # seconds between the end of a talk and the wrap-up that the ledger has of it
 
 _CALLS = text(
-    """
+    f"""
     SELECT t.id, t.state, t.ordered_at, t.answered_at, t.joined_at, t.join_sent_at, t.message_at, t.ended_at,
            coalesce(t.left_at, t.over_at, t.ended_at) AS over_at, t.agent_id, t.attempt_no, k.list_id,
            to_jsonb(t) ->> 'given_up_at' AS given_up_at, coalesce(to_jsonb(t) ->> 'answer_group', '') AS answer_group,
            coalesce(extract(epoch FROM t.joined_at - t.answered_at) > t.answer_limit, false) AS late, t.number,
            coalesce(d.meaning, '') AS meaning,
-           t.joined_at IS NULL AND coalesce(t.leg_outcome = 'machine', false) AS detected
+           {detected.IS} AS detected
     FROM attempts t JOIN contacts k ON k.id = t.contact_id LEFT JOIN dispositions d ON d.id = t.disposition_id
     WHERE t.campaign_id = :campaign_id AND t.ordered_at >= :since AND t.ordered_at < :until
     ORDER BY t.ordered_at, t.id
-    """
+    """  # noqa: S608 (text of our own)
 )
 _LAST_CALLS = text(
     "SELECT ordered_at FROM attempts WHERE campaign_id = :campaign_id AND ordered_at < :until "

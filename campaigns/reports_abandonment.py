@@ -5,6 +5,7 @@ from typing import Any
 from sqlalchemy import text
 from sqlalchemy.orm import Session
 
+from campaigns import detected
 from campaigns.report_shape import Column, Period, Report
 from dialer.abandonment import Figures, rate
 from dialer.dispositions import MACHINES, NO_PERSON
@@ -15,7 +16,7 @@ from dialer.dispositions import MACHINES, NO_PERSON
 # Agentless calls promised nobody an agent: they are in no rate, and counted apart as `played`.
 # The grouping set () is the total: percentiles do not add up.
 _QUERY = text(
-    """
+    f"""
     WITH answered AS (
         SELECT c.name AS campaign, c.max_abandonment AS ceiling, a.state, a.joined_at, a.message_at, a.ended_at,
                a.joined_at IS NOT NULL AND coalesce(d.meaning = ANY(:machines), false) AS machine,
@@ -24,7 +25,7 @@ _QUERY = text(
                make_interval(secs => a.answer_limit) AS limit_, a.joined_at - a.answered_at AS waited,
                coalesce(a.answered_at, a.joined_at,
                         CASE WHEN a.state = 'abandoned' OR a.leg_outcome = 'machine' THEN a.ended_at END) AS at,
-               a.joined_at IS NULL AND coalesce(a.leg_outcome = 'machine', false) AS detected,
+               {detected.IS} AS detected,
                c.people_among_machines AS share
         FROM attempts a JOIN campaigns c ON c.id = a.campaign_id LEFT JOIN dispositions d ON d.id = a.disposition_id
         WHERE a.ordered_at < :end AND (a.ended_at IS NULL OR a.ended_at >= :start)
@@ -54,7 +55,7 @@ _QUERY = text(
     FROM judged
     GROUP BY GROUPING SETS ((day, campaign), ())
     ORDER BY day NULLS LAST, campaign
-    """
+    """  # noqa: S608 (text of our own)
 )
 _COLUMNS = (
     Column("day", "Day", "day"),
@@ -81,8 +82,7 @@ def _found(session: Session, period: Period) -> list[dict[str, Any]]:
     given = {**period.values(), "machines": list(MACHINES), "no_person": list(NO_PERSON)}
     rows = [dict(row) for row in session.execute(_QUERY, given).mappings()]
     for row in rows:
-        detected = Figures(detected=row["detected"]).with_mistakes(row.pop("share") or 0.0)
-        row["mistaken"] = detected.mistaken
+        row["mistaken"] = Figures(detected=row["detected"]).with_mistakes(row.pop("share") or 0.0).mistaken
     rows[-1]["mistaken"] = sum(row["mistaken"] for row in rows[:-1])  # each campaign has a share of its own
     for row in rows:
         row["abandoned"] += row["mistaken"]

@@ -76,6 +76,15 @@ def log(application: Application, joins: Joins, *events: RawEvent) -> list[RawEv
     return hears.left
 
 
+def called(session: Session) -> Attempt:
+    """A customer who is being called, and an agent who waits for them."""
+    running = factories.campaign(session)
+    factories.parked_agent(session, running)
+    call = factories.attempt(session, running)
+    session.commit()
+    return call
+
+
 def held(session: Session, call: Attempt) -> Session:
     """Somebody else who holds the call's row; rolled back, it is free."""
     other = Session(session.get_bind())
@@ -86,10 +95,7 @@ def held(session: Session, call: Attempt) -> Session:
 def test_a_join_is_sent_at_once_and_the_call_is_looked_at_afterwards(
     application: Application, session: Session, pbx: Slow, joins: Joins, looks: Looks
 ) -> None:
-    running = factories.campaign(session)
-    factories.parked_agent(session, running)
-    call = factories.attempt(session, running)
-    session.commit()
+    call = called(session)
     assert log(application, joins, answer(call)) == []
     assert pbx.asked.acquire(timeout=60)
     assert looks.at == []  # there is nothing for a worker to do yet
@@ -152,10 +158,7 @@ def test_whose_row_somebody_held_for_an_instant_is_looked_at_here_and_joined(
     application: Application, session: Session, pbx: Slow, joins: Joins, looks: Looks
 ) -> None:
     """The commit of the answer waits for no lock; the way through the queue would take longer than this one is held."""
-    running = factories.campaign(session)
-    factories.parked_agent(session, running)
-    call = factories.attempt(session, running)
-    session.commit()
+    call = called(session)
     holding = held(session, call)
     assert log(application, joins, answer(call)) == []
     assert not pbx.asked.acquire(timeout=0.02)
@@ -172,10 +175,7 @@ def test_whose_row_stays_held_is_left_to_the_workers(
     application: Application, session: Session, pbx: Slow, joins: Joins, looks: Looks
 ) -> None:
     pbx.go.set()
-    running = factories.campaign(session)
-    factories.parked_agent(session, running)
-    call = factories.attempt(session, running)
-    session.commit()
+    call = called(session)
     holding = held(session, call)
     assert log(application, joins, answer(call)) == []
     assert looks.came.acquire(timeout=60)
@@ -210,10 +210,7 @@ def test_where_nobody_is_at_hand_to_look_the_workers_do(
 def test_of_an_answer_that_is_not_on_disk_nothing_follows_and_a_place_is_free_again(
     application: Application, session: Session, pbx: Slow, joins: Joins, looks: Looks
 ) -> None:
-    running = factories.campaign(session)
-    factories.parked_agent(session, running)
-    call = factories.attempt(session, running)
-    session.commit()
+    call = called(session)
     for _ in range(5):  # more often than there are threads
         assert joins.ask(answer(call), 0.0) is not None
         joins.forget(answer(call))
@@ -238,10 +235,7 @@ def test_a_join_without_a_usable_answer_is_unknown_and_is_not_sent_again(
 ) -> None:
     pbx.go.set()
     pbx.answers["join"] = OutcomeUnknown("main", "no answer")
-    running = factories.campaign(session)
-    factories.parked_agent(session, running)
-    call = factories.attempt(session, running)
-    session.commit()
+    call = called(session)
     assert log(application, joins, answer(call)) == []
     assert looks.came.acquire(timeout=60)
     looking.look(application, "main", call.ref, None)
